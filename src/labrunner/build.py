@@ -1,0 +1,74 @@
+"""A checked config -> data and learner.
+
+In this order: the data set's description, the learner for it, the data as the learner wants them.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labrunner.errors import RequestError
+from labrunner.helping import nearest
+
+if TYPE_CHECKING:
+    from labrunner.data import Data
+    from labrunner.learner import Learner
+
+
+def build(config: dict[str, Any], shared: dict[Any, Any]) -> tuple[Data, Learner]:
+    """Data and learner of a run; `shared` keeps samples for further runs of this process.
+
+    Raises
+    ------
+    RequestError
+        when the data cannot be read, or the user's own code cannot be used.
+    """
+    from labrunner import data
+
+    description = data.describe(config["dataset"])
+    learner = build_learner(config, description.shape, description.num_classes)
+    return data.make(config, data.samples_of(config, shared), learner), learner
+
+
+def build_learner(config: dict[str, Any], input_shape: tuple[int, ...], num_classes: int) -> Learner:
+    """The learner alone, for a data set of this shape."""
+    if config["model"].get("name") == "mlp_numpy":
+        from labrunner import scratch
+
+        return scratch.make(config, input_shape, num_classes)
+    from labrunner import deep
+
+    own = own_class(config["model"]) if "_target_" in config["model"] else None
+    return deep.make(config, input_shape, num_classes, own)
+
+
+def own_class(options: dict[str, Any]) -> functools.partial[Any]:
+    """The user's class or function that ``_target_`` names, with the other keys of its YAML as arguments."""
+    target = str(options["_target_"])
+    module_name, _, name = target.rpartition(".")
+    if not module_name:
+        raise RequestError(f"_target_: {target} names no module; write file.ClassName, as in my_models.TinyNet")
+    here = str(Path.cwd())
+    if here not in sys.path:  # a console script has no current folder on its path
+        sys.path.append(here)
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name and module_name.startswith(error.name):
+            raise RequestError(
+                f"_target_: {target}: there is no module {module_name}\n"
+                f"start labrunner in the folder that holds {module_name.partition('.')[0]}.py (this is {here})"
+            ) from None
+        raise RequestError(f"_target_: {target}: {module_name} imports {error.name}, which is not installed") from error
+    except Exception as error:
+        raise RequestError(f"_target_: {target}: importing {module_name} raised {type(error).__name__}: {error}") from error
+    if not hasattr(module, name):
+        close = nearest(name, [word for word in vars(module) if not word.startswith("_")])
+        hint = f"; did you mean {module_name}.{close}?" if close else ""
+        raise RequestError(f"_target_: {module_name} has no {name}{hint}")
+    arguments = {key: value for key, value in options.items() if key not in ("_target_", "name")}
+    return functools.partial(getattr(module, name), **arguments)

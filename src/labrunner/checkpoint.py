@@ -1,0 +1,114 @@
+"""A learner's state in one file, and back.
+
+The file is safetensors: plain arrays behind a JSON header, nothing in it that could execute. Its metadata holds a single
+key, since safetensors writes several in random order: sorted JSON with the counters, the config's hash and a SHA-256 over
+the names, types, shapes and bytes of all arrays. No time, no path and no name of a run go in, so equal states are equal
+files. A checkpoint of epoch 7 is ``00007.safetensors``; one taken twelve batches into epoch 8 is
+``00007-000012.safetensors``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+FORMAT = 1
+NAME = re.compile(r"^(\d{5,})(?:-(\d{6,}))?\.safetensors$")
+
+
+class DamagedCheckpoint(Exception):
+    """The file is not what was written; the message says what is off."""
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a run stands: `epoch` epochs are finished, and `batch` training batches of the next one."""
+
+    epoch: int
+    batch: int = 0
+    sums: Mapping[str, float] = field(default_factory=dict)  # running sums of the pass that was cut
+    config_hash: str = ""
+
+    @property
+    def file_name(self) -> str:
+        return f"{self.epoch:05d}.safetensors" if self.batch == 0 else f"{self.epoch:05d}-{self.batch:06d}.safetensors"
+
+
+def tensor_hash(name: str, array: np.ndarray) -> str:
+    """SHA-256 over name, type, shape and bytes of one array."""
+    digest = hashlib.sha256(f"{name}|{array.dtype.str}|{array.shape}|".encode())
+    digest.update(memoryview(np.asarray(array, order="C")).cast("B") if array.size else b"")
+    return digest.hexdigest()
+
+
+def state_hash(state: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 of a whole state, whatever the order of its names."""
+    return hashlib.sha256("".join(tensor_hash(name, state[name]) for name in sorted(state)).encode()).hexdigest()
+
+
+def encode(state: Mapping[str, np.ndarray], position: Position) -> bytes:
+    """The bytes of a checkpoint file; equal for equal arguments."""
+    from safetensors.numpy import save
+
+    header = {"format": FORMAT, **asdict(position), "sums": dict(position.sums), "sha256": state_hash(state)}
+    # order="C" keeps 0-d arrays 0-d, which np.ascontiguousarray does not
+    arrays = {name: np.asarray(state[name], order="C") for name in sorted(state)}
+    return save(arrays, metadata={"labrunner": json.dumps(header, sort_keys=True)})
+
+
+def decode(content: bytes) -> tuple[dict[str, np.ndarray], Position]:
+    """The state and the position out of a file's bytes.
+
+    Raises
+    ------
+    DamagedCheckpoint
+        when the bytes are no checkpoint, were cut, or do not match their own checksum.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        length = int.from_bytes(content[:8], "little")
+        if len(content) < 8 or length > len(content) - 8:
+            raise DamagedCheckpoint("it is cut short")
+        header = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["labrunner"])
+        state = load(content)
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise DamagedCheckpoint(f"it is no checkpoint: {error}") from None
+    if header.get("format") != FORMAT:
+        raise DamagedCheckpoint(f"its format is {header.get('format')}, this version reads {FORMAT}")
+    if state_hash(state) != header.get("sha256"):
+        raise DamagedCheckpoint("its checksum does not match its content")
+    position = Position(header["epoch"], header["batch"], header["sums"], header["config_hash"])
+    return state, position
+
+
+def read(path: Path) -> tuple[dict[str, np.ndarray], Position]:
+    """Read and verify one checkpoint; raises `DamagedCheckpoint` as `decode` does, or when there is no such file."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DamagedCheckpoint(f"it cannot be read: {error.strerror}") from None
+    return decode(content)
+
+
+def listed(folder: Path) -> list[tuple[int, int, Path]]:
+    """(epoch, batch, path) of the checkpoints of a folder, oldest first; other files are passed over."""
+    found = []
+    for path in folder.iterdir() if folder.is_dir() else ():
+        match = NAME.match(path.name)
+        if match:
+            found.append((int(match[1]), int(match[2] or 0), path))
+    return sorted(found)
+
+
+def superseded(folder: Path, keep_epochs: Iterable[int], latest: Position) -> list[Path]:
+    """Files that may go once `latest` is committed: all but `latest` and the finished epochs that are kept."""
+    kept = {Position(epoch).file_name for epoch in keep_epochs} | {latest.file_name}
+    return [path for _, _, path in listed(folder) if path.name not in kept]

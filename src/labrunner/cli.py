@@ -1,0 +1,138 @@
+"""The command line: arguments -> a verb, errors -> one to three lines and an exit code.
+
+Nothing heavy is imported here: help and errors must not wait for torch.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from labrunner import signals
+from labrunner.errors import Interrupted, LabrunnerError, RequestError
+
+CFG = ("job", "hydra", "all")
+
+
+@dataclass
+class Arguments:
+    """What was typed, sorted."""
+
+    verb: str = "train"
+    words: list[str] = field(default_factory=list)  # what is neither flag nor override
+    overrides: list[str] = field(default_factory=list)
+    help: bool = False
+    version: bool = False
+    cfg: str | None = None
+    config_dir: str | None = None
+    trust: bool = False
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of the `labrunner` command; returns the exit code."""
+    try:
+        signals.listen()
+        return dispatch(parse(sys.argv[1:] if argv is None else argv))
+    except LabrunnerError as error:
+        if os.environ.get("LABRUNNER_DEBUG") == "1":
+            raise
+        complain(str(error))
+        return error.exit_code
+    except Interrupted as interrupted:
+        complain(interrupted.message or "interrupted")
+        return interrupted.exit_code
+    except BrokenPipeError:  # the reader of our output has gone, as in `labrunner --help | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if os.environ.get("LABRUNNER_DEBUG") == "1":
+            raise
+        complain(f"{type(error).__name__}: {error}\nthis should not happen; LABRUNNER_DEBUG=1 shows where it came from")
+        return 1
+
+
+def complain(message: str) -> None:
+    first, *rest = message.splitlines() or ["failed"]
+    print(f"labrunner: error: {first}", *(f"  {line}" for line in rest), sep="\n", file=sys.stderr, flush=True)
+
+
+def parse(argv: Sequence[str]) -> Arguments:
+    """Sort the arguments; flags stand anywhere. Raises RequestError for a flag or a verb that is none."""
+    from labrunner.helping import VERBS
+
+    arguments, rest = Arguments(), list(argv)
+    loose: list[str] = []
+    while rest:
+        word = rest.pop(0)
+        flag, equals, value = word.partition("=")
+        if word in ("--help", "-h"):
+            arguments.help = True
+        elif word == "--version":
+            arguments.version = True
+        elif word == "--trust":
+            arguments.trust = True
+        elif word in ("-m", "--multirun"):
+            raise RequestError(
+                f"{word}: this version carries out one run a command; sweeps are not there yet\n"
+                "run the values one by one: labrunner optim.lr=0.01, labrunner optim.lr=0.1"
+            )
+        elif flag in ("--cfg", "-c", "--config-dir", "-cd"):
+            if not equals:
+                value = rest.pop(0) if rest and not rest[0].startswith("-") else ""
+            if not value:
+                raise RequestError(f"{flag} takes a value: {'--cfg job' if 'c' == flag[-1] or 'cfg' in flag else '--config-dir FOLDER'}")
+            if flag in ("--cfg", "-c"):
+                if value not in CFG:
+                    raise RequestError(f"--cfg {value}: it takes {', '.join(CFG[:-1])} or {CFG[-1]}")
+                arguments.cfg = value
+            else:
+                arguments.config_dir = value
+        elif word.startswith("-") and word != "-":
+            known = ["--help", "--version", "--cfg", "--config-dir", "--trust"]
+            close = difflib.get_close_matches(flag, known, n=1)
+            hint = f"; did you mean {close[0]}?" if close else f"; there are {', '.join(known)}"
+            raise RequestError(f"there is no flag {flag}{hint}")
+        else:
+            loose.append(word)
+    if loose and loose[0] in VERBS:
+        arguments.verb = loose.pop(0)
+    takes_words = arguments.verb in ("resume", "explain")
+    for word in loose:
+        if "=" in word or word.startswith("~"):
+            # a folder's name may hold an equal sign
+            is_word = arguments.verb == "resume" and not arguments.words and os.path.isdir(word)
+            (arguments.words if is_word else arguments.overrides).append(word)
+        elif takes_words:
+            arguments.words.append(word)
+        else:
+            raise RequestError(unknown_word(word, list(VERBS), bool(arguments.overrides)))
+    return arguments
+
+
+def unknown_word(word: str, verbs: list[str], among_overrides: bool) -> str:
+    close = difflib.get_close_matches(word, verbs, n=1)
+    if close and not among_overrides:
+        return f"there is no verb {word}; did you mean labrunner {close[0]}?"
+    return f"'{word}' is neither a verb ({', '.join(verbs)}) nor an override (key=value)\nlabrunner --help shows both"
+
+
+def dispatch(arguments: Arguments) -> int:
+    if arguments.version:
+        from labrunner import __version__
+
+        print(f"labrunner {__version__}")
+        return 0
+    if arguments.help:
+        import shutil
+
+        from labrunner.helping import Catalogue, help_page, own_folders
+
+        folders = own_folders(arguments.config_dir)
+        print(help_page(Catalogue(folders), width=max(72, min(shutil.get_terminal_size().columns, 110))))
+        return 0
+    verb = importlib.import_module(f"labrunner.verbs.{arguments.verb}")
+    return int(verb.main(arguments))

@@ -1,0 +1,303 @@
+"""From what was typed to a checked config. The only module that imports Hydra.
+
+A request is read in two steps. First against the names in the YAML files, which takes milliseconds and knows the nearest
+valid name; then Hydra composes, and the result is checked for unknown keys, types, ranges and combinations. What is
+wrong raises `RequestError` with one to three lines; nothing is written anywhere.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from labrunner import schema
+from labrunner.errors import RequestError
+from labrunner.helping import GROUPS, Catalogue, Option, nearest, packaged_conf
+
+SWEEP = re.compile(r"^(?:range|choice|interval|glob|sort|shuffle|tag)\(")
+PREFIX = re.compile(r"^(\+\+|\+|~)?(.*)$", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A checked request."""
+
+    config: dict[str, Any]  # plain dicts, lists, numbers and words; without Hydra's own node
+    choices: dict[str, str]  # group -> chosen option
+    overrides: list[str]  # as typed
+    run_dir: Path
+    hydra: dict[str, Any]
+
+
+def compose(overrides: Sequence[str], known: Catalogue) -> Composed:
+    """Check the names, compose, check the result.
+
+    Raises
+    ------
+    RequestError
+        for whatever is wrong with the request.
+    """
+    for override in overrides:
+        check_override(override, known)
+    quoted = [quote_paths(override) for override in overrides]
+    composed = _compose_with_hydra(quoted, list(overrides), known)
+    check_config(composed.config, composed.choices, known)
+    return composed
+
+
+def check_config(config: dict[str, Any], choices: dict[str, str], known: Catalogue) -> None:
+    """Everything that is checked on a composed or a saved config: keys, types, ranges, combinations."""
+    for group, option in choices.items():
+        files = known.clashes(group, option)
+        if len(files) > 1:
+            raise RequestError(
+                f"{group}={option} names two files: {files[0].path} and {files[1].path}\n"
+                "shipped options cannot be replaced: give yours another name"
+            )
+    check_keys(config, known)
+    schema.check_types(config)
+    schema.check_combinations(config)
+
+
+# names
+
+
+def check_override(text: str, known: Catalogue) -> None:
+    """Refuse an override whose names do not exist, with the nearest that do."""
+    prefix, body = _split_prefix(text)
+    key, equals, value = body.partition("=")
+    key = key.strip()
+    if not equals and prefix != "~":
+        raise RequestError(f"'{text}' is no override: write key=value, as in optim.lr=0.01")
+    if "${oc." in value:
+        raise RequestError(f"{key}: values from the environment or from other places are not read; write the value itself")
+    if key.startswith("hydra."):
+        return
+    group, _, rest = key.partition(".")
+    if prefix == "~":
+        raise RequestError(f"'{text}': a key cannot be taken away; choose another option of its group")
+    if not rest and group in GROUPS:
+        _check_choice(group, value.strip(), known)
+    elif rest and group in GROUPS:
+        _check_group_key(group, rest, prefix, known)
+    elif key not in known.top:
+        _refuse_key(key, known)
+    if key not in schema.FOLDERS:
+        _check_single(key, value.strip())
+
+
+def _split_prefix(text: str) -> tuple[str, str]:
+    match = PREFIX.match(text)
+    assert match is not None
+    return match[1] or "", match[2]
+
+
+def _check_choice(group: str, value: str, known: Catalogue) -> None:
+    names = [option.name for option in known.options(group)]
+    if value in names or is_sweep(value):
+        return
+    if not value:
+        raise RequestError(f"{group}= has no value; there are {', '.join(names)}")
+    close = nearest(value, names)
+    hint = f"did you mean {group}={close}? " if close else ""
+    raise RequestError(f"there is no {group}={value}\n{hint}there are {', '.join(names)}")
+
+
+def _check_group_key(group: str, rest: str, prefix: str, known: Catalogue) -> None:
+    if rest == "name":
+        raise RequestError(f"{group}.name is reserved; choose an option with {group}=…")
+    if known.owners(f"{group}.{rest}"):
+        return
+    # an option of the user's may have keys in any form YAML allows; Hydra knows better than our quick reading
+    if any(option.is_own for option in known.options(group)):
+        return
+    _refuse_key(f"{group}.{rest}", known)
+
+
+def _refuse_key(key: str, known: Catalogue) -> None:
+    candidates = [*known.all_keys(), *GROUPS]
+    close = nearest(key, candidates)
+    hint = f"; did you mean {close}?" if close else "; labrunner --help lists them"
+    raise RequestError(f"there is no key {key}{hint}")
+
+
+def is_sweep(value: str) -> bool:
+    """Whether Hydra's grammar reads several values: a comma outside of brackets and quotes, or a sweep function."""
+    if SWEEP.match(value):
+        return True
+    depth, quote = 0, ""
+    for character in value:
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "'\"":
+            quote = character
+        elif character in "[{(":
+            depth += 1
+        elif character in "]})":
+            depth -= 1
+        elif character == "," and depth == 0:
+            return True
+    return False
+
+
+def _check_single(key: str, value: str) -> None:
+    if value == "":
+        kind = schema.KEYS.get(key)
+        takes = f"; it takes {schema.describe(kind)}" if kind is not None else ""
+        raise RequestError(f"{key}= has no value{takes}")
+    if is_sweep(value):
+        first = value.split(",")[0].strip() if "," in value and "(" not in value else "…"
+        raise RequestError(
+            f"{key}={value} names several values, and one run takes one: {key}={first}\n"
+            "this version runs them one after the other, by one command each"
+        )
+
+
+def quote_paths(override: str) -> str:
+    """Quote the value of a key that takes a path: brackets, commas and equal signs are plain letters there."""
+    key, _, value = override.partition("=")
+    if key not in schema.FOLDERS or value[:1] in "'\"":
+        return override
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"{key}='{escaped}'"
+
+
+# what Hydra made
+
+
+def check_keys(config: dict[str, Any], known: Catalogue) -> None:
+    """Refuse keys that no shipped file has, as an experiment's misspelt one: Hydra takes them without a word."""
+    for key, value in config.items():
+        if key not in GROUPS and key not in known.top:
+            _refuse_key(key, known)
+        if key not in GROUPS or value is None:
+            continue
+        if not isinstance(value, dict):
+            raise RequestError(f"{key}={schema.shown(value)}: this is a group; there are " + _names(key, known))
+        if "_target_" in value:
+            continue
+        option = known.option(key, str(value.get("name")))
+        if option is None or not option.shipped:
+            said = f"name: {value['name']}" if "name" in value else "neither name nor _target_"
+            raise RequestError(f"the chosen {key} says {said}; it takes a shipped name or a _target_ of your own")
+        _check_option_keys(key, value, option)
+        for name in option.keys:
+            if not schema.lookup(value, name)[0]:
+                raise RequestError(f"{key}.{name} is missing; {key}={option.name} has {key}.{name}={option.keys[name].value}")
+    for group in GROUPS:
+        if group != "experiment" and not isinstance(config.get(group), dict):
+            raise RequestError(f"the config has no {group}; there are {_names(group, known)}")
+    for key in known.top:
+        if key not in config:
+            raise RequestError(f"the config has no {key}; the default is {key}={known.top[key].value}")
+
+
+def _check_option_keys(group: str, value: dict[str, Any], option: Option) -> None:
+    for name in leaves(value):
+        if name != "name" and name not in option.keys:
+            close = nearest(name, option.keys)
+            has = ", ".join(f"{group}.{key}" for key in option.keys) or "no keys"
+            hint = f"did you mean {group}.{close}? " if close else ""
+            raise RequestError(f"{group}={option.name} has no key {group}.{name}\n{hint}it has {has}")
+
+
+def leaves(section: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in section.items():
+        if isinstance(value, dict) and value:
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
+def _names(group: str, known: Catalogue) -> str:
+    return ", ".join(f"{group}={option.name}" for option in known.options(group))
+
+
+def _compose_with_hydra(quoted: list[str], typed: list[str], known: Catalogue) -> Composed:
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+    from omegaconf import OmegaConf
+
+    OmegaConf.register_new_resolver("unique", lambda: secrets.token_hex(2), use_cache=False, replace=True)
+    for resolver in ("oc.env", "oc.decode"):  # a config must mean the same wherever it is read
+        OmegaConf.clear_resolver(resolver)
+    quoted = list(quoted)
+    if known.folders:
+        paths = ",".join("'file://" + str(folder).replace("'", "\\'") + "'" for folder in known.folders)
+        quoted.append(f"hydra.searchpath=[{paths}]")
+    with explained(typed, known), initialize_config_dir(str(packaged_conf()), version_base="1.3", job_name="labrunner"):
+        composed = hydra_compose("config", overrides=quoted, return_hydra_config=True)
+        hydra = OmegaConf.to_container(composed.hydra, resolve=False)
+        run_dir = str(composed.hydra.run.dir)
+        choices = dict(composed.hydra.runtime.choices)
+        OmegaConf.set_struct(composed, False)
+        del composed["hydra"]
+        missing = OmegaConf.missing_keys(composed)
+        if missing:
+            raise RequestError(f"{sorted(missing)[0]} has no value yet (???); give it one on the command line")
+        config = OmegaConf.to_container(composed, resolve=True)
+    assert isinstance(config, dict)
+    assert isinstance(hydra, dict)
+    config.pop("experiment", None)
+    plain = {str(key): value for key, value in config.items()}
+    chosen = {group: str(choices[group]) for group in GROUPS if choices.get(group) is not None}
+    return Composed(plain, chosen, typed, Path(run_dir), {str(key): value for key, value in hydra.items()})
+
+
+@contextmanager
+def explained(typed: Sequence[str], known: Catalogue) -> Iterator[None]:
+    """Turn what Hydra and OmegaConf raise into one to three lines of ours."""
+    import yaml
+    from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        yield
+    except OverrideParseException as error:
+        reason = str(error.args[0] if error.args else error).strip().splitlines()
+        raise RequestError(
+            f"cannot read the override {error.override}: {reason[-1] if reason else 'it is no key=value'}\n"
+            "a value with brackets, commas or equal signs needs quotes: 'key=\"value\"'"
+        ) from None
+    except MissingConfigException as error:
+        raise _missing(error, known) from None
+    except yaml.YAMLError as error:
+        raise _yaml_error(error, known) from None
+    except (HydraException, OmegaConfBaseException, ValueError, TypeError) as error:
+        raise _refused(error, typed, known) from None
+
+
+def _missing(error: Any, known: Catalogue) -> RequestError:
+    group, _, name = str(error.missing_cfg_file or "").partition("/")
+    names = [option.name for option in known.options(group)] if group in GROUPS else []
+    if not names:
+        return RequestError(str(error).splitlines()[0])
+    close = nearest(name, names)
+    hint = f"did you mean {close}? " if close else ""
+    return RequestError(f"there is no {group}={name}\n{hint}there are {', '.join(names)}")
+
+
+def _yaml_error(error: Any, known: Catalogue) -> RequestError:
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+    if mark is None:
+        return RequestError(f"a YAML file cannot be read: {problem}")
+    return RequestError(f"{mark.name}:{mark.line + 1}:{mark.column + 1}: {problem}")
+
+
+def _refused(error: BaseException, typed: Sequence[str], known: Catalogue) -> RequestError:
+    cause = error.__cause__ if error.__cause__ is not None else error
+    key = getattr(cause, "full_key", None)
+    if key and any(_split_prefix(text)[1].partition("=")[0] == key for text in typed):
+        owners = ", ".join(f"{option.group}={option.name}" for option, _ in known.owners(key))
+        if owners:
+            return RequestError(f"the chosen {key.partition('.')[0]} has no key {key}; it belongs to {owners}")
+        close = nearest(key, known.all_keys())
+        return RequestError(f"there is no key {key}" + (f"; did you mean {close}?" if close else ""))
+    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return RequestError(f"the config cannot be composed: {first}")

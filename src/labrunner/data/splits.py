@@ -1,0 +1,212 @@
+"""Splits and batches: which samples train, validate and test, and in which order they come.
+
+Every sample lives in memory once, as uint8 pixels or float32 features, in the learner's own array library; a batch is an
+index, a gather and a normalization. The order of a training pass depends on (seed, epoch) and on nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from labrunner.data.sets import Description, Samples
+from labrunner.errors import RequestError
+from labrunner.learner import Batch, Learner
+from labrunner.seeding import generator
+
+EVAL_BATCH = 500  # samples in a batch of an evaluation pass, which keeps no gradients
+
+
+def shares(counts: np.ndarray, total: int) -> np.ndarray:
+    """Divide `total` among classes in proportion to `counts`, by largest remainders: integers (K,) that sum to it."""
+    exact = counts * (total / counts.sum())
+    whole = np.floor(exact).astype(np.int64)
+    # the stable sort gives ties to the lower class, whatever the platform
+    neediest = np.argsort(-(exact - whole), kind="stable")[: total - int(whole.sum())]
+    whole[neediest] += 1
+    return whole
+
+
+def stratified(labels: np.ndarray, val_fraction: float, test_fraction: float, seed: int) -> dict[str, np.ndarray]:
+    """Indices of train, val and test, sorted; each class is divided like the whole, to one sample.
+
+    Parameters
+    ----------
+    labels : (N,) int64
+    val_fraction, test_fraction : shares of all N samples, in [0, 1)
+    seed : the split's own seed
+    """
+    classes, counts = np.unique(labels, return_counts=True)
+    test = shares(counts, round(test_fraction * len(labels)))
+    val = shares(counts - test, round(val_fraction * len(labels)))
+    parts: dict[str, list[np.ndarray]] = {"train": [], "val": [], "test": []}
+    for label, n_val, n_test in zip(classes, val, test, strict=True):
+        members = generator(seed, "split", int(label)).permutation(np.flatnonzero(labels == label))
+        parts["test"].append(members[:n_test])
+        parts["val"].append(members[n_test : n_test + n_val])
+        parts["train"].append(members[n_test + n_val :])
+    return {name: np.sort(np.concatenate(members)) for name, members in parts.items()}
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """inputs * scale + shift, per channel or feature, in float64."""
+
+    scale: np.ndarray
+    shift: np.ndarray
+
+    @classmethod
+    def of(cls, kind: str, train: np.ndarray, description: Description) -> Normalization:
+        """From the training split alone. `kind` is none, unit or standard.
+
+        Images are scaled to [0, 1] first, and standardized per channel; tables are standardized per feature.
+        """
+        channels = description.shape[0]
+        shape = (channels,) + (1,) * (len(description.shape) - 1)
+        unit = 1.0 if kind == "none" or description.white is None else 1.0 / description.white
+        if kind != "standard":
+            return cls(np.full(shape, unit), np.zeros(shape))
+        axes = (0, *range(2, train.ndim))
+        values = train.astype(np.float64) * unit
+        mean, deviation = values.mean(axis=axes), values.std(axis=axes)
+        deviation = np.where(deviation > 0.0, deviation, 1.0)  # a constant channel stays constant: zero
+        return cls((unit / deviation).reshape(shape), (-mean / deviation).reshape(shape))
+
+
+class Split:
+    """One of train, val, test, as batches.
+
+    Parameters
+    ----------
+    name : train, val or test
+    index : (N,) positions in the whole data set
+    inputs, labels : (N, *shape) and (N,), NumPy
+    to_array : the learner's `array`
+    normalization : applied to each batch
+    float_type : the learner's number type, which normalized batches have
+    batch_size : samples in a training batch
+    seed : the run's seed, for the order of training passes
+    limit : at most so many batches in a pass; None for all
+    """
+
+    def __init__(
+        self,
+        name: str,
+        index: np.ndarray,
+        inputs: np.ndarray,
+        labels: np.ndarray,
+        to_array: Callable[[np.ndarray], Any],
+        normalization: Normalization,
+        float_type: str,
+        batch_size: int,
+        seed: int,
+        limit: int | None = None,
+    ) -> None:
+        self.name, self.index, self.labels = name, index, labels
+        self.batch_size, self.seed, self.limit = batch_size, seed, limit
+        self._raw, self._to_array = inputs, to_array
+        self._normalization, self._float_type = normalization, float_type
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @property
+    def batch_count(self) -> int:
+        """Training batches in a pass; the last one may be short."""
+        count = math.ceil(len(self) / self.batch_size)
+        return count if self.limit is None else min(count, self.limit)
+
+    @cached_property
+    def _inputs(self) -> Any:
+        return self._to_array(self._raw)
+
+    @cached_property
+    def _targets(self) -> Any:
+        return self._to_array(self.labels)
+
+    @cached_property
+    def _scale(self) -> Any:
+        return self._to_array(self._normalization.scale.astype(self._float_type))
+
+    @cached_property
+    def _shift(self) -> Any:
+        return self._to_array(self._normalization.shift.astype(self._float_type))
+
+    def _normalized(self, pixels: Any) -> Any:
+        # the same two operations, in the same type, in NumPy and in torch: both sides see equal numbers
+        return pixels * self._scale + self._shift
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The training batches of an epoch, from batch `start` on, in an order of (seed, epoch) alone."""
+        order = generator(self.seed, "shuffle", epoch).permutation(len(self))
+        positions = self._to_array(order)
+        before = (epoch - 1) * self.batch_count
+        for number in range(start, self.batch_count):
+            chosen = positions[number * self.batch_size : (number + 1) * self.batch_size]
+            yield Batch(self._normalized(self._inputs[chosen]), self._targets[chosen], before + number)
+
+    def in_order(self) -> Iterator[Batch]:
+        """All samples in the split's own order, in batches that do not depend on the training batch."""
+        for first in range(0, len(self), EVAL_BATCH):
+            chosen = slice(first, first + EVAL_BATCH)
+            yield Batch(self._normalized(self._inputs[chosen]), self._targets[chosen], 0)
+
+    def pixels(self, positions: np.ndarray) -> np.ndarray:
+        """The raw samples at positions of this split, for pages that show them."""
+        return self._raw[positions]
+
+
+@dataclass(frozen=True)
+class Data:
+    """The three splits of a data set; `val` and `test` may be missing."""
+
+    description: Description
+    normalization: Normalization
+    train: Split
+    val: Split | None
+    test: Split | None
+
+
+def make(config: dict[str, Any], samples: Samples, learner: Learner, smoke_batches: int = 4) -> Data:
+    """Split the samples and hand them to the learner.
+
+    Raises
+    ------
+    RequestError
+        when nothing is left to train on.
+    """
+    options, description = config["dataset"], samples.description
+    parts = stratified(samples.labels, options["val_fraction"], options["test_fraction"], options["split_seed"])
+    if not len(parts["train"]):
+        raise RequestError(
+            f"dataset.val_fraction={options['val_fraction']} and dataset.test_fraction={options['test_fraction']} "
+            f"leave no sample of {description.name} to train on"
+        )
+    normalization = Normalization.of(options["normalize"], samples.inputs[parts["train"]], description)
+    size = len(parts["train"]) if config["batch_size"] == "full" else config["batch_size"]
+
+    def split(name: str) -> Split | None:
+        index = parts[name]
+        if not len(index):
+            return None
+        return Split(
+            name,
+            index,
+            samples.inputs[index],
+            samples.labels[index],
+            learner.array,
+            normalization,
+            config["precision"],
+            size,
+            config["seed"],
+            smoke_batches if config["smoke"] and name == "train" else None,
+        )
+
+    train = split("train")
+    assert train is not None
+    return Data(description, normalization, train, split("val"), split("test"))

@@ -1,0 +1,90 @@
+"""The torch side: networks, their starting weights, and the learner around them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from labrunner.deep import networks
+from labrunner.deep.init import initialize
+from labrunner.deep.learner import TorchLearner
+from labrunner.errors import RequestError
+from labrunner.seeding import number
+
+__all__ = ["TorchLearner", "make"]
+
+PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
+
+
+def make(
+    config: dict[str, Any],
+    input_shape: tuple[int, ...],
+    num_classes: int,
+    own_network: Callable[..., nn.Module] | None = None,
+) -> TorchLearner:
+    """The learner of a checked config.
+
+    Parameters
+    ----------
+    config : the composed config, as plain dicts
+    input_shape, num_classes : from the data set's description
+    own_network : the user's class or function; it gets `input_shape`, `num_classes` and the keys of its YAML
+
+    Raises
+    ------
+    RequestError
+        when the device is not there, or the user's network cannot be built or gives out no (N, num_classes).
+    """
+    device = choose_device(config["device"])
+    # layers outside our reach draw their starting weights from torch's generator, which begins with the run's seed
+    torch.default_generator.manual_seed(number(config["seed"], "init"))
+    if own_network is None:
+        network = shipped(config, input_shape, num_classes)
+    else:
+        network = own_network(input_shape=input_shape, num_classes=num_classes)
+    # first the precision, then the float64 starting numbers: rounding happens once
+    network = network.to(device=device, dtype=PRECISIONS[config["precision"]], memory_format=torch.channels_last)
+    if own_network is None or config["init"]["name"] != "default":
+        initialize(network, config["init"]["name"], config["seed"])
+    return TorchLearner(
+        network,
+        optimizer_maker(config["optim"], device),
+        input_shape,
+        config["seed"],
+        config["reg"]["weight_decay"],
+        config["reg"]["decay_all"],
+    )
+
+
+def shipped(config: dict[str, Any], input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
+    options = {key: value for key, value in config["model"].items() if key != "name"}
+    build = {"mlp": networks.mlp, "cnn": networks.cnn}[config["model"]["name"]]
+    return build(input_shape, num_classes, dropout=config["reg"]["dropout"], **options)
+
+
+def optimizer_maker(options: dict[str, Any], device: torch.device) -> Callable[..., torch.optim.Optimizer]:
+    """Parameter groups -> optimizer; fused steps, which take half the time of a small network's update."""
+    common = {"lr": options["lr"], "fused": device.type in ("cpu", "cuda", "mps")}
+    if options["name"] == "sgd":
+        return functools.partial(
+            torch.optim.SGD, momentum=options["momentum"], nesterov=options["nesterov"], **common
+        )
+    return functools.partial(torch.optim.Adam, betas=tuple(options["betas"]), eps=options["eps"], **common)
+
+
+def choose_device(name: str) -> torch.device:
+    """auto takes CUDA, then Apple's MPS, then the processor; a device that is asked for and missing is an error."""
+    available = {
+        "cuda": torch.cuda.is_available,
+        "mps": torch.backends.mps.is_available,
+        "cpu": lambda: True,
+    }
+    if name == "auto":
+        return torch.device(next(kind for kind, there in available.items() if there()))
+    if not available[name]():
+        raise RequestError(f"device={name}: this machine, or this build of torch, has none; try device=auto")
+    return torch.device(name)

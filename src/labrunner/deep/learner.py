@@ -1,0 +1,206 @@
+"""A torch network with its loss and optimizer, behind the contract of `labrunner.learner`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from labrunner.deep.modes import evaluating, untouched_buffers, untouched_randomness
+from labrunner.deep.summary import layer_outputs, multiply_adds, summarize
+from labrunner.learner import Batch, BatchOut, Wants
+from labrunner.seeding import number
+
+NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)
+
+
+def to_numpy(tensor: torch.Tensor) -> np.ndarray:
+    """A copy in C order, whatever the tensor's device and memory format."""
+    return np.array(tensor.detach().cpu().numpy(), order="C", copy=True)
+
+
+class TorchLearner:
+    """Any `nn.Module` that maps (N, *input_shape) to scores (N, K), trained with cross-entropy.
+
+    Parameters
+    ----------
+    network : on its device, in its precision, with its starting weights
+    make_optimizer : parameter groups -> optimizer
+    input_shape : shape of one sample
+    seed : the run's seed, for dropout and the like
+    weight_decay : coupled L2 penalty of the optimizer
+    decay_all : decay biases and norm parameters as well
+    """
+
+    wants = Wants()
+
+    def __init__(
+        self,
+        network: nn.Module,
+        make_optimizer: Any,
+        input_shape: tuple[int, ...],
+        seed: int,
+        weight_decay: float = 0.0,
+        decay_all: bool = False,
+    ) -> None:
+        self.network = network
+        self.input_shape = input_shape
+        self._seed = seed
+        first = next(network.parameters())
+        self._device, self._dtype = first.device, first.dtype
+        self._named = dict(network.named_parameters())
+        self._optimizer: torch.optim.Optimizer = make_optimizer(
+            parameter_groups(network, weight_decay, decay_all)
+        )
+        self._loss = nn.CrossEntropyLoss()
+        self.work = multiply_adds(network, torch.zeros(1, *input_shape, device=self._device, dtype=self._dtype))
+        network.train()
+        self._training = True
+
+    # arrays in and out
+
+    def array(self, values: np.ndarray) -> torch.Tensor:
+        # a copy: torch's own memory is aligned, NumPy's need not be, and sums may depend on it
+        tensor = torch.tensor(values)
+        if tensor.is_floating_point():
+            tensor = tensor.to(self._dtype)
+        if tensor.ndim == 4:
+            tensor = tensor.contiguous(memory_format=torch.channels_last)
+        return tensor.to(self._device)
+
+    def probabilities(self, scores: Sequence[torch.Tensor]) -> np.ndarray:
+        # in float64, where few scores saturate into ties
+        return torch.cat(list(scores)).double().softmax(dim=1).cpu().numpy()
+
+    # training
+
+    def start_epoch(self, epoch: int) -> dict[str, float]:
+        trainable = sum(parameter.numel() for parameter in self.network.parameters() if parameter.requires_grad)
+        return {"parameters_trainable": float(trainable)}
+
+    def train_batch(self, batch: Batch, lr: float) -> BatchOut:
+        self._set_mode(training=True)
+        self._seed_layers(batch.step)
+        scores = self.network(batch.inputs)
+        loss = self._loss(scores, batch.targets)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        for group in self._optimizer.param_groups:
+            group["lr"] = lr
+        self._optimizer.step()
+        return BatchOut(loss.detach().double(), scores.detach())
+
+    def _set_mode(self, training: bool) -> None:
+        if self._training is not training:  # walking all modules each batch would cost more than a small layer
+            self.network.train(training)
+            self._training = training
+
+    def _seed_layers(self, step: int) -> None:
+        """Dropout and the like can only draw from torch's own generator: it begins anew in each batch."""
+        seed = number(self._seed, "layers", step)
+        torch.default_generator.manual_seed(seed)
+        if self._device.type == "cuda":
+            torch.cuda.manual_seed(seed)
+        elif self._device.type == "mps":
+            torch.mps.manual_seed(seed)
+
+    # evaluation
+
+    def eval_batch(self, batch: Batch) -> BatchOut:
+        self._set_mode(training=False)
+        with torch.inference_mode():
+            scores = self.network(batch.inputs)
+            return BatchOut(self._loss(scores, batch.targets).double(), scores)
+
+    def scores(self, inputs: torch.Tensor) -> torch.Tensor:
+        self._set_mode(training=False)
+        with torch.inference_mode():
+            return self.network(inputs)
+
+    def activations(self, inputs: torch.Tensor) -> dict[str, np.ndarray]:
+        outputs = layer_outputs(self.network, lambda: self.scores(inputs))
+        return {name: to_numpy(output) for name, output in outputs.items()}
+
+    def gradients(self, batch: Batch) -> dict[str, np.ndarray]:
+        self._set_mode(training=True)
+        trainable = {name: parameter for name, parameter in self._named.items() if parameter.requires_grad}
+        with untouched_randomness(), untouched_buffers(self.network):
+            self._seed_layers(batch.step)
+            loss = self._loss(self.network(batch.inputs), batch.targets)
+            found = torch.autograd.grad(loss, list(trainable.values()), allow_unused=True)
+        return {
+            name: to_numpy(torch.zeros_like(trainable[name]) if gradient is None else gradient)
+            for name, gradient in zip(trainable, found, strict=True)
+        }
+
+    # state
+
+    def weights(self) -> dict[str, np.ndarray]:
+        return {name: to_numpy(tensor) for name, tensor in self.network.state_dict().items()}
+
+    def state(self) -> dict[str, np.ndarray]:
+        state = {f"weights/{name}": values for name, values in self.weights().items()}
+        for name, parameter in self._named.items():
+            for slot, value in self._optimizer.state.get(parameter, {}).items():
+                if isinstance(value, torch.Tensor):  # SGD without momentum keeps None
+                    state[f"optim/{name}/{slot}"] = to_numpy(value)
+        return state
+
+    def load(self, state: Mapping[str, np.ndarray]) -> None:
+        own = self.network.state_dict()
+        given = {name.removeprefix("weights/"): values for name, values in state.items() if name.startswith("weights/")}
+        check_names(given, {name: tuple(tensor.shape) for name, tensor in own.items()})
+        slots: dict[str, dict[str, np.ndarray]] = {}
+        for name, values in state.items():
+            if name.startswith("optim/"):
+                parameter, slot = name.removeprefix("optim/").rsplit("/", 1)
+                if parameter not in self._named:
+                    raise ValueError(f"the state of the optimizer names {parameter}, which the model does not have")
+                if values.ndim and values.shape != tuple(self._named[parameter].shape):
+                    raise ValueError(f"{name} has shape {values.shape}, not that of its parameter")
+                slots.setdefault(parameter, {})[slot] = values
+        with torch.no_grad():
+            for name, tensor in own.items():
+                tensor.copy_(torch.from_numpy(given[name]))
+            self._optimizer.state.clear()
+            for name, values_of in slots.items():
+                parameter = self._named[name]
+                for slot, values in values_of.items():
+                    # a slot in another memory format than its weight makes fused steps wrong without a word
+                    like = torch.empty_like(parameter) if values.ndim else torch.empty((), dtype=torch.float32)
+                    self._optimizer.state[parameter][slot] = like.copy_(torch.from_numpy(values))
+
+    def parameters(self) -> dict[str, tuple[int, bool]]:
+        return {name: (parameter.numel(), parameter.requires_grad) for name, parameter in self._named.items()}
+
+    def summary(self) -> str:
+        return summarize(self.network, self.input_shape)
+
+
+def parameter_groups(network: nn.Module, weight_decay: float, decay_all: bool) -> list[dict[str, Any]]:
+    """Parameters that decay, and biases and norm parameters, which do not unless `decay_all`."""
+    spared: set[int] = set()
+    if not decay_all:
+        for module in network.modules():
+            for name, parameter in module.named_parameters(recurse=False):
+                if isinstance(module, NORMS) or name == "bias":
+                    spared.add(id(parameter))
+    parameters = list(network.parameters())
+    decayed = [parameter for parameter in parameters if id(parameter) not in spared]
+    others = [parameter for parameter in parameters if id(parameter) in spared]
+    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]
+
+
+def check_names(given: Mapping[str, np.ndarray], own: Mapping[str, tuple[int, ...]]) -> None:
+    """Refuse weights that are not exactly this model's: ValueError names up to three that differ."""
+    missing, foreign = sorted(own.keys() - given.keys()), sorted(given.keys() - own.keys())
+    if missing or foreign:
+        said = [f"{what} {', '.join(names[:3])}" for what, names in (("missing", missing), ("unknown", foreign)) if names]
+        raise ValueError(f"the weights are not this model's: {'; '.join(said)}")
+    for name, shape in own.items():
+        if given[name].shape != shape:
+            raise ValueError(f"{name} has shape {given[name].shape}, the model's is {shape}")

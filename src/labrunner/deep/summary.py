@@ -1,0 +1,93 @@
+"""torchsummary's table of a network, with totals that are exact, and the work of a forward pass."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import re
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from labrunner.deep.modes import evaluating, untouched_randomness
+
+
+def summarize(network: nn.Module, input_shape: tuple[int, ...]) -> str:
+    """The table, for a float32 copy on the CPU in evaluation mode; the network and its random state stay as they are.
+
+    torchsummary 1.5.1 misses bare parameters, counts shared modules twice, takes trainability from the weight alone and
+    fails on some networks, so the totals are counted from the unique parameters and stand under its table, with a
+    remark where the two disagree.
+    """
+    total = sum(parameter.numel() for parameter in network.parameters())
+    trainable = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+    table, remark = _table(network, input_shape), ""
+    if table is None:
+        table, remark = str(network), "torchsummary cannot draw this network; its modules are listed instead.\n"
+    else:
+        counted = re.search(r"Total params: ([\d,]+)", table)
+        if counted and int(counted[1].replace(",", "")) != total:
+            remark = f"The table's own total, {counted[1]}, counts shared modules twice or misses bare parameters.\n"
+    return (
+        f"{table}\n{remark}Exact, each parameter once: {total:,} parameters, {trainable:,} trainable, "
+        f"{total - trainable:,} frozen"
+    )
+
+
+def _table(network: nn.Module, input_shape: tuple[int, ...]) -> str | None:
+    import torchsummary
+
+    clone = copy.deepcopy(network).to("cpu", torch.float32)  # its hooks stay behind when forward raises: on the copy
+    clone.eval()
+    printed = io.StringIO()
+    try:
+        with untouched_randomness(), torch.no_grad(), contextlib.redirect_stdout(printed):
+            torchsummary.summary(clone, input_shape, device="cpu")
+    except Exception:  # it breaks in its own ways on networks that are fine
+        return None
+    return printed.getvalue().strip("\n")
+
+
+def multiply_adds(network: nn.Module, sample: torch.Tensor) -> int:
+    """Multiply-adds of the linear and convolutional layers for one sample (1, ...), measured by a forward pass."""
+    found = 0
+
+    def count(module: nn.Module, _: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        nonlocal found
+        if isinstance(module, nn.Linear):
+            found += module.in_features * output.numel()
+        else:  # each output pixel is a dot product over a kernel
+            found += module.weight[0].numel() * output.numel()  # type: ignore[union-attr,operator]
+
+    kinds: tuple[type[nn.Module], ...] = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+    hooks = [module.register_forward_hook(count) for module in network.modules() if isinstance(module, kinds)]
+    try:
+        with evaluating(network), untouched_randomness(), torch.no_grad():
+            network(sample)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found
+
+
+def layer_outputs(network: nn.Module, run: Callable[[], object]) -> dict[str, torch.Tensor]:
+    """What each leaf module gives out while `run` is called, by the module's name, in the order of the calls."""
+    outputs: dict[str, torch.Tensor] = {}
+
+    def keep(name: str) -> Callable[..., None]:
+        def hook(module: nn.Module, inputs: object, output: object) -> None:
+            if isinstance(output, torch.Tensor):
+                outputs[name] = output.detach()
+
+        return hook
+
+    leaves = [(name, module) for name, module in network.named_modules() if not any(True for _ in module.children())]
+    hooks = [module.register_forward_hook(keep(name or "network")) for name, module in leaves]
+    try:
+        run()
+    finally:
+        for handle in hooks:
+            handle.remove()
+    return outputs

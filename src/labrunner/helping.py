@@ -1,0 +1,266 @@
+"""What a user can name: groups, options, keys, and their meaning, read from the comments of the YAML files.
+
+This feeds ``--help``, ``explain`` and the errors of misspelt requests, so it must be quick: lines are matched, not parsed.
+Values that count come from Hydra's composition, never from here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import textwrap
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from labrunner.errors import RequestError
+
+GROUPS = ("model", "dataset", "optim", "schedule", "reg", "init", "freeze", "experiment")
+
+MEANINGS = {
+    "model": "what learns",
+    "dataset": "what it learns from",
+    "optim": "how a gradient becomes a step",
+    "schedule": "how the learning rate changes on the way",
+    "reg": "what holds overfitting back",
+    "init": "what the weights start from",
+    "freeze": "which parameters train",
+    "experiment": "whole set-ups by name",
+}
+
+_KEY = re.compile(r"^(?P<indent>\s*)(?P<key>[A-Za-z_][\w]*)\s*:(?:\s+(?P<value>.*?))?(?:\s+#\s*(?P<comment>.*))?\s*$")
+_DEFAULT = re.compile(r"^\s+-\s+(?:override\s+)?/?(?P<group>\w+)(?:@[\w.]+)?\s*:\s*(?P<option>\S+)")
+
+
+def packaged_conf() -> Path:
+    """The folder of the shipped YAML: inside the package when installed, beside ``src/`` in a checkout."""
+    here = Path(__file__).resolve().parent
+    inside = here / "conf"
+    return inside if inside.is_dir() else here.parents[1] / "conf"
+
+
+def own_folders(config_dir: str | None, here: Path | None = None) -> tuple[Path, ...]:
+    """The user's conf folders: that of ``--config-dir``, and ``./conf`` unless it is the shipped one."""
+    here = here or Path.cwd()
+    folders = []
+    if config_dir is not None:
+        if not Path(config_dir).is_dir():
+            raise RequestError(f"--config-dir {config_dir}: there is no such folder")
+        folders.append(Path(config_dir).resolve())
+    beside = (here / "conf").resolve()
+    if any((beside / group).is_dir() for group in GROUPS):
+        folders.append(beside)
+    shipped = packaged_conf().resolve()
+    return tuple(folder for folder in dict.fromkeys(folders) if folder != shipped and not is_checkout(folder))
+
+
+def is_checkout(conf: Path) -> bool:
+    """Whether a conf folder is that of a labrunner checkout, whose options the installed package has already."""
+    return (conf / "config.yaml").is_file() and (conf.parent / "src" / "labrunner" / "helping.py").is_file()
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key of a YAML file: its value as written there, and the comment behind it."""
+
+    name: str
+    value: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Option:
+    """One YAML file of a group."""
+
+    group: str
+    name: str
+    path: Path
+    shipped: bool
+
+    @cached_property
+    def _lines(self) -> list[str]:
+        return self.path.read_text(encoding="utf-8", errors="replace").splitlines()
+
+    @property
+    def meaning(self) -> str:
+        """The first comment line that is not an instruction to Hydra."""
+        for line in self._lines:
+            if line.startswith("#") and not line.lstrip("# ").startswith("@package"):
+                return line.lstrip("# ").strip()
+            if line.strip() and not line.startswith("#"):
+                break
+        return ""
+
+    @cached_property
+    def keys(self) -> dict[str, Key]:
+        """Dotted name inside the file -> key, in the file's order; the names that Hydra owns are left out."""
+        return {name: key for name, key in read_keys(self._lines).items() if name not in ("name", "_target_")}
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it names a class of the user's."""
+        return any(line.startswith("_target_:") for line in self._lines)
+
+
+def read_keys(lines: Iterable[str]) -> dict[str, Key]:
+    """The keys of a YAML file with value and comment; sections become dotted names."""
+    found: dict[str, Key] = {}
+    path: list[tuple[int, str]] = []
+    skipping: int | None = None
+    for line in lines:
+        match = _KEY.match(line)
+        indent = len(line) - len(line.lstrip())
+        if skipping is not None and (indent > skipping or line.lstrip().startswith("- ")):
+            continue
+        skipping = None
+        if not match:
+            continue
+        while path and path[-1][0] >= indent:
+            path.pop()
+        name = ".".join([*(part for _, part in path), match["key"]])
+        value = (match["value"] or "").strip()
+        if match["key"] in ("defaults", "hydra") and indent == 0:
+            skipping = indent
+        elif value in ("", "|", ">") or value.startswith("#"):
+            path.append((indent, match["key"]))
+        else:
+            found[name] = Key(name, value, match["comment"] or "")
+    return found
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """All options in reach: the shipped ones and those of the user's folders."""
+
+    folders: tuple[Path, ...] = ()  # the user's own conf folders, in order
+    _options: dict[str, list[Option]] = field(default_factory=dict)
+
+    def options(self, group: str) -> list[Option]:
+        if group not in self._options:
+            self._options[group] = [
+                Option(group, path.stem, path, shipped=number == 0)
+                for number, folder in enumerate((packaged_conf(), *self.folders))
+                for path in sorted((folder / group).glob("*.yaml"))
+            ]
+        return self._options[group]
+
+    def option(self, group: str, name: str) -> Option | None:
+        """The option that a name chooses; a shipped one comes first."""
+        return next((option for option in self.options(group) if option.name == name), None)
+
+    def clashes(self, group: str, name: str) -> list[Option]:
+        return [option for option in self.options(group) if option.name == name]
+
+    @cached_property
+    def top(self) -> dict[str, Key]:
+        """The keys of config.yaml."""
+        return read_keys((packaged_conf() / "config.yaml").read_text(encoding="utf-8").splitlines())
+
+    @cached_property
+    def defaults(self) -> dict[str, str]:
+        """Group -> the option that is chosen when nothing is said."""
+        lines = (packaged_conf() / "config.yaml").read_text(encoding="utf-8").splitlines()
+        return {match["group"]: match["option"] for line in lines if (match := _DEFAULT.match(line))}
+
+    def owners(self, key: str) -> list[tuple[Option, Key]]:
+        """The options that have a key such as ``optim.lr``."""
+        group, _, rest = key.partition(".")
+        if group not in GROUPS or not rest:
+            return []
+        return [(option, option.keys[rest]) for option in self.options(group) if rest in option.keys]
+
+    def all_keys(self) -> list[str]:
+        """Every key in reach: top-level ones first, then ``group.key``."""
+        names = dict.fromkeys(self.top)
+        for group in GROUPS:
+            if group != "experiment":
+                for option in self.options(group):
+                    names.update(dict.fromkeys(f"{group}.{key}" for key in option.keys))
+        return list(names)
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that was probably meant; for ``lr`` also ``optim.lr``."""
+    known = list(known)
+    tails = [name for name in known if name.rpartition(".")[2] == word.rpartition(".")[2]]
+    if tails:
+        return max(tails, key=lambda name: difflib.SequenceMatcher(None, word, name).ratio())
+    found = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    if found:
+        return found[0]
+    by_tail = {name.rpartition(".")[2]: name for name in reversed(known)}
+    found = difflib.get_close_matches(word.rpartition(".")[2], by_tail, n=1, cutoff=0.6)
+    return by_tail[found[0]] if found else None
+
+
+VERBS = {
+    "train": "run what the overrides say; the verb may be left out",
+    "resume": "finish a cut run, or extend a finished one: resume RUN [epochs=40]",
+    "summary": "the model's table of layers, without training",
+    "explain": "what a key or an option means, and what it takes: explain optim.lr",
+}
+
+FLAGS = {
+    "--help, -h": "this page",
+    "--version": "the version",
+    "--cfg job": "print the composed config and stop (job, hydra or all)",
+    "--config-dir DIR": "a folder with options of your own, beside ./conf",
+    "--trust": "let a saved config name code outside the current folder",
+}
+
+EXAMPLES = (
+    ("labrunner", "a first run: an MLP on digits"),
+    ("labrunner model=cnn optim.lr=0.01", "other choices"),
+    ("labrunner optim=sgd optim.momentum=0.9 reg=dropout", "presets, and keys of theirs"),
+    ("labrunner summary model=cnn dataset=mnist5k", "look before training"),
+    ("labrunner resume outputs/runs/RUN epochs=40", "go on"),
+)
+
+
+def help_page(catalogue: Catalogue, width: int = 100) -> str:
+    """The page of ``--help``."""
+    lines = ["usage: labrunner [VERB] [GROUP=OPTION | KEY=VALUE]… [FLAG]…", ""]
+    lines += ["Run a deep-learning experiment and leave a folder with everything about it under outputs/.", ""]
+    lines += _table("verbs", VERBS.items(), width)
+    lines += ["groups and their options (* is the default)"]
+    for group in GROUPS:
+        options = catalogue.options(group)
+        if not options:
+            continue
+        lines.append(f"  {group}=…  {MEANINGS[group]}")
+        rows = []
+        for option in options:
+            mark = "*" if catalogue.defaults.get(group) == option.name else " "
+            own = "" if option.shipped else " (yours)"
+            rows.append((f"{mark} {option.name}", option.meaning + own))
+        lines += _rows(rows, width, indent=4)
+    lines.append("")
+    lines += _table("keys of every run", ((f"{key.name}={key.value}", key.meaning) for key in catalogue.top.values()), width)
+    lines += ["keys of the default options (explain KEY tells more)"]
+    for group in GROUPS:
+        option = catalogue.option(group, catalogue.defaults.get(group, ""))
+        if option is not None:
+            lines += _rows(((f"{group}.{key.name}={key.value}", key.meaning) for key in option.keys.values()), width)
+    lines.append("")
+    lines += _table("flags, before or after the rest", FLAGS.items(), width)
+    lines += _table("examples", EXAMPLES, width)
+    return "\n".join(lines).rstrip()
+
+
+def _table(title: str, rows: Iterable[tuple[str, str]], width: int) -> list[str]:
+    return [title, *_rows(rows, width), ""]
+
+
+def _rows(rows: Iterable[tuple[str, str]], width: int, indent: int = 2) -> list[str]:
+    """Two columns; what is meant wraps beside what is typed."""
+    lines, column = [], 32
+    for left, right in rows:
+        head = f"{' ' * indent}{left}"
+        wrapped = textwrap.wrap(right, width - column - 2) or [""]
+        if len(head) > column:
+            lines.append(head)
+            head = ""
+        lines.append(f"{head:<{column}}  {wrapped[0]}".rstrip())
+        lines += [f"{'':<{column}}  {line}" for line in wrapped[1:]]
+    return lines

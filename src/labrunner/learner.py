@@ -1,0 +1,84 @@
+"""The contract between the trainer and whatever learns.
+
+A learner is a model with its loss and its optimizer: it knows how to take one batch. The trainer knows epochs,
+schedules, selection and stopping, and nothing of array libraries. A NumPy network and a torchvision network go through
+the same loop because both keep to this page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+
+
+class Batch(NamedTuple):
+    """What a learner gets to see at once."""
+
+    inputs: Any  # (N, ...) in the learner's own array library, normalized
+    targets: Any  # (N,) integers in [0, K)
+    step: int  # training batches before this one; owns the randomness of the batch
+
+
+class BatchOut(NamedTuple):
+    """What comes back from a batch."""
+
+    loss: Any  # data term, mean over the batch; a float64 scalar that has not been waited for
+    scores: Any  # (N, K)
+
+
+class Wants(NamedTuple):
+    """What a learner needs its inputs to be; None leaves the data set as it is."""
+
+    channels: int | None = None
+    size: int | None = None
+    mean: tuple[float, ...] | None = None  # normalization that the weights were trained with
+    std: tuple[float, ...] | None = None
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """What the trainer asks of a learner. `tests/kit.py` holds the tests of this contract."""
+
+    wants: Wants
+    work: int  # multiply-adds of one sample's forward pass, for the rule that chooses threads
+
+    def array(self, values: np.ndarray) -> Any:
+        """`values` in the learner's own library, on its device; integers keep their type. Called once a split."""
+
+    def start_epoch(self, epoch: int) -> dict[str, float]:
+        """Set up for an epoch, counted from 1 (0 is before the first): thaw, freeze. Returns facts of the epoch."""
+
+    def train_batch(self, batch: Batch, lr: float) -> BatchOut:
+        """One step of the optimizer with this learning rate. Depends on the state, the batch and its step alone."""
+
+    def eval_batch(self, batch: Batch) -> BatchOut:
+        """Loss and scores in evaluation mode; moves nothing."""
+
+    def scores(self, inputs: Any) -> Any:
+        """(N, K) scores in evaluation mode, without labels; moves nothing."""
+
+    def probabilities(self, scores: Sequence[Any]) -> np.ndarray:
+        """A pass's batches of scores as one (N, K) float64 array whose rows sum to 1."""
+
+    def activations(self, inputs: Any) -> dict[str, np.ndarray]:
+        """Output of each layer by its name, first axis N, in evaluation mode; moves nothing."""
+
+    def gradients(self, batch: Batch) -> dict[str, np.ndarray]:
+        """Gradient of the data term by the parameters' names, in training mode; moves nothing."""
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """Copies of parameters and buffers, under torch's state_dict names."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Copies of all that a resume needs, flat: ``weights/<name>`` and ``optim/<name>/<slot>``."""
+
+    def load(self, state: Mapping[str, np.ndarray]) -> None:
+        """Take over what `state` returned. Raises ValueError when names or shapes differ."""
+
+    def parameters(self) -> dict[str, tuple[int, bool]]:
+        """Name -> (number of values, whether it trains), of the parameters without the buffers."""
+
+    def summary(self) -> str:
+        """The table of the model's layers, with exact totals under it; moves nothing."""

@@ -1,0 +1,463 @@
+"""The run folder: the only place that writes one, and the reader of what stands in it.
+
+Files that must be whole or absent go by write-to-temporary, flush, fsync, replace, fsync of the folder. ``metrics.csv``
+and ``timing.csv`` grow by one synced line an epoch; a resume cuts them back to its checkpoint.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import socket
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from labrunner import checkpoint
+from labrunner.errors import RequestError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMAT = 1
+METRICS = (
+    "epoch lr train_loss train_accuracy val_loss val_accuracy val_precision val_recall val_f1 val_auroc".split()
+)
+TIMING = "epoch seconds train_seconds val_seconds".split()
+MONITORS = tuple(name for name in METRICS if name not in ("epoch", "lr"))
+
+Row = dict[str, Any]  # a column's name -> number, or None where there is none
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable; a no-op where folders cannot be opened (Windows)."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def atomic_write(path: Path, content: bytes | str) -> None:
+    """Write a file so that a reader, and a power cut, see the old content or the new and nothing between."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def to_json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def cell(value: Any) -> str:
+    """A value as a CSV cell: floats as Python's repr, which reads back to the bit; undefined is blank."""
+    if value is None or (isinstance(value, (float, np.floating)) and not np.isfinite(value)):
+        return ""
+    if isinstance(value, np.generic):
+        value = value.item()
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+def to_csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([cell(value) for value in row] for row in rows)
+    return text.getvalue()
+
+
+def monitored(row: Mapping[str, Any], monitor: str) -> float | None:
+    """The monitored value of a row, turned so that smaller is better; None where it is blank."""
+    value = row[monitor]
+    if value is None or value != value:
+        return None
+    return float(value) if monitor.endswith("_loss") else -float(value)
+
+
+def best_epoch(rows: Sequence[Mapping[str, Any]], monitor: str) -> int | None:
+    """The epoch with the best monitored value, the earlier one of a tie; the last where the column is blank."""
+    best, chosen = None, None
+    for row in rows:
+        value = monitored(row, monitor)
+        if value is not None and (best is None or value < best):
+            best, chosen = value, int(row["epoch"])
+    if chosen is None and rows:
+        return int(rows[-1]["epoch"])
+    return chosen
+
+
+def refuse_used(path: Path) -> None:
+    """Raise RequestError if a new run's folder would not be new."""
+    if path.is_dir() and not any(path.iterdir()):
+        return
+    if path.is_dir() and (path / "config.yaml").is_file():
+        raise RequestError(
+            f"the run folder {path} holds a run already\n"
+            f"to go on with it: labrunner resume {path}; otherwise give hydra.run.dir another folder"
+        )
+    if path.exists():
+        what = "is not empty" if path.is_dir() else "is a file"
+        raise RequestError(f"the run folder {path} {what}; give hydra.run.dir another one")
+
+
+class Behind:
+    """Does one piece of work at a time behind the caller's back, in order; an error surfaces at the next call.
+
+    Writing, hashing and syncing release the interpreter's lock, so that the next epoch computes meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="labrunner-writer")
+        self._last: Future[None] | None = None
+
+    def submit(self, work: Callable[..., None], *args: Any) -> None:
+        self.wait()
+        self._last = self._pool.submit(work, *args)
+
+    def wait(self) -> None:
+        last, self._last = self._last, None
+        if last is not None:
+            last.result()
+
+    def close(self) -> None:
+        try:
+            self.wait()
+        finally:
+            self._pool.shutdown()
+
+
+class RunFolder:
+    """A run folder that this process owns: locked from `create` or `reopen` until `close`."""
+
+    def __init__(self, path: Path) -> None:
+        from filelock import FileLock
+
+        self.path = path
+        self._lock = FileLock(path / ".lock")
+        self._behind = Behind()
+        self._open = False
+
+    @classmethod
+    def create(cls, path: Path) -> RunFolder:
+        """A new folder. Raises RequestError if something is there already that is not an empty folder."""
+        refuse_used(path)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            folder = cls(path)
+            folder.acquire()
+            for name in ("checkpoints", "probes", "figures"):
+                (path / name).mkdir()
+        except OSError as error:
+            raise RequestError(f"cannot make the run folder {path}: {error.strerror or error}") from None
+        atomic_write(path / "metrics.csv", to_csv(METRICS, ()))
+        atomic_write(path / "timing.csv", to_csv(TIMING, ()))
+        return folder
+
+    @classmethod
+    def reopen(cls, path: Path) -> RunFolder:
+        """An existing run folder, to resume it. Raises RequestError if another process holds it."""
+        folder = cls(path)
+        folder.acquire()
+        for name in ("checkpoints", "probes", "figures"):
+            (path / name).mkdir(exist_ok=True)
+        return folder
+
+    def acquire(self) -> None:
+        from filelock import Timeout
+
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            status = _read_json(self.path / "status.json") or {}
+            holder = f"process {status.get('pid')} on {status.get('host')}" if "pid" in status else "another process"
+            raise RequestError(f"the run in {self.path} is being worked on by {holder}") from None
+        self._open = True
+
+    def close(self) -> None:
+        if self._open:
+            self._open = False
+            try:
+                self._behind.close()
+            finally:
+                self._lock.release()
+
+    # what is written once
+
+    def write(self, name: str, content: bytes | str) -> None:
+        atomic_write(self.path / name, content)
+
+    def write_json(self, name: str, value: Any) -> None:
+        self.write(name, to_json(value))
+
+    def write_csv(self, name: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        self.write(name, to_csv(header, rows))
+
+    def status(self, status: str, error: str | None = None) -> None:
+        """One of running, done, diverged, failed, interrupted."""
+        self._behind.wait()
+        self.write_json(
+            "status.json",
+            {"format": FORMAT, "status": status, "error": error, "pid": os.getpid(), "host": socket.gethostname()},
+        )
+
+    def log(self, message: str) -> None:
+        with open(self.path / "log.txt", "a", encoding="utf-8") as file:
+            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {message}\n")
+
+    def report_error(self, error: BaseException) -> None:
+        """Keep a failure's traceback in the log, where a bug report can copy it from."""
+        import traceback
+
+        self.log("".join(traceback.format_exception(error)).rstrip())
+
+    # what grows epoch by epoch
+
+    def record(self, row: Row, timing: Row, facts: Mapping[str, float], step: int) -> None:
+        """Append the rows of one epoch: metrics, timing, and the facts of its start."""
+        self._behind.submit(self._append_rows, row, timing, dict(facts), step)
+
+    def commit(
+        self,
+        row: Row,
+        timing: Row,
+        facts: Mapping[str, float],
+        step: int,
+        state: Mapping[str, np.ndarray],
+        position: checkpoint.Position,
+        keep_epochs: Iterable[int],
+    ) -> None:
+        """The rows of an epoch, then its checkpoint, then older checkpoints go; all behind the next epoch."""
+
+        def work() -> None:
+            self._append_rows(row, timing, dict(facts), step)
+            self._save(state, position, keep_epochs)
+
+        self._behind.submit(work)
+
+    def save(
+        self, state: Mapping[str, np.ndarray], position: checkpoint.Position, keep_epochs: Iterable[int]
+    ) -> None:
+        """A checkpoint now, as when a signal asks to stop in the middle of an epoch."""
+        self._behind.wait()
+        self._save(state, position, keep_epochs)
+
+    def flush(self) -> None:
+        """Wait until all that was recorded is on disk; raises what went wrong on the way."""
+        self._behind.wait()
+
+    def record_start(self, facts: Mapping[str, float]) -> None:
+        """The facts of epoch 0, which fix the columns of ``probes/epochs.csv``."""
+        self.write_csv("probes/epochs.csv", ["epoch", "step", *facts], [[0, 0, *facts.values()]])
+
+    def cut_back(self, epoch: int) -> None:
+        """Drop the rows beyond `epoch`: what a resume will compute again."""
+        for path in (self.path / "metrics.csv", self.path / "timing.csv", *(self.path / "probes").glob("*.csv")):
+            header, rows = read_csv(path)
+            kept = [row for row in rows if int(row[0]) <= epoch]
+            if len(kept) != len(rows) or not path.read_text(encoding="utf-8").endswith("\n"):
+                self.write_csv(str(path.relative_to(self.path)), header, kept)
+
+    def _append_rows(self, row: Row, timing: Row, facts: dict[str, float], step: int) -> None:
+        self._append("metrics.csv", [row[name] for name in METRICS])
+        self._append("timing.csv", [timing[name] for name in TIMING])
+        self._append("probes/epochs.csv", [row["epoch"], step, *facts.values()])
+
+    def _append(self, name: str, values: Sequence[Any]) -> None:
+        line = to_csv([cell(value) for value in values], ())
+        with open(self.path / name, "ab") as file:
+            file.write(line.encode())
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _save(
+        self, state: Mapping[str, np.ndarray], position: checkpoint.Position, keep_epochs: Iterable[int]
+    ) -> None:
+        folder = self.path / "checkpoints"
+        atomic_write(folder / position.file_name, checkpoint.encode(state, position))
+        for path in checkpoint.superseded(folder, keep_epochs, position):
+            path.unlink(missing_ok=True)
+
+
+def read_csv(path: Path) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of a CSV that we wrote; a last line without its newline was cut by a crash and is left out."""
+    text = path.read_text(encoding="utf-8")
+    whole = text if text.endswith("\n") else text[: text.rfind("\n") + 1]
+    rows = list(csv.reader(io.StringIO(whole)))
+    return (rows[0], rows[1:]) if rows else ([], [])
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The rows of ``metrics.csv`` or ``timing.csv`` as numbers, None where blank."""
+    header, rows = read_csv(path)
+    return [
+        {name: None if text == "" else int(text) if name == "epoch" else float(text) for name, text in zip(header, row, strict=True)}
+        for row in rows
+    ]
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def load_run(path: str | Path) -> Run:
+    """Open a run folder for reading. Raises RequestError if it is none."""
+    folder = Path(path)
+    if not folder.is_dir():
+        raise RequestError(f"there is no run folder {folder}")
+    if not (folder / "config.yaml").is_file() or not (folder / "metrics.csv").is_file():
+        raise RequestError(f"{folder} is no run folder: it has no config.yaml and metrics.csv")
+    environment = _read_json(folder / "environment.json") or {}
+    if environment.get("format", FORMAT) != FORMAT:
+        raise RequestError(f"{folder} has format {environment['format']}; this version of labrunner reads {FORMAT}")
+    return Run(folder)
+
+
+class Run:
+    """What a run folder holds, each file read when it is first asked for. None where the run did not get that far."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The composed config, as plain dicts, lists and numbers."""
+        import yaml
+
+        try:
+            config = yaml.safe_load((self.path / "config.yaml").read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+            raise RequestError(f"cannot read {self.path / 'config.yaml'}: {str(error).splitlines()[0]}") from None
+        if not isinstance(config, dict):
+            raise RequestError(f"{self.path / 'config.yaml'} does not hold a config")
+        return config
+
+    @property
+    def status(self) -> str:
+        """running, done, diverged, failed or interrupted; running without a held lock reads as interrupted."""
+        status = (_read_json(self.path / "status.json") or {}).get("status", "interrupted")
+        return "interrupted" if status == "running" and not self._locked() else status
+
+    @property
+    def error(self) -> str | None:
+        return (_read_json(self.path / "status.json") or {}).get("error")
+
+    def _locked(self) -> bool:
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.path / ".lock")
+        try:
+            with lock.acquire(timeout=0):
+                return False
+        except Timeout:
+            return True
+        except OSError:  # a folder that may not be written to is nobody's to hold
+            return False
+
+    @cached_property
+    def environment(self) -> dict[str, Any]:
+        return _read_json(self.path / "environment.json") or {}
+
+    @cached_property
+    def overrides(self) -> dict[str, Any]:
+        """What the user typed, and the chosen option of every group."""
+        import yaml
+
+        path = self.path / "overrides.yaml"
+        return yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+    def _table(self, name: str, **options: Any) -> pd.DataFrame | None:
+        import pandas as pd
+
+        path = self.path / name
+        return pd.read_csv(path, float_precision="round_trip", **options) if path.is_file() else None
+
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        """metrics.csv: a row per epoch."""
+        table = self._table("metrics.csv")
+        assert table is not None
+        return table
+
+    @cached_property
+    def timing(self) -> pd.DataFrame | None:
+        return self._table("timing.csv")
+
+    @cached_property
+    def test(self) -> dict[str, Any] | None:
+        """test.json: the test metrics of the chosen epoch."""
+        return _read_json(self.path / "test.json")
+
+    @cached_property
+    def per_class(self) -> pd.DataFrame | None:
+        # a class may be called "NA" or "1": its name stays text
+        return self._table("per_class.csv", dtype={"class": str}, keep_default_na=False, na_values=NO_NAMES)
+
+    @cached_property
+    def confusion(self) -> pd.DataFrame | None:
+        """Counts, rows true and columns predicted, class names on both."""
+        header, rows = read_csv(path) if (path := self.path / "confusion.csv").is_file() else ([], [])
+        if not header:
+            return None
+        import pandas as pd
+
+        counts = [[int(value) for value in row[1:]] for row in rows]
+        return pd.DataFrame(counts, index=[row[0] for row in rows], columns=header[1:])
+
+    @cached_property
+    def predictions(self) -> pd.DataFrame | None:
+        """index, label, predicted, and the probability of each class of the test samples."""
+        return self._table("predictions.csv")
+
+    @cached_property
+    def facts(self) -> dict[str, float]:
+        return _read_json(self.path / "facts.json") or {}
+
+    @cached_property
+    def checks(self) -> pd.DataFrame | None:
+        return self._table("checks.csv")
+
+    @cached_property
+    def summary(self) -> str | None:
+        path = self.path / "summary.txt"
+        return path.read_text(encoding="utf-8") if path.is_file() else None
+
+    @cached_property
+    def class_names(self) -> list[str] | None:
+        return None if self.confusion is None else [str(name) for name in self.confusion.columns]
+
+    @cached_property
+    def best_epoch(self) -> int | None:
+        """The epoch that was, or would be, tested."""
+        rows = self.rows
+        if rows.empty:
+            return None
+        if self.config["select"] == "last":
+            return int(rows["epoch"].iloc[-1])
+        return best_epoch(rows.astype(object).where(rows.notna(), None).to_dict("records"), self.config["monitor"])
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r}, status={self.status!r})"
+
+
+NO_NAMES = {column: [""] for column in ("support", "precision", "recall", "f1", "auroc")}

@@ -1,0 +1,50 @@
+"""The report: one self-contained HTML page of a run, rendered from the files of its folder.
+
+Nothing in the page asks anything of anywhere: style and figures are inside, and there is no script. Every number in it
+says in a ``data-src`` attribute which record it shows; `labrunner.report.origin` defines how.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from labrunner.records import Run, atomic_write
+from labrunner.report import content
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def render(run: Run) -> str:
+    """The page of a run, with the figures that stand in its folder."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,  # class names, messages and values come from outside
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template("run.html").render(
+        title=content.title(run),
+        name=run.path.resolve().name,
+        status=content.status(run),
+        progress=content.progress(run),
+        test=content.test(run),
+        validation=content.validation(run),
+        figures=content.figures(run),
+        classes=content.classes(run),
+        confusions=content.confusions(run),
+        summary=content.summary(run),
+        typed=content.typed(run),
+        settings=content.settings(run),
+        environment=content.environment(run),
+    )
+
+
+def write(run: Run) -> Path:
+    """Write ``report.html`` into the folder of a run and return its path. Draw the figures first."""
+    path = run.path / "report.html"
+    atomic_write(path, render(run))
+    return path

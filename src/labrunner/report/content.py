@@ -1,0 +1,247 @@
+"""What each part of a run's page says: from the recorded files to texts with their origins, no HTML."""
+
+from __future__ import annotations
+
+import base64
+import shlex
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from labrunner.records import Run
+from labrunner.report.origin import Shown, count, exact, number, percent
+
+MOST_CONFUSIONS = 10
+STATUS = {
+    "running": "This run was still going when the page was written.",
+    "diverged": "This run diverged: its loss was no longer a finite number.",
+    "failed": "This run failed.",
+    "interrupted": "This run was interrupted before it was finished; labrunner resume continues it.",
+}
+
+
+class Status(NamedTuple):
+    word: Shown
+    meaning: str  # a sentence, or nothing where there is nothing to explain
+    error: Shown | None
+
+
+class Progress(NamedTuple):
+    """The chosen epoch, among how many, and why that one."""
+
+    epoch: Shown
+    trained: Shown
+    asked: Shown | None  # where fewer epochs were trained than asked for
+    reason: str
+    value: Shown | None  # of the column that chose
+    seconds: Shown | None
+
+
+class Setting(NamedTuple):
+    key: str
+    value: Shown
+    typed: bool
+
+
+class Group(NamedTuple):
+    """A config group, or the top-level keys, which have no option."""
+
+    name: str
+    option: Shown | None
+    typed: bool
+    settings: list[Setting]
+
+
+def title(run: Run) -> dict[str, Shown]:
+    """What was trained on what: the chosen options."""
+    choices = run.overrides.get("choices") or {}
+    shown = {}
+    for group in ("model", "dataset"):
+        if choices.get(group) is not None:
+            shown[group] = Shown(str(choices[group]), f"overrides.yaml#choices/{group}")
+        else:
+            shown[group] = Shown(str(run.config[group]["name"]), f"config.yaml#{group}/name")
+    return shown
+
+
+def status(run: Run) -> Status:
+    word = run.status
+    error = None if run.error is None else Shown(run.error, "status.json#error")
+    return Status(Shown(word, "status.json#status"), STATUS.get(word, ""), error)
+
+
+def progress(run: Run) -> Progress | None:
+    """None before the first epoch was recorded."""
+    if run.rows.empty or run.best_epoch is None:
+        return None
+    last, monitor = int(run.rows["epoch"].iloc[-1]), run.config["monitor"]
+    if run.test is not None:
+        chosen = run.test["epoch"]
+        epoch = count(chosen, "test.json#epoch")
+    else:
+        chosen = run.best_epoch
+        epoch = count(chosen, f"metrics.csv#{chosen}/epoch")
+    value = None
+    if run.config["select"] == "last":
+        reason = "the last one, as select=last asks"
+    elif run.rows[monitor].isna().all():
+        reason = f"the last one, since {monitor} is blank"
+    else:
+        reason = f"the {'lowest' if monitor.endswith('_loss') else 'highest'} {monitor}"
+        at = run.rows.loc[run.rows["epoch"] == chosen, monitor]
+        value = number(at.iloc[0], f"metrics.csv#{chosen}/{monitor}", 4) if len(at) else None
+    asked = run.config["epochs"]
+    return Progress(
+        epoch,
+        count(last, f"metrics.csv#{last}/epoch"),
+        exact(asked, "config.yaml#epochs") if asked != last else None,
+        reason,
+        value,
+        None if run.timing is None else number(run.timing["seconds"].sum(), "timing.csv#*/seconds", 1),
+    )
+
+
+def test(run: Run) -> dict[str, Shown] | None:
+    """The metrics of the test split; None if it was not read."""
+    if run.test is None:
+        return None
+    record = run.test
+    # one more digit where the split is large enough to tell: 1 error in 2,000 is not 100.0%
+    digits = 1 if record["n"] < 1000 else 2
+    shown = {
+        name: percent(record[name], f"test.json#{name}", digits)
+        for name in ("accuracy", "accuracy_low", "accuracy_high")
+    }
+    shown |= {name: number(record[name], f"test.json#{name}") for name in ("precision", "recall", "f1", "auroc")}
+    shown |= {name: count(record[name], f"test.json#{name}") for name in ("n", "reads")}
+    return shown | {"loss": number(record["loss"], "test.json#loss", 4)}
+
+
+def validation(run: Run) -> dict[str, Shown] | None:
+    """The metrics of the val split in the best epoch so far; None if there is none."""
+    epoch = run.best_epoch
+    if epoch is None:
+        return None
+    row = run.rows.loc[run.rows["epoch"] == epoch].iloc[0]
+    columns = {"loss": "val_loss", "f1": "val_f1", "auroc": "val_auroc"}
+    shown = {name: number(row[column], f"metrics.csv#{epoch}/{column}") for name, column in columns.items()}
+    shown["accuracy"] = percent(row["val_accuracy"], f"metrics.csv#{epoch}/val_accuracy")
+    return None if all(np.isnan(row[column]) for column in (*columns.values(), "val_accuracy")) else shown
+
+
+def figures(run: Run) -> dict[str, str]:
+    """The drawn figures by name, as data URIs."""
+    return {
+        path.stem: "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+        for path in sorted((run.path / "figures").glob("*.png"))
+    }
+
+
+def classes(run: Run) -> list[dict[str, Shown]] | None:
+    """per_class.csv; None before the test split was read."""
+    if run.per_class is None:
+        return None
+    shown = []
+    for index, row in enumerate(run.per_class.to_dict("records"), start=1):
+        source = f"per_class.csv#{index}/"
+        cells = {"name": Shown(row["class"], source + "class"), "support": count(row["support"], source + "support")}
+        cells |= {name: number(row[name], source + name) for name in ("precision", "recall", "f1", "auroc")}
+        shown.append(cells)
+    return shown
+
+
+def confusions(run: Run) -> list[dict[str, Shown]] | None:
+    """The most frequent errors, ties in the order of the classes; None before the test split was read."""
+    if run.confusion is None or run.per_class is None:
+        return None
+    counts = run.confusion.to_numpy()
+    names = [Shown(name, f"per_class.csv#{index}/class") for index, name in enumerate(run.per_class["class"], start=1)]
+    wrong = counts.copy()
+    np.fill_diagonal(wrong, 0)
+    shown = []
+    for flat in np.argsort(-wrong, axis=None, kind="stable")[:MOST_CONFUSIONS]:
+        row, column = divmod(int(flat), len(counts))
+        if wrong[row, column] == 0:
+            break
+        cell, support = f"confusion.csv#{row + 1}/{column + 1}", f"per_class.csv#{row + 1}/support"
+        shown.append(
+            {
+                "true": names[row],
+                "predicted": names[column],
+                "count": count(counts[row, column], cell),
+                "share": percent(counts[row, column] / counts[row].sum(), f"{cell} over {support}"),
+            }
+        )
+    return shown
+
+
+def summary(run: Run) -> Shown | None:
+    return None if run.summary is None else Shown(run.summary, "summary.txt")
+
+
+def typed(run: Run) -> list[Shown]:
+    """The overrides as they were typed."""
+    return [
+        Shown(str(text), f"overrides.yaml#overrides/{index}")
+        for index, text in enumerate(run.overrides.get("overrides") or (), start=1)
+    ]
+
+
+def settings(run: Run) -> list[Group]:
+    """The config, group by group, the top-level keys first; what was typed is marked."""
+    keys = {str(text).split("=", 1)[0].lstrip("+~") for text in run.overrides.get("overrides") or ()}
+    choices = run.overrides.get("choices") or {}
+    top = Group("", None, False, [])
+    groups = [top]
+    for key, value in run.config.items():
+        if not isinstance(value, dict):
+            top.settings.append(_setting(keys, [key], value))
+            continue
+        option = None
+        if choices.get(key) is not None:
+            option = Shown(str(choices[key]), f"overrides.yaml#choices/{key}")
+        elif "name" in value:
+            option = exact(value["name"], f"config.yaml#{key}/name")
+        leaves = _leaves({name: inner for name, inner in value.items() if name != "name"}, [key])
+        groups.append(Group(key, option, key in keys, [_setting(keys, path, leaf) for path, leaf in leaves]))
+    return groups
+
+
+def _leaves(value: dict[str, Any], path: list[str]) -> list[tuple[list[str], Any]]:
+    """The values of nested dicts with the keys that lead there; lists and empty dicts are values."""
+    found: list[tuple[list[str], Any]] = []
+    for key, inner in value.items():
+        here = [*path, str(key)]
+        found += _leaves(inner, here) if isinstance(inner, dict) and inner else [(here, inner)]
+    return found
+
+
+def _setting(keys: set[str], path: list[str], value: Any) -> Setting:
+    # typing a whole section types what is in it; a group's own name chooses an option and types no value
+    dotted = [".".join(path[: end + 1]) for end in range(len(path))]
+    told = dotted if len(path) == 1 else dotted[1:]
+    return Setting(dotted[-1], exact(value, "config.yaml#" + "/".join(path)), any(name in keys for name in told))
+
+
+def environment(run: Run) -> dict[str, Any]:
+    """Versions and machine, and the command that repeats the run; empty where nothing was recorded."""
+    record = run.environment
+    rows = [
+        (name, exact(record[key], f"environment.json#{key}"))
+        for key, name in (
+            ("labrunner", "labrunner"),
+            ("git_commit", "git commit"),
+            ("python", "Python"),
+            ("platform", "platform"),
+            ("threads", "threads"),
+        )
+        if record.get(key) is not None
+    ]
+    rows += [
+        (str(package), exact(version, f"environment.json#versions/{package}"))
+        for package, version in sorted((record.get("versions") or {}).items())
+    ]
+    command = record.get("command")
+    if isinstance(command, list):
+        command = shlex.join(map(str, command))
+    return {"rows": rows, "command": None if command is None else Shown(command, "environment.json#command")}

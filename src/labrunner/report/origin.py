@@ -1,0 +1,70 @@
+"""Where a shown number stands: the text on the page together with its record.
+
+The attribute ``data-src`` takes these forms; counting starts at 1, a blank cell is shown as –:
+
+========================================  =======================================================================
+``test.json#accuracy``                    a value of a JSON or YAML file, by its keys: ``config.yaml#optim/lr``
+``metrics.csv#7/val_loss``                a cell of the row whose epoch is 7 (also ``timing.csv``)
+``per_class.csv#3/recall``                a cell of the third row below the header
+``confusion.csv#3/5``                     samples of the third class that were predicted as the fifth
+``timing.csv#*/seconds``                  the sum of a column
+``A over B``                              the quotient of two of the above
+``summary.txt``                           the whole file
+========================================  =======================================================================
+
+The text is the record rounded to the digits that are shown, times 100 if it ends in %.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+from markupsafe import Markup
+
+BLANK = "–"
+
+
+class Shown(NamedTuple):
+    """A text of the page and the record it shows; renders itself as an element that carries both."""
+
+    text: str
+    source: str
+
+    def __html__(self) -> str:
+        return Markup('<span data-src="{}">{}</span>').format(self.source, self.text)
+
+
+def _is_blank(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and not math.isfinite(value))
+
+
+def number(value: Any, source: str, digits: int = 3) -> Shown:
+    """A measured number with a fixed count of decimals."""
+    return Shown(BLANK if _is_blank(value) else f"{float(value):.{digits}f}", source)
+
+
+def percent(value: Any, source: str, digits: int = 1) -> Shown:
+    """A share in [0, 1] as a percentage."""
+    return Shown(BLANK if _is_blank(value) else f"{float(value):.{digits}%}", source)
+
+
+def count(value: Any, source: str) -> Shown:
+    return Shown(BLANK if _is_blank(value) else str(int(value)), source)
+
+
+def exact(value: Any, source: str) -> Shown:
+    """A value as it was set or recorded, the way YAML writes it."""
+    return Shown(_written(value), source)
+
+
+def _written(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return "[" + ", ".join(_written(item) for item in value) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_written(item)}" for key, item in value.items()) + "}"
+    return str(value)

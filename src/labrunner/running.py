@@ -1,0 +1,483 @@
+"""One run, top to bottom: a checked config and a folder in, a finished run folder out."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from labrunner import __version__, checkpoint, records, schema, signals
+from labrunner.errors import Interrupted, RequestError, RunError
+from labrunner.records import RunFolder
+
+if TYPE_CHECKING:
+    from labrunner.data import Data
+    from labrunner.drawing import Drawing
+    from labrunner.learner import Learner
+    from labrunner.trainer import Evaluation, Plan, Start
+
+PACKAGES = ("numpy", "torch", "torchvision", "torchmetrics", "torchsummary", "hydra-core", "omegaconf", "safetensors")
+MANY_WORK = 16_000_000  # multiply-adds of a training batch from which a second thread pays; see benchmarks/
+MOST_THREADS = 4
+PER_CELL = 4  # samples kept of each cell of the confusion matrix
+
+
+@dataclass
+class Shared:
+    """What many runs of one process have in common."""
+
+    samples: dict[Any, Any] = field(default_factory=dict)
+    drawing: Drawing | None = None
+    say: Callable[[str], None] = lambda text: None
+    bars: bool = False
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended."""
+
+    folder: Path
+    status: str  # done or diverged
+    error: str | None
+    epoch: int | None  # the chosen one
+    epochs: int  # finished ones
+    val: Mapping[str, Any] | None  # the row of the chosen epoch
+    test: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A run that is set up: nothing has been written yet, and what was wrong with the request has been said."""
+
+    config: dict[str, Any]
+    data: Data
+    learner: Learner
+    plan: Plan
+    threads: int
+
+
+def prepare(config: dict[str, Any], shared: Shared, threads: int | None = None) -> Ready:
+    """Build data and learner. Raises RequestError as long as nothing was written.
+
+    `threads` is the count that a resumed run began with; None follows the config.
+    """
+    from labrunner.build import build
+    from labrunner.schedule import make
+    from labrunner.trainer import Plan
+
+    data, learner = build(config, shared.samples)
+    asked = config["threads"]
+    if asked != "auto":
+        count = int(asked)
+    elif threads is not None:
+        count = threads
+    else:
+        count = threads_for(learner.work * min(data.train.batch_size, len(data.train)))
+    plan = Plan(
+        epochs=epochs_of(config),
+        schedule=make(config["schedule"], config["optim"]["lr"]),
+        monitor=config["monitor"],
+        select=config["select"] if data.val is not None or config["monitor"].startswith("train_") else "last",
+        patience=config["reg"]["patience"],
+        config_hash=config_hash(config),
+    )
+    return Ready(config, data, learner, plan, count)
+
+
+def run(
+    config: dict[str, Any],
+    folder: Path,
+    shared: Shared,
+    *,
+    overrides: Sequence[str] = (),
+    choices: Mapping[str, str] | None = None,
+    command: str = "",
+) -> Result:
+    """Carry out one run in a new folder.
+
+    Parameters
+    ----------
+    config : composed and checked, as plain dicts
+    folder : new or empty
+    shared : what runs of this process share
+    overrides, choices : what was typed and which options it chose, for the record
+    command : the command line, for the record
+
+    Returns
+    -------
+    Result, also of a run that diverged.
+
+    Raises
+    ------
+    RequestError
+        when the request cannot be carried out; nothing has been written.
+    Interrupted
+        when a signal asked to stop; the run can be resumed.
+    RunError
+        when it failed on the way; the folder's status and log say why.
+    """
+    from labrunner.trainer import Start
+
+    ready = prepare(config, shared)
+    run_folder = RunFolder.create(folder)
+    with kept(run_folder), signals.deferred() as stop, arithmetic(ready.threads):
+        run_folder.write("config.yaml", to_yaml(config))
+        run_folder.write("overrides.yaml", to_yaml({"overrides": list(overrides), "choices": dict(choices or {})}))
+        run_folder.write_json("environment.json", environment(ready.threads, command))
+        run_folder.status("running")
+        run_folder.log(f"labrunner {__version__} begins: {command or 'from Python'}")
+        run_folder.write("summary.txt", ready.learner.summary() + "\n")
+        hashes = {name: checkpoint.tensor_hash(name, array) for name, array in sorted(ready.learner.weights().items())}
+        run_folder.write_json("initial.json", hashes)
+        run_folder.record_start(ready.learner.start_epoch(0))
+        return carry_out(ready, run_folder, shared, Start(), stop)
+
+
+def resume(config: dict[str, Any], folder: Path, shared: Shared, *, command: str = "") -> Result:
+    """Go on with the run in `folder` from its newest good checkpoint, up to the epochs that `config` asks for.
+
+    Raises
+    ------
+    RequestError
+        when another process holds the folder.
+    RunError
+        when no checkpoint of this run can be read.
+    """
+    recorded = records.load_run(folder).environment.get("threads")
+    ready = prepare(config, shared, threads=recorded)
+    run_folder = RunFolder.reopen(folder)
+    with kept(run_folder), signals.deferred() as stop, arithmetic(ready.threads):
+        start = restore(ready, run_folder, shared)
+        run_folder.write("config.yaml", to_yaml(config))
+        run_folder.status("running")
+        run_folder.log(f"labrunner {__version__} resumes after epoch {len(start.rows)}, batch {start.batch}: {command}")
+        return carry_out(ready, run_folder, shared, start, stop)
+
+
+def restore(ready: Ready, run_folder: RunFolder, shared: Shared) -> Start:
+    """Load the newest checkpoint that is whole and this run's; cut the rows beyond it."""
+    from labrunner.trainer import Start
+
+    folder = run_folder.path / "checkpoints"
+    listed = checkpoint.listed(folder)
+    for _, _, path in reversed(listed):
+        try:
+            state, position = checkpoint.read(path)
+            if position.config_hash != ready.plan.config_hash:
+                raise checkpoint.DamagedCheckpoint("it belongs to a run with another config")
+            ready.learner.load(state)
+        except (checkpoint.DamagedCheckpoint, ValueError) as error:
+            shared.say(f"labrunner: warning: passing over {path}: {error}")
+            run_folder.log(f"passing over {path.name}: {error}")
+            continue
+        run_folder.cut_back(position.epoch)
+        rows = records.read_rows(run_folder.path / "metrics.csv")
+        if len(rows) != position.epoch:
+            raise RunError(f"{run_folder.path / 'metrics.csv'} has {len(rows)} epochs, {path.name} follows {position.epoch}")
+        return Start(rows, position.batch, position.sums)
+    if listed:
+        raise RunError(f"none of the {len(listed)} checkpoints in {folder} can be read; start the run anew")
+    run_folder.cut_back(0)
+    if not (run_folder.path / "probes" / "epochs.csv").is_file():
+        run_folder.record_start(ready.learner.start_epoch(0))
+    return Start()
+
+
+def carry_out(ready: Ready, run_folder: RunFolder, shared: Shared, start: Start, stop: signals.Stop) -> Result:
+    """Fit, choose, test, record: what a new run and a resumed one have in common."""
+    from labrunner.trainer import Diverged, chosen_epoch, estimate, fit
+
+    config, data, learner, plan = ready.config, ready.data, ready.learner, ready.plan
+    announce(shared, estimate(learner, data, plan.epochs - len(start.rows)), plan.epochs - len(start.rows))
+    with progress(shared, plan.epochs, len(start.rows)) as bar:
+        try:
+            rows = fit(learner, data, plan, run_folder, start=start, stop=stop, bar=bar)
+            run_folder.flush()
+        except Diverged as error:
+            run_folder.flush()
+            lr = config["optim"]["lr"]
+            message = f"{error}; a smaller optim.lr (it is {lr}) usually helps"
+            run_folder.log(message)
+            run_folder.status("diverged", message)
+            finish_drawing(run_folder, shared, config)
+            return Result(run_folder.path, "diverged", message, None, len(start.rows), None, None)
+    epoch = chosen_epoch(rows, plan)
+    assert epoch is not None
+    load_epoch(ready, run_folder, epoch)
+    test = record_results(ready, run_folder, rows, epoch, stop)
+    run_folder.status("done")
+    run_folder.log(f"done: epoch {epoch} of {len(rows)} chosen by {plan.select} {plan.monitor}")
+    finish_drawing(run_folder, shared, config)
+    return Result(run_folder.path, "done", None, epoch, len(rows), rows[epoch - 1], test)
+
+
+def load_epoch(ready: Ready, run_folder: RunFolder, epoch: int) -> None:
+    """The weights of the chosen epoch, from its checkpoint."""
+    path = run_folder.path / "checkpoints" / checkpoint.Position(epoch).file_name
+    try:
+        state, _ = checkpoint.read(path)
+    except checkpoint.DamagedCheckpoint as error:
+        raise RunError(f"the checkpoint of the chosen epoch, {path}, cannot be used: {error}") from None
+    ready.learner.load(state)
+
+
+def record_results(
+    ready: Ready, run_folder: RunFolder, rows: Sequence[records.Row], epoch: int, stop: signals.Stop
+) -> dict[str, Any] | None:
+    """Read the test split, once, and write what it says; then the facts of the run."""
+    from labrunner.trainer import evaluate
+
+    data, learner = ready.data, ready.learner
+    test: dict[str, Any] | None = None
+    if data.test is not None:
+        evaluation = evaluate(learner, data.test, None, "test")
+        before = records._read_json(run_folder.path / "test.json") or {}
+        test = test_numbers(evaluation) | {"epoch": epoch, "reads": int(before.get("reads", 0)) + 1}
+        write_evaluation(run_folder, data, evaluation)
+        run_folder.write_json("test.json", test)
+    parameters = learner.parameters()
+    facts = {
+        "parameters": sum(count for count, _ in parameters.values()),
+        "parameters_trainable": sum(count for count, trains in parameters.values() if trains),
+        "multiply_adds": learner.work,
+        "train_samples": len(data.train),
+        "val_samples": 0 if data.val is None else len(data.val),
+        "test_samples": 0 if data.test is None else len(data.test),
+        "epochs": len(rows),
+        "chosen_epoch": epoch,
+        "steps": len(rows) * data.train.batch_count,
+    }
+    run_folder.write_json("facts.json", facts)
+    run_folder.write_csv("checks.csv", ["check", "fact", "relation", "expected", "found", "passed"], [])
+    return test
+
+
+def test_numbers(evaluation: Evaluation) -> dict[str, Any]:
+    """The numbers of test.json; None where undefined."""
+    from labrunner.metrics import wilson
+    from labrunner.trainer import defined
+
+    scores = evaluation.scores
+    hits = int((evaluation.predicted == evaluation.labels).sum())
+    low, high = wilson(hits, scores.n)
+    numbers = {name: defined(getattr(scores, name)) for name in ("loss", "accuracy", "precision", "recall", "f1", "auroc")}
+    return {"n": scores.n, **numbers, "accuracy_low": low, "accuracy_high": high}
+
+
+def write_evaluation(run_folder: RunFolder, data: Data, evaluation: Evaluation) -> None:
+    """per_class.csv, confusion.csv, predictions.csv and samples.npz of the test split."""
+    from labrunner.metrics import confusion
+
+    assert data.test is not None
+    names, scores, predicted = data.description.class_names, evaluation.scores, evaluation.predicted
+    columns = (scores.support, scores.class_precision, scores.class_recall, scores.class_f1, scores.class_auroc)
+    run_folder.write_csv(
+        "per_class.csv",
+        ["class", "support", "precision", "recall", "f1", "auroc"],
+        zip(names, *columns, strict=True),
+    )
+    counts = confusion(evaluation.labels, predicted, len(names))
+    run_folder.write_csv("confusion.csv", ["true \\ predicted", *names], ([n, *row] for n, row in zip(names, counts, strict=True)))
+    run_folder.write_csv(
+        "predictions.csv",
+        ["index", "label", "predicted", *(f"p_{name}" for name in names)],
+        (
+            [index, label, guess, *row]
+            for index, label, guess, row in zip(
+                data.test.index.tolist(),
+                evaluation.labels.tolist(),
+                predicted.tolist(),
+                evaluation.probabilities.tolist(),
+                strict=True,
+            )
+        ),
+    )
+    shown = chosen_samples(evaluation.labels, predicted)
+    content = io.BytesIO()
+    np.savez_compressed(
+        content,
+        index=data.test.index[shown],
+        image=data.test.pixels(shown),
+        label=evaluation.labels[shown],
+        predicted=predicted[shown],
+    )
+    run_folder.write("samples.npz", content.getvalue())
+
+
+def chosen_samples(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Positions of the first few samples of each cell of the confusion matrix, sorted."""
+    seen: dict[tuple[int, int], int] = {}
+    kept_positions = []
+    for position, cell in enumerate(zip(labels.tolist(), predicted.tolist(), strict=True)):
+        seen[cell] = seen.get(cell, 0) + 1
+        if seen[cell] <= PER_CELL:
+            kept_positions.append(position)
+    return np.asarray(kept_positions, dtype=np.int64)
+
+
+# around the run
+
+
+@contextmanager
+def kept(run_folder: RunFolder) -> Iterator[None]:
+    """Whatever happens inside, the folder's status says so and its lock is released."""
+    try:
+        yield
+    except Interrupted as interrupted:
+        run_folder.status("interrupted", f"signal {interrupted.signum}")
+        run_folder.log(f"interrupted by signal {interrupted.signum}")
+        raise Interrupted(interrupted.signum, f"interrupted; to go on: labrunner resume {run_folder.path}") from None
+    except OSError as error:
+        raise RunError(failed(run_folder, error, f"cannot write {error.filename or run_folder.path}: {error.strerror}")) from error
+    except RunError as error:
+        failed(run_folder, error, str(error))
+        raise
+    except Exception as error:
+        said = f"{type(error).__name__}: {error}".splitlines()[0]
+        message = failed(run_folder, error, f"the run failed: {said}")
+        raise RunError(f"{message}\nthe traceback is in {run_folder.path / 'log.txt'}") from error
+    finally:
+        run_folder.close()
+
+
+def failed(run_folder: RunFolder, error: BaseException, message: str) -> str:
+    """Record a failure as far as the disk allows; returns the message."""
+    try:
+        run_folder.report_error(error)
+        run_folder.status("failed", message)
+    except OSError:
+        pass  # a full disk is what is being reported
+    return message
+
+
+@contextmanager
+def arithmetic(threads: int) -> Iterator[None]:
+    """So many threads for torch and for BLAS inside, whatever the environment says."""
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with threadpool_limits(limits=threads):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def threads_for(work: int) -> int:
+    """The fixed rule: one thread below `MANY_WORK` multiply-adds a batch, above it up to `MOST_THREADS` cores.
+
+    It looks at the machine's cores, never at a clock or at what else is running.
+    """
+    if work < MANY_WORK:
+        return 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(MOST_THREADS, cores))
+
+
+def epochs_of(config: Mapping[str, Any]) -> int:
+    return 1 if config["smoke"] else int(config["epochs"])
+
+
+def config_hash(config: Mapping[str, Any]) -> str:
+    """SHA-256 of what the config makes the run compute."""
+    counted = {key: value for key, value in config.items() if key not in schema.OUTSIDE_HASH}
+    return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()
+
+
+def environment(threads: int, command: str) -> dict[str, Any]:
+    """What environment.json says."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return {
+        "format": records.FORMAT,
+        "labrunner": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "threads": threads,
+        "versions": versions,
+        "git_commit": git_commit(),
+        "command": command,
+    }
+
+
+def git_commit() -> str | None:
+    """The commit of the current folder's repository, if it is in one."""
+    try:
+        found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return found.stdout.strip() or None if found.returncode == 0 else None
+
+
+def command_line() -> str:
+    """The command as typed, to repeat it by copying."""
+    return shlex.join(["labrunner", *sys.argv[1:]])
+
+
+def to_yaml(value: Any) -> str:
+    import yaml
+
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, default_flow_style=None)
+
+
+def announce(shared: Shared, seconds: float, epochs: int) -> None:
+    """One line before a run that takes over a minute."""
+    if seconds > 60.0:
+        shared.say(f"labrunner: this will take about {duration(seconds)}: {epochs} epochs of {duration(seconds / epochs)}")
+
+
+def duration(seconds: float) -> str:
+    if seconds < 90.0:
+        return f"{seconds:.0f} s" if seconds >= 9.5 else f"{seconds:.1f} s"
+    minutes = seconds / 60.0
+    return f"{minutes:.0f} min" if minutes < 90.0 else f"{minutes / 60.0:.1f} h"
+
+
+@contextmanager
+def progress(shared: Shared, epochs: int, done: int) -> Iterator[Any]:
+    """tqdm's bar on a terminal; silence elsewhere."""
+    from labrunner.trainer import silent
+
+    if not shared.bars:
+        yield silent
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=epochs, initial=done, unit="epoch", leave=False, dynamic_ncols=True, mininterval=0.2) as bar:
+
+        def show(epoch: int, batch: int, loss: float, row: records.Row | None) -> None:
+            accuracy = row and row["val_accuracy"]
+            said = f"loss {loss:.4f}" + (f"  val accuracy {accuracy:.4f}" if accuracy is not None else "")
+            bar.set_postfix_str(said, refresh=row is None)
+            if row is not None:
+                bar.update(epoch - bar.n)
+
+        yield show
+
+
+def finish_drawing(run_folder: RunFolder, shared: Shared, config: Mapping[str, Any]) -> None:
+    """Ask for the figures; they are drawn in a process of their own, from the files."""
+    if shared.drawing is not None:
+        shared.drawing.ask(run_folder.path, config["figures"])
+
+

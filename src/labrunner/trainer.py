@@ -1,0 +1,307 @@
+"""The generic loop: epochs, selection and stopping, for anything that keeps to the contract of `labrunner.learner`."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from labrunner import metrics
+from labrunner.checkpoint import Position
+from labrunner.data import Data, Split
+from labrunner.errors import Interrupted, RunError
+from labrunner.learner import Learner
+from labrunner.probes import Probe
+from labrunner.records import Row, best_epoch, monitored
+from labrunner.schedule import Schedule
+
+FLUSH_SECONDS = 0.25  # how often the sums become numbers for the progress bar, and are looked at
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is asked of the trainer."""
+
+    epochs: int
+    schedule: Schedule
+    monitor: str = "val_loss"
+    select: str = "best"
+    patience: int | None = None
+    config_hash: str = ""
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where to begin: at the very start, or where a checkpoint left off."""
+
+    rows: Sequence[Row] = ()
+    batch: int = 0
+    sums: Mapping[str, float] = field(default_factory=dict)
+
+
+class Journal(Protocol):
+    """Where rows and checkpoints go; `labrunner.records.RunFolder` is one."""
+
+    def record(self, row: Row, timing: Row, facts: Mapping[str, float], step: int) -> None: ...
+
+    def commit(
+        self,
+        row: Row,
+        timing: Row,
+        facts: Mapping[str, float],
+        step: int,
+        state: Mapping[str, np.ndarray],
+        position: Position,
+        keep_epochs: Iterable[int],
+    ) -> None: ...
+
+    def save(self, state: Mapping[str, np.ndarray], position: Position, keep_epochs: Iterable[int]) -> None: ...
+
+
+class Diverged(RunError):
+    """The loss stopped being a finite number."""
+
+
+class Bar(Protocol):
+    """What the loop tells about its progress; called a few times a second and at the end of each epoch."""
+
+    def __call__(self, epoch: int, batch: int, loss: float, row: Row | None) -> None: ...
+
+
+def silent(epoch: int, batch: int, loss: float, row: Row | None) -> None:
+    """The bar of those who do not want one."""
+
+
+def fit(
+    learner: Learner,
+    data: Data,
+    plan: Plan,
+    journal: Journal,
+    *,
+    start: Start = Start(),  # noqa: B008, frozen
+    probes: Sequence[Probe] = (),
+    stop: object = None,
+    bar: Bar = silent,
+) -> list[Row]:
+    """Train from `start` to the last epoch, or to where early stopping ends it.
+
+    Returns
+    -------
+    The rows of all epochs, those of `start` included.
+
+    Raises
+    ------
+    Diverged
+        when a loss is not finite; the row of that epoch is recorded with blanks, and no checkpoint.
+    Interrupted
+        when `stop` became true; the state has been saved in the middle of the epoch.
+    """
+    rows = list(start.rows)
+    total = plan.epochs * data.train.batch_count
+    for probe in probes:
+        probe.start(learner, data)
+    while len(rows) < plan.epochs and not stopped_early(rows, plan):
+        epoch, begin = len(rows) + 1, time.perf_counter()
+        facts = learner.start_epoch(epoch)
+        step = epoch * data.train.batch_count  # training batches up to the end of this epoch
+        lr = plan.schedule(step - 1, total, rows)
+        passed = start if epoch == len(start.rows) + 1 else Start()
+        training = TrainingPass(learner, data.train, plan, rows, total, passed, probes)
+        try:
+            training.run(stop, bar)
+            trained = time.perf_counter()
+            val = None if data.val is None else evaluate(learner, data.val, stop, f"validation of epoch {epoch}")
+        except StopRequested as request:
+            position = Position(epoch - 1, training.batch, training.sums(), plan.config_hash)
+            journal.save(learner.state(), position, kept_epochs(rows, plan))
+            raise Interrupted(request.signum) from None
+        except Diverged:
+            done = time.perf_counter()
+            journal.record(blank_row(epoch, lr), timing_row(epoch, begin, done, done), facts, step)
+            raise
+        rows.append(epoch_row(epoch, lr, training, val))
+        for probe in probes:
+            probe.end_epoch(learner, data, rows[-1])
+        timing = timing_row(epoch, begin, trained, time.perf_counter())
+        position = Position(epoch, config_hash=plan.config_hash)
+        journal.commit(rows[-1], timing, facts, step, learner.state(), position, kept_epochs(rows, plan))
+        bar(epoch, data.train.batch_count, rows[-1]["train_loss"], rows[-1])
+    for probe in probes:
+        probe.end(learner, data)
+    return rows
+
+
+class StopRequested(Exception):
+    """The stop flag was seen at a batch."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__()
+        self.signum = signum
+
+
+def heed(stop: Any) -> None:
+    if stop:
+        raise StopRequested(stop.signum)
+
+
+class TrainingPass:
+    """One trip through the training split: a step a batch, and running sums of what came out.
+
+    The sums stay where the learner computes, so that no batch waits for the device; they become numbers at the end and a
+    few times a second. Reading them never resets them: the result does not depend on the clock.
+    """
+
+    def __init__(
+        self,
+        learner: Learner,
+        split: Split,
+        plan: Plan,
+        rows: Sequence[Row],
+        total: int,
+        start: Start,
+        probes: Sequence[Probe],
+    ) -> None:
+        self.learner, self.split, self.plan, self.rows = learner, split, plan, rows
+        self.total, self.probes = total, probes
+        self.batch = start.batch
+        self._n = int(start.sums.get("n", 0))
+        self._loss: Any = start.sums.get("loss", 0.0)
+        self._hits: Any = int(start.sums.get("hits", 0))
+        self._unseen: list[tuple[int, float, Any]] = []  # (step, lr, loss) since the last flush
+
+    def run(self, stop: Any, bar: Bar) -> None:
+        epoch = len(self.rows) + 1
+        due = time.monotonic() + FLUSH_SECONDS
+        for batch in self.split.batches(epoch, self.batch):
+            heed(stop)
+            lr = self.plan.schedule(batch.step, self.total, self.rows)
+            out = self.learner.train_batch(batch, lr)
+            n = len(batch.targets)
+            self._n += n
+            self._loss = self._loss + out.loss * n
+            self._hits = self._hits + (out.scores.argmax(1) == batch.targets).sum()
+            self._unseen.append((batch.step, lr, out.loss))
+            self.batch += 1
+            for probe in self.probes:
+                probe.after_step(self.learner, batch, out)
+            if time.monotonic() >= due:
+                bar(epoch, self.batch, self._flush() / self._n, None)
+                due = time.monotonic() + FLUSH_SECONDS
+        self._flush()
+
+    def _flush(self) -> float:
+        """The sum of the losses as a number; raises Diverged with the first bad step if it is not finite."""
+        total = float(self._loss)
+        if not math.isfinite(total):
+            for step, lr, loss in self._unseen:
+                if not math.isfinite(float(loss)):
+                    raise Diverged(f"the training loss became {float(loss)} at step {step} (epoch {len(self.rows) + 1}, lr {lr})")
+            raise Diverged(f"the sum of the training losses overflowed in epoch {len(self.rows) + 1}")
+        self._unseen.clear()
+        return total
+
+    def sums(self) -> dict[str, float]:
+        """The running sums as numbers, for a checkpoint in the middle of the pass."""
+        return {"n": self._n, "loss": float(self._loss), "hits": int(self._hits)}
+
+    @property
+    def loss(self) -> float:
+        return float(self._loss) / self._n
+
+    @property
+    def accuracy(self) -> float:
+        return int(self._hits) / self._n
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A whole split, seen once: the metrics and what they came from."""
+
+    scores: metrics.Scores
+    probabilities: np.ndarray  # (N, K) float64
+    labels: np.ndarray  # (N,) int64
+
+    @property
+    def predicted(self) -> np.ndarray:
+        return self.probabilities.argmax(axis=1)
+
+
+def evaluate(learner: Learner, split: Split, stop: Any = None, what: str = "evaluation") -> Evaluation:
+    """Scores of all samples of a split, and the metrics computed once over all of them."""
+    total, kept = 0.0, []
+    for batch in split.in_order():
+        heed(stop)
+        out = learner.eval_batch(batch)
+        total = total + out.loss * len(batch.targets)
+        kept.append(out.scores)
+    loss = float(total) / len(split)
+    if not math.isfinite(loss):
+        raise Diverged(f"the loss became {loss} in the {what}")
+    probabilities = learner.probabilities(kept)
+    return Evaluation(metrics.score(probabilities, split.labels, loss), probabilities, split.labels)
+
+
+def epoch_row(epoch: int, lr: float, train: TrainingPass, val: Evaluation | None) -> Row:
+    """The record of one epoch, under the names of metrics.csv; None where there is nothing to say."""
+    row = blank_row(epoch, lr) | {"train_loss": train.loss, "train_accuracy": train.accuracy}
+    if val is not None:
+        row["val_loss"] = val.scores.loss
+        for name in ("accuracy", "precision", "recall", "f1", "auroc"):
+            row[f"val_{name}"] = defined(getattr(val.scores, name))
+    return row
+
+
+def blank_row(epoch: int, lr: float) -> Row:
+    columns = ("loss", "accuracy", "precision", "recall", "f1", "auroc")
+    return {"epoch": epoch, "lr": lr, "train_loss": None, "train_accuracy": None} | {
+        f"val_{name}": None for name in columns
+    }
+
+
+def timing_row(epoch: int, begin: float, trained: float, end: float) -> Row:
+    return {"epoch": epoch, "seconds": end - begin, "train_seconds": trained - begin, "val_seconds": end - trained}
+
+
+def defined(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def stopped_early(rows: Sequence[Row], plan: Plan) -> bool:
+    """Whether the monitor has not improved for `patience` epochs in a row: a function of the rows alone."""
+    if plan.patience is None or not rows or all(monitored(row, plan.monitor) is None for row in rows):
+        return False
+    best = best_epoch(rows, plan.monitor)
+    assert best is not None
+    return int(rows[-1]["epoch"]) - best >= plan.patience
+
+
+def kept_epochs(rows: Sequence[Row], plan: Plan) -> set[int]:
+    """Epochs whose checkpoints stay: the last two, and the best."""
+    best = best_epoch(rows, plan.monitor)
+    return {len(rows), len(rows) - 1} | ({best} if best is not None else set())
+
+
+def chosen_epoch(rows: Sequence[Row], plan: Plan) -> int | None:
+    """The epoch to test: the best by the monitor, or the last."""
+    if plan.select == "last":
+        return int(rows[-1]["epoch"]) if rows else None
+    return best_epoch(rows, plan.monitor)
+
+
+def estimate(learner: Learner, data: Data, epochs: int, clock: Callable[[], float] = time.perf_counter) -> float:
+    """Seconds that `epochs` will take, from the second of two gradients on one batch; moves nothing.
+
+    The update itself is left out: it is small beside the gradient.
+    """
+    batch = next(data.train.batches(1))
+    learner.gradients(batch)
+    begin = clock()
+    learner.gradients(batch)
+    seconds = clock() - begin
+    # an evaluated sample costs about a third of a trained one
+    evaluated = 0.0 if data.val is None else len(data.val) / (3 * len(batch.targets))
+    return epochs * seconds * (data.train.batch_count + evaluated)

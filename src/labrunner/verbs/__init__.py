@@ -1,0 +1,1 @@
+"""One small file a verb; each has `main(arguments) -> exit code`."""

@@ -1,0 +1,74 @@
+"""``labrunner explain KEY``: type, range, default, meaning, and which options have it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from labrunner import schema
+from labrunner.errors import RequestError
+from labrunner.helping import GROUPS, MEANINGS, Catalogue, Option, nearest, own_folders
+
+if TYPE_CHECKING:
+    from labrunner.cli import Arguments
+
+
+def main(arguments: Arguments) -> int:
+    words = [*arguments.words, *arguments.overrides]
+    if not words:
+        raise RequestError("explain takes a key, a group or an option: labrunner explain optim.lr")
+    known = Catalogue(own_folders(arguments.config_dir))
+    print("\n\n".join(explain(word, known) for word in words))
+    return 0
+
+
+def explain(word: str, known: Catalogue) -> str:
+    """The text on a key (``optim.lr``, ``seed``), a group (``optim``) or an option (``optim=sgd``)."""
+    name, equals, option = word.partition("=")
+    if name in GROUPS:
+        return explain_option(name, option, known) if equals else explain_group(name, known)
+    if name in known.top:
+        key = known.top[name]
+        return "\n".join([f"{name}: {key.meaning}", f"  takes    {takes(name)}", f"  default  {key.value}"])
+    owners = known.owners(name)
+    if not owners:
+        close = nearest(name, [*known.all_keys(), *GROUPS])
+        raise RequestError(f"there is no key {name}" + (f"; did you mean {close}?" if close else ""))
+    meanings = list(dict.fromkeys(key.meaning for _, key in owners))
+    lines = [f"{name}: {meanings[0]}", f"  takes    {takes(name)}"]
+    default = known.defaults.get(name.partition(".")[0])
+    for owner, key in owners:
+        mark = "  (the default option)" if owner.name == default else ""
+        note = f"; {key.meaning}" if len(meanings) > 1 and key.meaning != meanings[0] else ""
+        lines.append(f"  {owner.group}={owner.name}: {key.value}{note}{mark}")
+    return "\n".join(lines)
+
+
+def takes(key: str) -> str:
+    kind = schema.KEYS.get(key)
+    return schema.describe(kind) if kind is not None else "what its own code takes"
+
+
+def explain_group(group: str, known: Catalogue) -> str:
+    lines = [f"{group}: {MEANINGS[group]}"]
+    for option in known.options(group):
+        mark = "*" if known.defaults.get(group) == option.name else " "
+        lines.append(f"  {mark} {group}={option.name}: {option.meaning}")
+    keys = dict.fromkeys(f"{group}.{key}" for option in known.options(group) for key in option.keys)
+    if keys and group != "experiment":
+        lines.append(f"  keys: {', '.join(keys)}")
+    return "\n".join(lines)
+
+
+def explain_option(group: str, name: str, known: Catalogue) -> str:
+    option = known.option(group, name)
+    if option is None:
+        names = [other.name for other in known.options(group)]
+        close = nearest(name, names)
+        hint = f"did you mean {group}={close}? " if close else ""
+        raise RequestError(f"there is no {group}={name}\n{hint}there are {', '.join(names)}")
+    return "\n".join([f"{group}={name}: {option.meaning}", *key_lines(group, option)])
+
+
+def key_lines(group: str, option: Option) -> list[str]:
+    prefix = "" if group == "experiment" else f"{group}."
+    return [f"  {prefix}{key.name}={key.value}  {key.meaning}".rstrip() for key in option.keys.values()]

@@ -1,0 +1,142 @@
+"""The NumPy learner keeps the contract that every learner keeps, under each optimizer, precision and with dropout."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+
+from labrunner.learner import Batch
+from labrunner.scratch import NumpyLearner, make
+from tests import kit
+
+SGD = {"name": "sgd", "momentum": 0.0, "nesterov": False}
+ADAM = {"name": "adam", "betas": [0.9, 0.999], "eps": 1e-8}
+PLAIN = {
+    "seed": 0,
+    "precision": "float64",
+    "model": {"name": "mlp_numpy", "hidden": [7, 5], "activation": "tanh"},
+    "optim": SGD,
+    "reg": {"dropout": 0.0, "weight_decay": 0.0, "decay_all": False},
+    "init": {"name": "default"},
+}
+
+
+def config(**changes: dict) -> dict:
+    merged = copy.deepcopy(PLAIN)
+    for key, value in changes.items():
+        merged[key] = {**merged[key], **value} if isinstance(value, dict) else value
+    return merged
+
+
+CONFIGS = {
+    "sgd": (config(), 0.1, True),
+    "momentum": (config(optim={**SGD, "momentum": 0.9}), 0.02, True),
+    "nesterov_l2": (
+        config(optim={**SGD, "momentum": 0.9, "nesterov": True}, reg={"weight_decay": 0.01}, precision="float32"),
+        0.02,
+        False,
+    ),
+    "adam": (config(optim=ADAM), 0.01, True),
+    "adam_float32_relu": (config(optim=ADAM, precision="float32", model={"activation": "relu"}), 0.01, False),
+    "dropout": (config(reg={"dropout": 0.5}), 0.1, False),
+    "dropout_float32_adam": (config(reg={"dropout": 0.3}, optim=ADAM, precision="float32"), 0.01, False),
+    "sigmoid_he": (config(model={"activation": "sigmoid"}, init={"name": "he"}), 0.1, True),
+    "softmax_regression_xavier": (config(model={"hidden": []}, init={"name": "xavier"}), 0.1, True),
+}
+
+
+@pytest.fixture(scope="module")
+def samples() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(1)
+    targets = np.arange(24) % 3
+    inputs = rng.normal(size=(24, 1, 3, 4)) + targets[:, None, None, None]
+    return inputs, targets
+
+
+@pytest.mark.parametrize("check", kit.CHECKS, ids=kit.name_of)
+@pytest.mark.parametrize("name", CONFIGS)
+def test_the_numpy_learner_keeps_the_contract(name, check, samples):
+    settings, lr, smooth = CONFIGS[name]
+    check(lambda: make(settings, (1, 3, 4), 3), kit.Data(*samples, lr=lr, smooth=smooth))
+
+
+def test_tables_go_through_as_images_do(samples):
+    inputs, targets = samples
+    kit.check_learner(lambda: make(PLAIN, (12,), 3), inputs.reshape(24, 12), targets, smooth=True)
+
+
+class _WithAFault(NumpyLearner):
+    def __init__(self) -> None:
+        sound = make(PLAIN, (1, 3, 4), 3)
+        super().__init__(sound.network, sound.optimizer, sound.seed)
+
+
+class _LearnsWhileEvaluating(_WithAFault):
+    def eval_batch(self, batch):
+        self.train_batch(batch, 1e-3)
+        return super().eval_batch(batch)
+
+
+class _HandsOutItsOwnArrays(_WithAFault):
+    def weights(self):
+        return dict(self.network.parameters)
+
+
+class _ForgetsTheSlots(_WithAFault):
+    def __init__(self) -> None:
+        super().__init__()
+        self.optimizer.momentum = 0.9
+
+    def state(self):
+        return {key: value for key, value in super().state().items() if key.startswith("weights/")}
+
+
+class _SumsTheLoss(_WithAFault):
+    def eval_batch(self, batch):
+        out = super().eval_batch(batch)
+        return out._replace(loss=out.loss * len(batch.targets))
+
+
+class _CountsItsOwnBatches(_WithAFault):
+    calls = 0
+
+    def train_batch(self, batch, lr):
+        self.calls += 1
+        return super().train_batch(batch, lr / self.calls)
+
+
+class _GetsTheGradientWrong(_WithAFault):
+    def gradients(self, batch):
+        return {name: 1.001 * value for name, value in super().gradients(batch).items()}
+
+
+@pytest.mark.parametrize(
+    "faulty",
+    [
+        _LearnsWhileEvaluating,
+        _HandsOutItsOwnArrays,
+        _ForgetsTheSlots,
+        _SumsTheLoss,
+        _CountsItsOwnBatches,
+        _GetsTheGradientWrong,
+    ],
+)
+def test_the_kit_catches_a_learner_with_a_fault(faulty, samples):
+    with pytest.raises(AssertionError):
+        kit.check_learner(faulty, *samples, smooth=True)
+
+
+def test_dropout_depends_on_the_step_and_the_seed_alone(samples):
+    inputs, targets = samples
+
+    def scores(seed: int, step: int, earlier: int = 0) -> bytes:
+        learner = make(config(seed=seed, reg={"dropout": 0.5}), (1, 3, 4), 3)
+        learner.load(make(PLAIN, (1, 3, 4), 3).state())  # the same weights whatever the seed
+        for _ in range(earlier):
+            learner.train_batch(Batch(inputs, targets, 99), 0.0)
+        return learner.train_batch(Batch(inputs, targets, step), 0.0).scores.tobytes()
+
+    assert scores(0, 5) == scores(0, 5, earlier=3)
+    assert len({scores(0, 5), scores(0, 6), scores(1, 5)}) == 3
