@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from labrunner.records import METRICS, RunFolder
+from labrunner.records import METRICS, RunFolder, load_run
 
 DIGITS = tuple("0123456789")
 HOSTILE = (
@@ -180,7 +180,8 @@ def write_test(folder: RunFolder, classes: Sequence[str], samples: int, rng: np.
         for index, name in enumerate(classes)
     ]
     folder.write_csv("per_class.csv", ["class", "support", *columns], per_class)
-    folder.write_csv("confusion.csv", ["", *classes], [[n, *row] for n, row in zip(classes, confusion, strict=True)])
+    matrix = ([name, *row] for name, row in zip(classes, confusion, strict=True))
+    folder.write_csv("confusion.csv", ["true \\ predicted", *classes], matrix)
     folder.write_csv(
         "predictions.csv",
         ["index", "label", "predicted", *(f"p_{name}" for name in classes)],
@@ -190,9 +191,8 @@ def write_test(folder: RunFolder, classes: Sequence[str], samples: int, rng: np.
     accuracy = float(hits.sum() / samples)
     low, high = wilson(int(hits.sum()), samples)
     macro = {name: float(np.mean([v for v in values if v is not None])) for name, values in columns.items()}
-    from labrunner.records import load_run
-
-    test = {"n": samples, "loss": float(-np.log(share[np.arange(samples), label]).mean()), "accuracy": accuracy, **macro}
+    loss = float(-np.log(share[np.arange(samples), label]).mean())
+    test = {"n": samples, "loss": loss, "accuracy": accuracy, **macro}
     test |= {"accuracy_low": low, "accuracy_high": high, "epoch": load_run(folder.path).best_epoch, "reads": 1}
     folder.write_json("test.json", test)
 

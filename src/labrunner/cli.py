@@ -78,7 +78,7 @@ def parse(argv: Sequence[str]) -> Arguments:
         elif word in ("-m", "--multirun"):
             raise RequestError(
                 f"{word}: this version carries out one run a command; sweeps are not there yet\n"
-                "run the values one by one: labrunner optim.lr=0.01, labrunner optim.lr=0.1"
+                "give the values one by one: labrunner optim.lr=0.01, then labrunner optim.lr=0.1"
             )
         elif flag in ("--cfg", "-c", "--config-dir", "-cd"):
             if not equals:

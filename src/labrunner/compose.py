@@ -20,6 +20,8 @@ from labrunner.errors import RequestError
 from labrunner.helping import GROUPS, Catalogue, Option, nearest, packaged_conf
 
 SWEEP = re.compile(r"^(?:range|choice|interval|glob|sort|shuffle|tag)\(")
+NO_SWEEPS = "this version carries out one run a command; sweeps with -m are not there yet"
+HYDRA_KEYS = ("hydra.run.dir", "hydra.job.name", "hydra.searchpath", "hydra.verbose")
 PREFIX = re.compile(r"^(\+\+|\+|~)?(.*)$", re.DOTALL)
 
 
@@ -77,6 +79,8 @@ def check_override(text: str, known: Catalogue) -> None:
     if "${oc." in value:
         raise RequestError(f"{key}: values from the environment or from other places are not read; write the value itself")
     if key.startswith("hydra."):
+        if key == "hydra.mode" and value.strip().upper() != "RUN":
+            raise RequestError(f"{text}: {NO_SWEEPS}")
         return
     group, _, rest = key.partition(".")
     if prefix == "~":
@@ -120,7 +124,7 @@ def _check_group_key(group: str, rest: str, prefix: str, known: Catalogue) -> No
 
 
 def _refuse_key(key: str, known: Catalogue) -> None:
-    candidates = [*known.all_keys(), *GROUPS]
+    candidates = HYDRA_KEYS if key.startswith("hydra.") else [*known.all_keys(), *GROUPS]
     close = nearest(key, candidates)
     hint = f"; did you mean {close}?" if close else "; labrunner --help lists them"
     raise RequestError(f"there is no key {key}{hint}")
@@ -153,8 +157,7 @@ def _check_single(key: str, value: str) -> None:
     if is_sweep(value):
         first = value.split(",")[0].strip() if "," in value and "(" not in value else "…"
         raise RequestError(
-            f"{key}={value} names several values, and one run takes one: {key}={first}\n"
-            "this version runs them one after the other, by one command each"
+            f"{key}={value} names several values, and a run takes one: {key}={first}\n{NO_SWEEPS}"
         )
 
 
@@ -259,10 +262,9 @@ def explained(typed: Sequence[str], known: Catalogue) -> Iterator[None]:
     try:
         yield
     except OverrideParseException as error:
-        reason = str(error.args[0] if error.args else error).strip().splitlines()
         raise RequestError(
-            f"cannot read the override {error.override}: {reason[-1] if reason else 'it is no key=value'}\n"
-            "a value with brackets, commas or equal signs needs quotes: 'key=\"value\"'"
+            f"cannot read {error.override}: its value is not in Hydra's override grammar\n"
+            f"text with brackets, commas or equal signs needs quotes inside quotes: '{_quoted(error.override)}'"
         ) from None
     except MissingConfigException as error:
         raise _missing(error, known) from None
@@ -270,6 +272,11 @@ def explained(typed: Sequence[str], known: Catalogue) -> Iterator[None]:
         raise _yaml_error(error, known) from None
     except (HydraException, OmegaConfBaseException, ValueError, TypeError) as error:
         raise _refused(error, typed, known) from None
+
+
+def _quoted(override: str) -> str:
+    key, _, value = override.partition("=")
+    return f'{key}="{value}"'
 
 
 def _missing(error: Any, known: Catalogue) -> RequestError:
@@ -292,12 +299,12 @@ def _yaml_error(error: Any, known: Catalogue) -> RequestError:
 
 def _refused(error: BaseException, typed: Sequence[str], known: Catalogue) -> RequestError:
     cause = error.__cause__ if error.__cause__ is not None else error
-    key = getattr(cause, "full_key", None)
+    said = re.search(r"Could not override '([^']+)'", str(error))
+    key = said[1] if said else getattr(cause, "full_key", None)
     if key and any(_split_prefix(text)[1].partition("=")[0] == key for text in typed):
         owners = ", ".join(f"{option.group}={option.name}" for option, _ in known.owners(key))
         if owners:
             return RequestError(f"the chosen {key.partition('.')[0]} has no key {key}; it belongs to {owners}")
-        close = nearest(key, known.all_keys())
-        return RequestError(f"there is no key {key}" + (f"; did you mean {close}?" if close else ""))
+        _refuse_key(key, known)
     first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return RequestError(f"the config cannot be composed: {first}")

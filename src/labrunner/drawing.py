@@ -1,11 +1,11 @@
 """A process of its own: run folder -> PNGs and report, on the other core while training goes on.
 
 The parent starts ``python -m labrunner.drawing`` at the beginning of a run, so that matplotlib is imported meanwhile,
-and hands it folders; the child answers each when it is done. Requests and answers are lines of JSON on stdin and stdout.
-The child ends when its stdin does, so that it does not outlive its parent however that ends.
+and hands it folders; the child answers each when it is done. Requests and answers are lines of JSON on stdin and
+stdout. The child ends when its stdin does, so that it does not outlive its parent however that ends.
 
-The CSV files are the result of a run and are complete without its figures: what goes wrong here becomes a message, never
-an exception.
+The CSV files are the result of a run and are complete without its figures: what goes wrong here becomes a message,
+never an exception.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ NICENESS = 10
 class Drawing:
     """The drawing process, seen by the process that trains; imports nothing that draws.
 
-    ``with Drawing() as drawing:`` starts it; on leaving, work that was not waited for with `finish` is dropped.
+    It starts with `start`, or with the first `ask`. On leaving ``with Drawing() as drawing:`` it ends, and work that
+    was not waited for with `finish` is dropped.
     """
 
     def __init__(self) -> None:
@@ -49,7 +50,7 @@ class Drawing:
         if self._process is not None or self._failure is not None:
             return
         try:
-            self._said = tempfile.TemporaryFile()
+            self._said = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the child is)
             self._process = subprocess.Popen(
                 # -P: a random.py in the student's folder must not stand in for the standard library's
                 [sys.executable, "-P", "-m", "labrunner.drawing"],
@@ -115,7 +116,6 @@ class Drawing:
             self._said = None
 
     def __enter__(self) -> Drawing:
-        self.start()
         return self
 
     def __exit__(
@@ -125,7 +125,8 @@ class Drawing:
 
     def _serve(self, process: subprocess.Popen[str]) -> None:
         """Hand over one request, take its answer, and so on: neither pipe ever holds more than a line."""
-        assert process.stdin is not None and process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
         while (request := self._requests.get()) is not None:
             folder, which = request
             try:

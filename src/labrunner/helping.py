@@ -244,7 +244,7 @@ def help_page(catalogue: Catalogue, width: int = 100) -> str:
             lines += _rows(((f"{group}.{key.name}={key.value}", key.meaning) for key in option.keys.values()), width)
     lines.append("")
     lines += _table("flags, before or after the rest", FLAGS.items(), width)
-    lines += _table("examples", EXAMPLES, width)
+    lines += ["examples", *_rows(EXAMPLES, width, column=54)]
     return "\n".join(lines).rstrip()
 
 
@@ -252,9 +252,9 @@ def _table(title: str, rows: Iterable[tuple[str, str]], width: int) -> list[str]
     return [title, *_rows(rows, width), ""]
 
 
-def _rows(rows: Iterable[tuple[str, str]], width: int, indent: int = 2) -> list[str]:
+def _rows(rows: Iterable[tuple[str, str]], width: int, indent: int = 2, column: int = 30) -> list[str]:
     """Two columns; what is meant wraps beside what is typed."""
-    lines, column = [], 32
+    lines = []
     for left, right in rows:
         head = f"{' ' * indent}{left}"
         wrapped = textwrap.wrap(right, width - column - 2) or [""]

@@ -118,6 +118,13 @@ def refuse_used(path: Path) -> None:
         raise RequestError(f"the run folder {path} {what}; give hydra.run.dir another one")
 
 
+def held(path: Path) -> str:
+    """Who works on a run folder, in words."""
+    status = read_json(path / "status.json") or {}
+    holder = f"process {status['pid']} on {status.get('host')}" if "pid" in status else "another process"
+    return f"the run in {path} is being worked on by {holder}"
+
+
 class Behind:
     """Does one piece of work at a time behind the caller's back, in order; an error surfaces at the next call.
 
@@ -159,16 +166,17 @@ class RunFolder:
     def create(cls, path: Path) -> RunFolder:
         """A new folder. Raises RequestError if something is there already that is not an empty folder."""
         refuse_used(path)
+        folder = cls(path)
         try:
             path.mkdir(parents=True, exist_ok=True)
-            folder = cls(path)
             folder.acquire()
             for name in ("checkpoints", "probes", "figures"):
                 (path / name).mkdir()
+            atomic_write(path / "metrics.csv", to_csv(METRICS, ()))
+            atomic_write(path / "timing.csv", to_csv(TIMING, ()))
         except OSError as error:
+            folder.close()
             raise RequestError(f"cannot make the run folder {path}: {error.strerror or error}") from None
-        atomic_write(path / "metrics.csv", to_csv(METRICS, ()))
-        atomic_write(path / "timing.csv", to_csv(TIMING, ()))
         return folder
 
     @classmethod
@@ -186,9 +194,7 @@ class RunFolder:
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
-            status = _read_json(self.path / "status.json") or {}
-            holder = f"process {status.get('pid')} on {status.get('host')}" if "pid" in status else "another process"
-            raise RequestError(f"the run in {self.path} is being worked on by {holder}") from None
+            raise RequestError(held(self.path)) from None
         self._open = True
 
     def close(self) -> None:
@@ -296,11 +302,15 @@ class RunFolder:
             path.unlink(missing_ok=True)
 
 
-def read_csv(path: Path) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of a CSV that we wrote; a last line without its newline was cut by a crash and is left out."""
+def whole_lines(path: Path) -> io.StringIO:
+    """The text of a CSV that we wrote; a last line without its newline was cut by a crash and is left out."""
     text = path.read_text(encoding="utf-8")
-    whole = text if text.endswith("\n") else text[: text.rfind("\n") + 1]
-    rows = list(csv.reader(io.StringIO(whole)))
+    return io.StringIO(text if text.endswith("\n") else text[: text.rfind("\n") + 1])
+
+
+def read_csv(path: Path) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of a CSV that we wrote."""
+    rows = list(csv.reader(whole_lines(path)))
     return (rows[0], rows[1:]) if rows else ([], [])
 
 
@@ -313,7 +323,8 @@ def read_rows(path: Path) -> list[Row]:
     ]
 
 
-def _read_json(path: Path) -> Any:
+def read_json(path: Path) -> Any:
+    """The content of a JSON file, None where there is none or it is no JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -327,7 +338,7 @@ def load_run(path: str | Path) -> Run:
         raise RequestError(f"there is no run folder {folder}")
     if not (folder / "config.yaml").is_file() or not (folder / "metrics.csv").is_file():
         raise RequestError(f"{folder} is no run folder: it has no config.yaml and metrics.csv")
-    environment = _read_json(folder / "environment.json") or {}
+    environment = read_json(folder / "environment.json") or {}
     if environment.get("format", FORMAT) != FORMAT:
         raise RequestError(f"{folder} has format {environment['format']}; this version of labrunner reads {FORMAT}")
     return Run(folder)
@@ -355,12 +366,12 @@ class Run:
     @property
     def status(self) -> str:
         """running, done, diverged, failed or interrupted; running without a held lock reads as interrupted."""
-        status = (_read_json(self.path / "status.json") or {}).get("status", "interrupted")
+        status = (read_json(self.path / "status.json") or {}).get("status", "interrupted")
         return "interrupted" if status == "running" and not self._locked() else status
 
     @property
     def error(self) -> str | None:
-        return (_read_json(self.path / "status.json") or {}).get("error")
+        return (read_json(self.path / "status.json") or {}).get("error")
 
     def _locked(self) -> bool:
         from filelock import FileLock, Timeout
@@ -376,7 +387,7 @@ class Run:
 
     @cached_property
     def environment(self) -> dict[str, Any]:
-        return _read_json(self.path / "environment.json") or {}
+        return read_json(self.path / "environment.json") or {}
 
     @cached_property
     def overrides(self) -> dict[str, Any]:
@@ -390,7 +401,7 @@ class Run:
         import pandas as pd
 
         path = self.path / name
-        return pd.read_csv(path, float_precision="round_trip", **options) if path.is_file() else None
+        return pd.read_csv(whole_lines(path), **options) if path.is_file() else None
 
     @cached_property
     def rows(self) -> pd.DataFrame:
@@ -406,7 +417,7 @@ class Run:
     @cached_property
     def test(self) -> dict[str, Any] | None:
         """test.json: the test metrics of the chosen epoch."""
-        return _read_json(self.path / "test.json")
+        return read_json(self.path / "test.json")
 
     @cached_property
     def per_class(self) -> pd.DataFrame | None:
@@ -431,7 +442,7 @@ class Run:
 
     @cached_property
     def facts(self) -> dict[str, float]:
-        return _read_json(self.path / "facts.json") or {}
+        return read_json(self.path / "facts.json") or {}
 
     @cached_property
     def checks(self) -> pd.DataFrame | None:

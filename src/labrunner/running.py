@@ -133,15 +133,11 @@ def run(
     ready = prepare(config, shared)
     run_folder = RunFolder.create(folder)
     with kept(run_folder), signals.deferred() as stop, arithmetic(ready.threads):
-        run_folder.write("config.yaml", to_yaml(config))
         run_folder.write("overrides.yaml", to_yaml({"overrides": list(overrides), "choices": dict(choices or {})}))
-        run_folder.write_json("environment.json", environment(ready.threads, command))
+        run_folder.write("config.yaml", to_yaml(config))  # from here on it can be resumed
         run_folder.status("running")
         run_folder.log(f"labrunner {__version__} begins: {command or 'from Python'}")
-        run_folder.write("summary.txt", ready.learner.summary() + "\n")
-        hashes = {name: checkpoint.tensor_hash(name, array) for name, array in sorted(ready.learner.weights().items())}
-        run_folder.write_json("initial.json", hashes)
-        run_folder.record_start(ready.learner.start_epoch(0))
+        record_start(ready, run_folder, command)
         return carry_out(ready, run_folder, shared, Start(), stop)
 
 
@@ -159,14 +155,23 @@ def resume(config: dict[str, Any], folder: Path, shared: Shared, *, command: str
     ready = prepare(config, shared, threads=recorded)
     run_folder = RunFolder.reopen(folder)
     with kept(run_folder), signals.deferred() as stop, arithmetic(ready.threads):
-        start = restore(ready, run_folder, shared)
+        start = restore(ready, run_folder, shared, command)
         run_folder.write("config.yaml", to_yaml(config))
         run_folder.status("running")
         run_folder.log(f"labrunner {__version__} resumes after epoch {len(start.rows)}, batch {start.batch}: {command}")
         return carry_out(ready, run_folder, shared, start, stop)
 
 
-def restore(ready: Ready, run_folder: RunFolder, shared: Shared) -> Start:
+def record_start(ready: Ready, run_folder: RunFolder, command: str) -> None:
+    """What is known before the first batch, of a learner that still is as it was built."""
+    run_folder.write_json("environment.json", environment(ready.threads, command))
+    run_folder.write("summary.txt", ready.learner.summary() + "\n")
+    hashes = {name: checkpoint.tensor_hash(name, array) for name, array in sorted(ready.learner.weights().items())}
+    run_folder.write_json("initial.json", hashes)
+    run_folder.record_start(ready.learner.start_epoch(0))
+
+
+def restore(ready: Ready, run_folder: RunFolder, shared: Shared, command: str = "") -> Start:
     """Load the newest checkpoint that is whole and this run's; cut the rows beyond it."""
     from labrunner.trainer import Start
 
@@ -190,8 +195,7 @@ def restore(ready: Ready, run_folder: RunFolder, shared: Shared) -> Start:
     if listed:
         raise RunError(f"none of the {len(listed)} checkpoints in {folder} can be read; start the run anew")
     run_folder.cut_back(0)
-    if not (run_folder.path / "probes" / "epochs.csv").is_file():
-        run_folder.record_start(ready.learner.start_epoch(0))
+    record_start(ready, run_folder, command)  # it may have been cut before these were written
     return Start()
 
 
@@ -243,7 +247,7 @@ def record_results(
     test: dict[str, Any] | None = None
     if data.test is not None:
         evaluation = evaluate(learner, data.test, None, "test")
-        before = records._read_json(run_folder.path / "test.json") or {}
+        before = records.read_json(run_folder.path / "test.json") or {}
         test = test_numbers(evaluation) | {"epoch": epoch, "reads": int(before.get("reads", 0)) + 1}
         write_evaluation(run_folder, data, evaluation)
         run_folder.write_json("test.json", test)

@@ -14,7 +14,7 @@ from labrunner.deep.summary import layer_outputs, multiply_adds, summarize
 from labrunner.learner import Batch, BatchOut, Wants
 from labrunner.seeding import number
 
-NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)
+NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
 
 def to_numpy(tensor: torch.Tensor) -> np.ndarray:
@@ -52,6 +52,7 @@ class TorchLearner:
         first = next(network.parameters())
         self._device, self._dtype = first.device, first.dtype
         self._named = dict(network.named_parameters())
+        self._make_optimizer = make_optimizer
         self._optimizer: torch.optim.Optimizer = make_optimizer(
             parameter_groups(network, weight_decay, decay_all)
         )
@@ -67,8 +68,6 @@ class TorchLearner:
         tensor = torch.tensor(values)
         if tensor.is_floating_point():
             tensor = tensor.to(self._dtype)
-        if tensor.ndim == 4:
-            tensor = tensor.contiguous(memory_format=torch.channels_last)
         return tensor.to(self._device)
 
     def probabilities(self, scores: Sequence[torch.Tensor]) -> np.ndarray:
@@ -151,27 +150,42 @@ class TorchLearner:
 
     def load(self, state: Mapping[str, np.ndarray]) -> None:
         own = self.network.state_dict()
+        strangers = sorted(name for name in state if not name.startswith(("weights/", "optim/")))
+        if strangers:
+            raise ValueError(f"no place in a learner for {', '.join(strangers[:3])}")
         given = {name.removeprefix("weights/"): values for name, values in state.items() if name.startswith("weights/")}
         check_names(given, {name: tuple(tensor.shape) for name, tensor in own.items()})
-        slots: dict[str, dict[str, np.ndarray]] = {}
+        kept: dict[str, dict[str, np.ndarray]] = {}
         for name, values in state.items():
             if name.startswith("optim/"):
                 parameter, slot = name.removeprefix("optim/").rsplit("/", 1)
                 if parameter not in self._named:
                     raise ValueError(f"the state of the optimizer names {parameter}, which the model does not have")
-                if values.ndim and values.shape != tuple(self._named[parameter].shape):
-                    raise ValueError(f"{name} has shape {values.shape}, not that of its parameter")
-                slots.setdefault(parameter, {})[slot] = values
+                kept.setdefault(parameter, {})[slot] = values
+        slots = {parameter: self._first_slots(self._named[parameter]) for parameter in kept}
+        for parameter, blank in slots.items():
+            wanted = {f"{parameter}/{slot}": tuple(tensor.shape) for slot, tensor in blank.items()}
+            check_names({f"{parameter}/{slot}": v for slot, v in kept[parameter].items()}, wanted, "optimizer's slots")
         with torch.no_grad():
             for name, tensor in own.items():
                 tensor.copy_(torch.from_numpy(given[name]))
             self._optimizer.state.clear()
-            for name, values_of in slots.items():
-                parameter = self._named[name]
-                for slot, values in values_of.items():
-                    # a slot in another memory format than its weight makes fused steps wrong without a word
-                    like = torch.empty_like(parameter) if values.ndim else torch.empty((), dtype=torch.float32)
-                    self._optimizer.state[parameter][slot] = like.copy_(torch.from_numpy(values))
+            for parameter, blank in slots.items():
+                for slot, tensor in blank.items():
+                    values = torch.from_numpy(kept[parameter][slot])
+                    self._optimizer.state[self._named[parameter]][slot] = tensor.copy_(values)
+
+    def _first_slots(self, parameter: torch.Tensor) -> dict[str, torch.Tensor]:
+        """What the optimizer keeps of a parameter, as its first step makes it.
+
+        Type, device and memory format are right then: a slot in another format than its weight makes fused steps wrong
+        without a word.
+        """
+        twin = parameter.detach().clone().requires_grad_()
+        twin.grad = torch.zeros_like(twin)
+        optimizer = self._make_optimizer([{"params": [twin]}])
+        optimizer.step()
+        return {slot: value for slot, value in optimizer.state[twin].items() if isinstance(value, torch.Tensor)}
 
     def parameters(self) -> dict[str, tuple[int, bool]]:
         return {name: (parameter.numel(), parameter.requires_grad) for name, parameter in self._named.items()}
@@ -181,12 +195,15 @@ class TorchLearner:
 
 
 def parameter_groups(network: nn.Module, weight_decay: float, decay_all: bool) -> list[dict[str, Any]]:
-    """Parameters that decay, and biases and norm parameters, which do not unless `decay_all`."""
+    """Parameters that decay, and biases and norm parameters, which do not unless `decay_all`.
+
+    One group where there is no difference: each group is a call of its own in a fused step.
+    """
     spared: set[int] = set()
-    if not decay_all:
+    if weight_decay > 0.0 and not decay_all:
         for module in network.modules():
             for name, parameter in module.named_parameters(recurse=False):
-                if isinstance(module, NORMS) or name == "bias":
+                if isinstance(module, NORMS) or "bias" in name:  # as in in_proj_bias
                     spared.add(id(parameter))
     parameters = list(network.parameters())
     decayed = [parameter for parameter in parameters if id(parameter) not in spared]
@@ -195,12 +212,12 @@ def parameter_groups(network: nn.Module, weight_decay: float, decay_all: bool) -
     return [group for group in groups if group["params"]]
 
 
-def check_names(given: Mapping[str, np.ndarray], own: Mapping[str, tuple[int, ...]]) -> None:
+def check_names(given: Mapping[str, np.ndarray], own: Mapping[str, tuple[int, ...]], kind: str = "weights") -> None:
     """Refuse weights that are not exactly this model's: ValueError names up to three that differ."""
     missing, foreign = sorted(own.keys() - given.keys()), sorted(given.keys() - own.keys())
     if missing or foreign:
         said = [f"{what} {', '.join(names[:3])}" for what, names in (("missing", missing), ("unknown", foreign)) if names]
-        raise ValueError(f"the weights are not this model's: {'; '.join(said)}")
+        raise ValueError(f"the {kind} are not this model's: {'; '.join(said)}")
     for name, shape in own.items():
         if given[name].shape != shape:
             raise ValueError(f"{name} has shape {given[name].shape}, the model's is {shape}")

@@ -39,10 +39,10 @@ def summarize(network: nn.Module, input_shape: tuple[int, ...]) -> str:
 def _table(network: nn.Module, input_shape: tuple[int, ...]) -> str | None:
     import torchsummary
 
-    clone = copy.deepcopy(network).to("cpu", torch.float32)  # its hooks stay behind when forward raises: on the copy
-    clone.eval()
     printed = io.StringIO()
     try:
+        # its hooks stay behind when forward raises: on the copy
+        clone = copy.deepcopy(network).to("cpu", torch.float32).eval()
         with untouched_randomness(), torch.no_grad(), contextlib.redirect_stdout(printed):
             torchsummary.summary(clone, input_shape, device="cpu")
     except Exception:  # it breaks in its own ways on networks that are fine
@@ -79,7 +79,7 @@ def layer_outputs(network: nn.Module, run: Callable[[], object]) -> dict[str, to
     def keep(name: str) -> Callable[..., None]:
         def hook(module: nn.Module, inputs: object, output: object) -> None:
             if isinstance(output, torch.Tensor):
-                outputs[name] = output.detach()
+                outputs[name] = output.detach().clone()  # the next layer may work in place
 
         return hook
 

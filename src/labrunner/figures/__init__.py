@@ -32,8 +32,8 @@ def draw(run: Run, which: str = "all") -> list[Path]:
     Parameters
     ----------
     which
-        ``all``, ``few`` (those marked so in `FIGURES`) or ``none``. A figure that is not drawn, or has no data, leaves no
-        file of an earlier draw behind.
+        ``all``, ``few`` (those marked so in `FIGURES`) or ``none``. A figure that is not drawn, or has no data,
+        leaves no file of an earlier draw behind.
 
     Raises
     ------

@@ -68,7 +68,7 @@ def confusion(run: Run) -> Figure | None:
     bar.set_label("share of the true class")
     bar.ax.yaxis.set_major_formatter(PercentFormatter(xmax=1.0, decimals=0))
     bar.outline.set_visible(False)
-    _numbers(axes, counts, image.cmap(image.norm(shares)), cell)
+    _numbers(axes, counts, np.asarray(image.cmap(image.norm(shares))), cell)
     return figure
 
 
@@ -79,7 +79,7 @@ def _numbers(axes: Axes, counts: np.ndarray, colours: np.ndarray, cell: float) -
         return
     for row, column in np.ndindex(counts.shape):
         count = int(counts[row, column])
-        light = _luminance(colours[row, column]) > 0.3
+        light = _luminance(colours[row, column]) > 0.18  # where black and white contrast alike
         colour = (GREY if count == 0 else "black") if light else "white"
         text = axes.text(column, row, str(count), ha="center", va="center", fontsize=font, color=colour)
         text.set_in_layout(False)  # it lies inside its cell; measuring thousands would take seconds

@@ -99,4 +99,3 @@ def _mark(axes: Axes, run: Run, quantity: str, epoch: int) -> None:
         va="bottom",
         fontsize=10,
     )
-

@@ -5,19 +5,26 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from typing import Any
 
 import matplotlib
 
 # Okabe & Ito 2008: told apart by readers who do not see red and green alike, and in grey print
-BLUE, VERMILLION, GREEN, ORANGE, SKY, PURPLE, BLACK = (
-    "#0072B2 #D55E00 #009E73 #E69F00 #56B4E9 #CC79A7 #000000".split()
-)
+BLUE, VERMILLION, GREEN, ORANGE, SKY, PURPLE, BLACK = [
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#E69F00",
+    "#56B4E9",
+    "#CC79A7",
+    "#000000",
+]
 GREY = "#666666"
 
 
 def look() -> AbstractContextManager[None]:
-    """The settings that figures are drawn and saved under: the library's own, whatever a matplotlibrc on the way says."""
-    ours = {
+    """The settings that figures are drawn and saved under: ours and the library's, whatever a matplotlibrc says."""
+    ours: dict[Any, Any] = {
         "font.size": 11.0,
         "axes.spines.top": False,
         "axes.spines.right": False,
@@ -28,7 +35,9 @@ def look() -> AbstractContextManager[None]:
         "figure.dpi": 150.0,
         "savefig.dpi": "figure",
     }
-    defaults = {key: value for key, value in matplotlib.rcParamsDefault.items() if not key.startswith("backend")}
+    defaults: dict[Any, Any] = {
+        key: value for key, value in matplotlib.rcParamsDefault.items() if not key.startswith("backend")
+    }
     return matplotlib.rc_context({**defaults, **ours})
 
 

@@ -30,6 +30,7 @@ def render(run: Run) -> str:
         title=content.title(run),
         name=run.path.resolve().name,
         status=content.status(run),
+        smoke=bool(run.config["smoke"]),
         progress=content.progress(run),
         test=content.test(run),
         validation=content.validation(run),

@@ -12,6 +12,7 @@ from labrunner.records import Run
 from labrunner.report.origin import Shown, count, exact, number, percent
 
 MOST_CONFUSIONS = 10
+SCORES = ("precision", "recall", "f1", "auroc")
 STATUS = {
     "running": "This run was still going when the page was written.",
     "diverged": "This run diverged: its loss was no longer a finite number.",
@@ -90,14 +91,15 @@ def progress(run: Run) -> Progress | None:
         reason = f"the {'lowest' if monitor.endswith('_loss') else 'highest'} {monitor}"
         at = run.rows.loc[run.rows["epoch"] == chosen, monitor]
         value = number(at.iloc[0], f"metrics.csv#{chosen}/{monitor}", 4) if len(at) else None
-    asked = run.config["epochs"]
+    seconds = None if run.timing is None else float(run.timing["seconds"].sum())
+    asked = 1 if run.config["smoke"] else run.config["epochs"]
     return Progress(
         epoch,
         count(last, f"metrics.csv#{last}/epoch"),
         exact(asked, "config.yaml#epochs") if asked != last else None,
         reason,
         value,
-        None if run.timing is None else number(run.timing["seconds"].sum(), "timing.csv#*/seconds", 1),
+        None if seconds is None else number(seconds, "timing.csv#*/seconds", 1 if seconds >= 10 else 2),
     )
 
 
@@ -112,9 +114,14 @@ def test(run: Run) -> dict[str, Shown] | None:
         name: percent(record[name], f"test.json#{name}", digits)
         for name in ("accuracy", "accuracy_low", "accuracy_high")
     }
-    shown |= {name: number(record[name], f"test.json#{name}") for name in ("precision", "recall", "f1", "auroc")}
+    shown |= {name: _score(record[name], "test.json#", name) for name in SCORES}
     shown |= {name: count(record[name], f"test.json#{name}") for name in ("n", "reads")}
     return shown | {"loss": number(record["loss"], "test.json#loss", 4)}
+
+
+def _score(value: Any, row: str, column: str) -> Shown:
+    # AUROC crowds towards 1, where three digits would call a model perfect that is not
+    return number(value, row + column, 4 if column.endswith(("auroc", "loss")) else 3)
 
 
 def validation(run: Run) -> dict[str, Shown] | None:
@@ -124,7 +131,7 @@ def validation(run: Run) -> dict[str, Shown] | None:
         return None
     row = run.rows.loc[run.rows["epoch"] == epoch].iloc[0]
     columns = {"loss": "val_loss", "f1": "val_f1", "auroc": "val_auroc"}
-    shown = {name: number(row[column], f"metrics.csv#{epoch}/{column}") for name, column in columns.items()}
+    shown = {name: _score(row[column], f"metrics.csv#{epoch}/", column) for name, column in columns.items()}
     shown["accuracy"] = percent(row["val_accuracy"], f"metrics.csv#{epoch}/val_accuracy")
     return None if all(np.isnan(row[column]) for column in (*columns.values(), "val_accuracy")) else shown
 
@@ -145,7 +152,7 @@ def classes(run: Run) -> list[dict[str, Shown]] | None:
     for index, row in enumerate(run.per_class.to_dict("records"), start=1):
         source = f"per_class.csv#{index}/"
         cells = {"name": Shown(row["class"], source + "class"), "support": count(row["support"], source + "support")}
-        cells |= {name: number(row[name], source + name) for name in ("precision", "recall", "f1", "auroc")}
+        cells |= {name: _score(row[name], source, name) for name in SCORES}
         shown.append(cells)
     return shown
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from labrunner import schema
 from labrunner.errors import RequestError
 from labrunner.helping import Catalogue, own_folders
-from labrunner.records import load_run
+from labrunner.records import held, load_run
 from labrunner.verbs.printing import print_result
 from labrunner.verbs.saved import checked_config
 from labrunner.verbs.shared import say, shared_for
@@ -27,7 +27,7 @@ def main(arguments: Arguments) -> int:
     config = with_changes(run.config, arguments.overrides)
     checked_config(config, choices, known, trust=arguments.trust)
     if run.status == "running":
-        raise RequestError(f"the run in {folder} is still being worked on")
+        raise RequestError(held(folder))
     finished = len(run.rows)
     if config["epochs"] < finished:
         raise RequestError(f"epochs={config['epochs']}: the run has {finished} already; a resume can only add to them")

@@ -1,0 +1,50 @@
+# make demo    first run, in an environment of its own
+# make test    everything the tests need, then the tests
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+.PHONY: demo test test-slow lint smoke bench clean help
+
+help:  ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(VENV)/installed  ## install, run the default experiment, say where its folder is
+	$(BIN)/labrunner
+
+test: $(VENV)/tested  ## install what the tests need, run them
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+test-slow: $(VENV)/tested  ## the tests that take minutes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/tested  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+smoke: $(VENV)/installed  ## every smoke experiment, from the command line
+	@for file in conf/experiment/smoke_*.yaml; do \
+	  name=$$(basename $$file .yaml); echo "labrunner experiment=$$name"; \
+	  $(BIN)/labrunner experiment=$$name || exit 1; \
+	done
+
+bench: $(VENV)/tested  ## the benchmarks; on a quiet machine
+	$(BIN)/python benchmarks/epoch.py
+	$(BIN)/python benchmarks/process.py
+
+clean:  ## remove the environment and the caches; outputs/ stays
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "labrunner needs Python 3.11 or newer: make PYTHON=python3.11 demo"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/tested: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@ $(VENV)/installed

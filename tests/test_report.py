@@ -1,0 +1,300 @@
+"""The report of a run: every number in it is the recorded one, and nothing in it reaches out."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from decimal import Decimal
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from labrunner.figures import draw
+from labrunner.records import METRICS, load_run
+from labrunner.report import TEMPLATES, render, write
+from tests.folders import HOSTILE, metrics_row, write_run
+
+VOID = {"meta", "img", "br", "link", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """What a browser would make of the page: elements, texts, and the shown numbers with their origin."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.shown: list[tuple[str, str]] = []  # origin, text
+        self.free = ""  # text without an origin
+        self._open: list[tuple[str, str | None]] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attributes)))
+        origin = dict(attributes).get("data-src")
+        if origin is not None:
+            self.shown.append((origin, ""))
+        if tag not in VOID:
+            self._open.append((tag, origin))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open, f"</{tag}> closes nothing"
+        assert self._open[-1][0] == tag, f"</{tag}> closes <{self._open[-1][0]}>"
+        self._open.pop()
+
+    def handle_data(self, data: str) -> None:
+        if self._open and self._open[-1][1] is not None:
+            origin, text = self.shown.pop()
+            self.shown.append((origin, text + data))
+        elif self._open and self._open[-1][0] not in ("style", "title"):
+            self.free += data
+
+    @property
+    def text(self) -> str:
+        return " ".join((self.free + " ".join(text for _, text in self.shown)).split())
+
+
+def recorded(folder: Path, origin: str) -> Any:
+    """What the files say, read without any code of ours; see labrunner.report.origin for the forms."""
+    if " over " in origin:
+        above, below = (recorded(folder, part) for part in origin.split(" over "))
+        return float(above) / float(below)
+    name, _, place = origin.partition("#")
+    if not place:
+        return (folder / name).read_text(encoding="utf-8")
+    if name.endswith((".json", ".yaml")):
+        content = (folder / name).read_text(encoding="utf-8")
+        value = json.loads(content) if name.endswith(".json") else yaml.safe_load(content)
+        for key in place.split("/"):
+            value = value[int(key) - 1] if isinstance(value, list) else value[key]
+        return value
+    with open(folder / name, newline="", encoding="utf-8") as file:
+        header, *rows = list(csv.reader(file))
+    row, column = place.split("/")
+    at = int(column) if name == "confusion.csv" else header.index(column)
+    if row == "*":
+        return sum(float(cells[at]) for cells in rows)
+    if name == "metrics.csv":
+        return next(cells[at] for cells in rows if cells[0] == row)
+    return rows[int(row) - 1][at]
+
+
+def agrees(text: str, record: Any) -> bool:
+    """Whether the text is the record, rounded to the digits shown."""
+    if isinstance(record, str) and text == record:
+        return True
+    if record is None or record == "":
+        return text == ("–" if record == "" else "null")
+    if isinstance(record, (bool, list)):
+        return json.loads(text) == record
+    if isinstance(record, (int, float)) and text == str(record):
+        return True
+    percent, value = text.endswith("%"), Decimal(repr(record) if isinstance(record, float) else str(record))
+    shown = Decimal(text.rstrip("%"))
+    if percent:
+        value *= 100
+    # a whole number is shown whole; half a unit of the last digit shown, and the rounding of the product by 100
+    return shown.as_tuple().exponent < 0 and abs(shown - value) <= Decimal(5).scaleb(
+        shown.as_tuple().exponent - 1
+    ) + Decimal("1e-12")
+
+
+def rows_that_diverge() -> list[dict[str, Any]]:
+    rng = np.random.default_rng(0)
+    return [metrics_row(epoch, 30, rng) for epoch in range(1, 5)] + [dict.fromkeys(METRICS) | {"epoch": 5, "lr": 0.01}]
+
+
+CASES: dict[str, dict[str, Any]] = {
+    "done": {},
+    "hostile": {"classes": HOSTILE, "samples": 3000, "settings": {"select": "last"}},
+    "two classes": {"classes": ("benign", "malignant"), "samples": 57, "epochs": 1},
+    "classes without samples": {"samples": 7},
+    "no val": {"val": False},
+    "stopped early": {"epochs": 12, "settings": {"monitor": "val_accuracy", "epochs": 40}},
+    "diverged": {"rows": rows_that_diverge(), "status": "diverged", "error": "the loss is not finite at step 137"},
+    "failed": {"rows": [], "status": "failed", "error": "out of memory\nafter 3 batches"},
+    "interrupted": {"epochs": 7, "status": "interrupted", "error": "signal 2"},
+    "interrupted after a resume": {"epochs": 7, "status": "interrupted", "tested": True},
+    "smoke": {"epochs": 1, "settings": {"smoke": True}, "typed": ("smoke=true",)},
+}
+
+
+@pytest.fixture(params=CASES)
+def folder(request, tmp_path) -> Path:
+    return write_run(tmp_path / "run", **CASES[request.param])
+
+
+def test_every_shown_number_is_the_recorded_one(folder):
+    page = Page(render(load_run(folder)))
+    wrong = [
+        (origin, text, record) for origin, text in page.shown if not agrees(text, record := recorded(folder, origin))
+    ]
+    assert wrong == []
+    assert len(page.shown) > 30
+
+
+def test_no_number_stands_there_without_its_origin(folder):
+    free = Page(render(load_run(folder))).free
+    for known in ("95% interval", "F1"):
+        free = free.replace(known, "")
+    assert re.findall(r"\S*\d\S*", free) == []
+
+
+def test_the_page_reaches_out_for_nothing(folder):
+    run = load_run(folder)
+    draw(run)
+    text = render(run)
+    page = Page(text)
+    assert {tag for tag, _ in page.elements}.isdisjoint({"script", "link", "iframe", "object", "base", "form"})
+    for tag, attributes in page.elements:
+        for name, value in attributes.items():
+            assert not name.startswith("on"), (tag, name)
+            if name in ("src", "href", "srcset", "action"):
+                assert (value or "").startswith("data:image/png;base64,")
+    assert "http://" not in text
+    assert "https://" not in text
+    assert "url(" not in text
+    assert "@import" not in text
+    assert "{{" not in (TEMPLATES / "style.css").read_text(encoding="utf-8")
+
+
+def test_hostile_texts_are_shown_and_not_obeyed(tmp_path):
+    attack = "</pre><script>alert('x')</script><img src=x onerror=alert(1)>"
+    folder = write_run(
+        tmp_path / "<b>run",
+        classes=HOSTILE,
+        error=attack,
+        typed=(f"dataset.path={attack}",),
+        command=f"labrunner 'dataset.path={attack}'",
+        settings={"dataset": {"name": attack, "path": attack, "label": '"><script>'}},
+    )
+    (folder / "summary.txt").write_text(attack, encoding="utf-8")
+    page = Page(render(load_run(folder)))
+    assert {"script", "img", "b"}.isdisjoint(tag for tag, _ in page.elements)
+    texts = [text for _, text in page.shown]
+    assert set(HOSTILE) <= set(texts)
+    assert texts.count(attack) >= 3
+    assert "run <b>run" in page.free
+
+
+def test_the_headline_says_what_was_reached_and_how_sure_that_is(tmp_path):
+    folder = write_run(tmp_path / "run")
+    page = Page(render(load_run(folder)))
+    test = json.loads((folder / "test.json").read_text(encoding="utf-8"))
+    shown = dict(page.shown)
+    assert shown["overrides.yaml#choices/model"] == "mlp"
+    assert shown["overrides.yaml#choices/dataset"] == "digits"
+    assert shown["test.json#accuracy"] == f"{100 * test['accuracy']:.1f}%"
+    assert shown["test.json#accuracy_low"] == f"{100 * test['accuracy_low']:.1f}%"
+    assert shown["test.json#accuracy_high"] == f"{100 * test['accuracy_high']:.1f}%"
+    assert shown["test.json#epoch"] == str(load_run(folder).best_epoch)
+    assert {f"test.json#{name}" for name in ("precision", "recall", "f1", "auroc", "n", "loss")} <= set(shown)
+    assert "the lowest val_loss" in page.text
+
+
+def test_one_error_in_two_thousand_is_not_shown_as_none(tmp_path):
+    folder = write_run(tmp_path / "run")
+    path = folder / "test.json"
+    path.write_text(
+        json.dumps(json.loads(path.read_text(encoding="utf-8")) | {"n": 2000, "accuracy": 0.9995}), encoding="utf-8"
+    )
+    assert dict(Page(render(load_run(folder))).shown)["test.json#accuracy"] == "99.95%"
+
+
+def test_the_most_frequent_confusions_are_those_of_the_matrix(tmp_path):
+    folder = write_run(tmp_path / "run", samples=1000)
+    page = Page(render(load_run(folder)))
+    run = load_run(folder)
+    counts = run.confusion.to_numpy()
+    most = sorted((int(counts[place]) for place in np.ndindex(counts.shape) if place[0] != place[1]), reverse=True)[:10]
+    shown = [int(text) for origin, text in page.shown if origin.startswith("confusion.csv") and " over " not in origin]
+    assert shown == most
+
+
+def test_a_perfect_run_has_no_confusions(tmp_path):
+    folder = write_run(tmp_path / "run", classes=("a", "b"))
+    (folder / "confusion.csv").write_text("true,a,b\na,180,0\nb,0,180\n", encoding="utf-8")
+    assert "No test sample was predicted wrongly." in Page(render(load_run(folder))).text
+
+
+@pytest.mark.parametrize(
+    ("typed", "marked"),
+    [
+        (("optim.lr=0.01",), ["optim.lr"]),
+        (("+model.hidden=[64]", "epochs=30"), ["epochs", "model.hidden"]),
+        (("optim=adam", "seed=0"), ["seed", "optim"]),
+        ((), []),
+    ],
+)
+def test_what_was_typed_is_marked_in_the_config(tmp_path, typed, marked):
+    text = render(load_run(write_run(tmp_path / "run", typed=typed)))
+    rows = re.findall(r'<tr class="(?:group )?typed"><th scope="row"><code>([^<]*)</code>', text)
+    assert rows == marked
+    assert text.count(">typed</span>") == len(marked)
+
+
+def test_the_command_can_be_copied_from_the_page(tmp_path):
+    command = "labrunner 'model.hidden=[64, 64]' reg=dropout 'experiment=a b'"
+    shown = dict(Page(render(load_run(write_run(tmp_path / "run", command=command)))).shown)
+    assert shown["environment.json#command"] == command
+
+
+@pytest.mark.parametrize(
+    ("case", "sentence"),
+    [
+        ("diverged", "This run diverged: its loss was no longer a finite number."),
+        ("failed", "This run failed."),
+        ("interrupted", "This run was interrupted before it was finished"),
+    ],
+)
+def test_a_run_that_did_not_finish_says_so_first(tmp_path, case, sentence):
+    folder = write_run(tmp_path / "run", **CASES[case])
+    page = Page(render(load_run(folder)))
+    assert sentence in page.text
+    assert dict(page.shown)["status.json#error"] == CASES[case]["error"]
+    assert "No test result" in page.text
+    assert not any(origin.startswith(("test.json", "per_class", "confusion")) for origin, _ in page.shown)
+
+
+def test_an_old_test_result_of_a_run_that_went_on_is_called_old(tmp_path):
+    text = Page(render(load_run(write_run(tmp_path / "run", **CASES["interrupted after a resume"])))).text
+    assert "The test result below is from an earlier end of this run" in text
+    assert "The test result below" not in Page(render(load_run(write_run(tmp_path / "done")))).text
+
+
+def test_a_smoke_run_warns_about_its_numbers(tmp_path):
+    text = Page(render(load_run(write_run(tmp_path / "run", **CASES["smoke"])))).text
+    assert "This was a smoke test" in text
+    assert "asked for" not in text
+
+
+def test_a_second_reading_of_the_test_split_is_not_hidden(tmp_path):
+    folder = write_run(tmp_path / "run")
+    path = folder / "test.json"
+    assert "The more often the test split is read" not in render(load_run(folder))
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | {"reads": 3}), encoding="utf-8")
+    page = Page(render(load_run(folder)))
+    assert dict(page.shown)["test.json#reads"] == "3"
+    assert "The more often the test split is read" in page.free
+
+
+def test_the_figures_of_the_folder_are_inside_the_page(tmp_path):
+    run = load_run(write_run(tmp_path / "run"))
+    assert "<img" not in render(run)
+    draw(run)
+    images = [attributes for tag, attributes in Page(render(run)).elements if tag == "img"]
+    assert len(images) == 2
+    assert all(attributes["alt"] for attributes in images)
+
+
+def test_writing_twice_gives_the_same_bytes(tmp_path):
+    run = load_run(write_run(tmp_path / "run", classes=HOSTILE))
+    draw(run)
+    first = write(run).read_bytes()
+    assert write(load_run(run.path)) == run.path / "report.html"
+    assert (run.path / "report.html").read_bytes() == first
