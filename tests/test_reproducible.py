@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.cli.lab import assert_same_run, ended
 
-# two runs by one process, so that its imports are paid once; the second has work for two threads
+# the second has work for two threads
+RUNS = {
+    "mlp": ("epochs=2", "reg=dropout", "figures=none"),
+    "cnn": (
+        "dataset=fake",
+        "dataset.samples=120",
+        "model=cnn",
+        "model.channels=[8]",
+        "threads=2",
+        "smoke=true",
+        "figures=none",
+    ),
+}
+# both by one process, so that its imports are paid once
 BOTH = """
-import sys
+import json, sys
 import labrunner.drawing
 from labrunner.cli import main
 
@@ -22,10 +35,7 @@ sys.path.append(sys.argv[1])
 from tests.cli.lab import Undrawn
 
 labrunner.drawing.Drawing = Undrawn
-common = ["figures=none", "reg=dropout"]
-code = main(["hydra.run.dir=mlp", "epochs=3", *common])
-cnn = ["dataset=fake", "dataset.samples=200", "model=cnn", "model.channels=[8,16]", "epochs=2", "threads=2"]
-sys.exit(code or main(["hydra.run.dir=cnn", *cnn, *common]))
+sys.exit(max(main([f"hydra.run.dir={name}", *overrides]) for name, overrides in json.loads(sys.argv[2]).items()))
 """
 
 
@@ -38,11 +48,10 @@ def busy() -> Iterator[None]:
     process.wait()
 
 
-def test_fresh_processes_agree_whatever_the_environment_says_and_whatever_runs_beside_them(fresh, tmp_path, busy):
+def test_fresh_processes_agree_whatever_the_environment_says_and_whatever_runs_beside_them(lab, fresh, busy):
     surroundings = {
         "plain": {"OMP_NUM_THREADS": None, "PYTHONHASHSEED": None},
-        "one": {"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"},
-        "two": {
+        "other": {
             "OMP_NUM_THREADS": "2",
             "MKL_NUM_THREADS": "2",
             "PYTHONHASHSEED": "1",
@@ -50,22 +59,21 @@ def test_fresh_processes_agree_whatever_the_environment_says_and_whatever_runs_b
             "LC_ALL": "C",
         },
     }
-    root = os.fspath(__import__("pathlib").Path(__file__).parents[1])
+    program = [sys.executable, "-P", "-c", BOTH, str(Path(__file__).parents[1]), json.dumps(RUNS)]
     started = []
     for name, env in surroundings.items():
-        (tmp_path / name).mkdir()
-        started.append(fresh(python=[sys.executable, "-P", "-c", BOTH, root], cwd=tmp_path / name, env=env))
+        (lab.folder / name).mkdir()
+        started.append(fresh(python=program, cwd=lab.folder / name, env=env))
+    for name, overrides in RUNS.items():
+        lab.train(f"here/{name}", *overrides)
     for process in started:
         said = ended(process)
         assert said.code == 0, said.err
-    for name in ("one", "two"):
-        for model in ("mlp", "cnn"):
-            assert_same_run(tmp_path / "plain" / model, tmp_path / name / model)
-    for name in surroundings:
-        counts = [
-            json.loads((tmp_path / name / each / "environment.json").read_text())["threads"] for each in ("mlp", "cnn")
-        ]
-        assert counts == [1, 2]
+    for model, threads in (("mlp", 1), ("cnn", 2)):
+        for name in ("here", *surroundings):
+            folder = lab.folder / name / model
+            assert json.loads((folder / "environment.json").read_text())["threads"] == threads
+            assert_same_run(lab.folder / "here" / model, folder)
 
 
 def test_another_seed_gives_other_bytes(lab):

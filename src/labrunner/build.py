@@ -64,11 +64,21 @@ def own_class(options: dict[str, Any]) -> functools.partial[Any]:
                 f"start labrunner in the folder that holds {module_name.partition('.')[0]}.py (this is {here})"
             ) from None
         raise RequestError(f"_target_: {target}: {module_name} imports {error.name}, which is not installed") from error
-    except Exception as error:
-        raise RequestError(f"_target_: {target}: importing {module_name} raised {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        what = f"{type(error).__name__}: {error}"
+        raise RequestError(f"_target_: {target}: importing {module_name} raised {what}") from error
     if not hasattr(module, name):
+        own = Path(here, f"{module_name.partition('.')[0]}.py")
+        if own.is_file() and Path(getattr(module, "__file__", None) or "") != own:
+            raise RequestError(
+                f"_target_: {target}: the name {module_name} belongs to another module, which comes before {own}\n"
+                "give your file a name of its own"
+            )
         close = nearest(name, [word for word in vars(module) if not word.startswith("_")])
         hint = f"; did you mean {module_name}.{close}?" if close else ""
         raise RequestError(f"_target_: {module_name} has no {name}{hint}")
+    if not callable(getattr(module, name)):
+        kind = type(getattr(module, name)).__name__
+        raise RequestError(f"_target_: {target} is of type {kind}, and no class or function that makes a model")
     arguments = {key: value for key, value in options.items() if key not in ("_target_", "name")}
     return functools.partial(getattr(module, name), **arguments)

@@ -1,10 +1,10 @@
 """A learner's state in one file, and back.
 
-The file is safetensors: plain arrays behind a JSON header, nothing in it that could execute. Its metadata holds a single
-key, since safetensors writes several in random order: sorted JSON with the counters, the config's hash and a SHA-256 over
-the names, types, shapes and bytes of all arrays. No time, no path and no name of a run go in, so equal states are equal
-files. A checkpoint of epoch 7 is ``00007.safetensors``; one taken twelve batches into epoch 8 is
-``00007-000012.safetensors``.
+The file is safetensors: plain arrays behind a JSON header, nothing in it that could execute. Its metadata holds a
+single key, since safetensors writes several in random order: sorted JSON with the counters, the config's hash and a
+SHA-256 over these and the names, types, shapes and bytes of all arrays. No time, no path and no name of a run go in,
+so equal states are equal files. A checkpoint of epoch 7 is ``00007.safetensors``; one taken twelve batches into epoch 8
+is ``00007-000012.safetensors``.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -43,7 +44,7 @@ class Position:
 def tensor_hash(name: str, array: np.ndarray) -> str:
     """SHA-256 over name, type, shape and bytes of one array."""
     digest = hashlib.sha256(f"{name}|{array.dtype.str}|{array.shape}|".encode())
-    digest.update(memoryview(np.asarray(array, order="C")).cast("B") if array.size else b"")
+    digest.update(np.asarray(array, order="C").data)
     return digest.hexdigest()
 
 
@@ -56,10 +57,17 @@ def encode(state: Mapping[str, np.ndarray], position: Position) -> bytes:
     """The bytes of a checkpoint file; equal for equal arguments."""
     from safetensors.numpy import save
 
-    header = {"format": FORMAT, **asdict(position), "sums": dict(position.sums), "sha256": state_hash(state)}
+    header = {"format": FORMAT, **asdict(position), "sums": dict(position.sums)}
+    header["sha256"] = _digest(header, state)
     # order="C" keeps 0-d arrays 0-d, which np.ascontiguousarray does not
     arrays = {name: np.asarray(state[name], order="C") for name in sorted(state)}
     return save(arrays, metadata={"labrunner": json.dumps(header, sort_keys=True)})
+
+
+def _digest(header: Mapping[str, Any], state: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 over the state and what is said of it."""
+    said = json.dumps({key: value for key, value in header.items() if key != "sha256"}, sort_keys=True)
+    return hashlib.sha256((said + state_hash(state)).encode()).hexdigest()
 
 
 def decode(content: bytes) -> tuple[dict[str, np.ndarray], Position]:
@@ -81,9 +89,11 @@ def decode(content: bytes) -> tuple[dict[str, np.ndarray], Position]:
         state = load(content)
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise DamagedCheckpoint(f"it is no checkpoint: {error}") from None
+    if not isinstance(header, dict):
+        raise DamagedCheckpoint("it is no checkpoint: its header holds no object")
     if header.get("format") != FORMAT:
         raise DamagedCheckpoint(f"its format is {header.get('format')}, this version reads {FORMAT}")
-    if state_hash(state) != header.get("sha256"):
+    if _digest(header, state) != header.get("sha256"):
         raise DamagedCheckpoint("its checksum does not match its content")
     position = Position(header["epoch"], header["batch"], header["sums"], header["config_hash"])
     return state, position

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from labrunner import signals
 from labrunner.errors import Interrupted, LabrunnerError, RequestError
+from labrunner.verbs.printing import complain
 
 CFG = ("job", "hydra", "all")
 
@@ -36,7 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the `labrunner` command; returns the exit code."""
     try:
         signals.listen()
-        return dispatch(parse(sys.argv[1:] if argv is None else argv))
+        code = dispatch(parse(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()  # here, where a reader that has gone is expected, and not at the interpreter's end
+        return code
     except LabrunnerError as error:
         if os.environ.get("LABRUNNER_DEBUG") == "1":
             raise
@@ -53,11 +56,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         complain(f"{type(error).__name__}: {error}\nthis should not happen; LABRUNNER_DEBUG=1 shows where it came from")
         return 1
-
-
-def complain(message: str) -> None:
-    first, *rest = message.splitlines() or ["failed"]
-    print(f"labrunner: error: {first}", *(f"  {line}" for line in rest), sep="\n", file=sys.stderr, flush=True)
 
 
 def parse(argv: Sequence[str]) -> Arguments:
@@ -84,7 +82,8 @@ def parse(argv: Sequence[str]) -> Arguments:
             if not equals:
                 value = rest.pop(0) if rest and not rest[0].startswith("-") else ""
             if not value:
-                raise RequestError(f"{flag} takes a value: {'--cfg job' if 'c' == flag[-1] or 'cfg' in flag else '--config-dir FOLDER'}")
+                example = "--cfg job" if flag in ("--cfg", "-c") else "--config-dir FOLDER"
+                raise RequestError(f"{flag} takes a value: {example}")
             if flag in ("--cfg", "-c"):
                 if value not in CFG:
                     raise RequestError(f"--cfg {value}: it takes {', '.join(CFG[:-1])} or {CFG[-1]}")
@@ -114,6 +113,8 @@ def parse(argv: Sequence[str]) -> Arguments:
 
 
 def unknown_word(word: str, verbs: list[str], among_overrides: bool) -> str:
+    if word in verbs:
+        return f"the verb comes first: labrunner {word} …"
     close = difflib.get_close_matches(word, verbs, n=1)
     if close and not among_overrides:
         return f"there is no verb {word}; did you mean labrunner {close[0]}?"
@@ -134,5 +135,7 @@ def dispatch(arguments: Arguments) -> int:
         folders = own_folders(arguments.config_dir)
         print(help_page(Catalogue(folders), width=max(72, min(shutil.get_terminal_size().columns, 110))))
         return 0
+    if arguments.cfg is not None and arguments.verb != "train":
+        raise RequestError(f"--cfg shows what a new run is composed of, and does not go with {arguments.verb}")
     verb = importlib.import_module(f"labrunner.verbs.{arguments.verb}")
     return int(verb.main(arguments))

@@ -1,8 +1,8 @@
 """From what was typed to a checked config. The only module that imports Hydra.
 
-A request is read in two steps. First against the names in the YAML files, which takes milliseconds and knows the nearest
-valid name; then Hydra composes, and the result is checked for unknown keys, types, ranges and combinations. What is
-wrong raises `RequestError` with one to three lines; nothing is written anywhere.
+A request is read in two steps. First against the names in the YAML files, which takes milliseconds and knows the
+nearest valid name; then Hydra composes, and the result is checked for unknown keys, types, ranges and combinations.
+What is wrong raises `RequestError` with one to three lines; nothing is written anywhere.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from labrunner import schema
+from labrunner.aliases import check_aliases
 from labrunner.errors import RequestError
 from labrunner.helping import GROUPS, Catalogue, Option, nearest, packaged_conf
 
 SWEEP = re.compile(r"^(?:range|choice|interval|glob|sort|shuffle|tag)\(")
 NO_SWEEPS = "this version carries out one run a command; sweeps with -m are not there yet"
 HYDRA_KEYS = ("hydra.run.dir", "hydra.job.name", "hydra.searchpath", "hydra.verbose")
+ENVIRONMENT = re.compile(r"\$\{\s*oc\s*\.")  # OmegaConf's own resolvers: the environment, and ways around our checks
 PREFIX = re.compile(r"^(\+\+|\+|~)?(.*)$", re.DOTALL)
 
 
@@ -74,23 +76,27 @@ def check_override(text: str, known: Catalogue) -> None:
     prefix, body = _split_prefix(text)
     key, equals, value = body.partition("=")
     key = key.strip()
-    if not equals and prefix != "~":
+    if prefix != "~" and not (equals and key):
         raise RequestError(f"'{text}' is no override: write key=value, as in optim.lr=0.01")
-    if "${oc." in value:
+    if ENVIRONMENT.search(value):
         raise RequestError(f"{key}: values from the environment or from other places are not read; write the value itself")
     if key.startswith("hydra."):
         if key == "hydra.mode" and value.strip().upper() != "RUN":
             raise RequestError(f"{text}: {NO_SWEEPS}")
+        if not value.strip():
+            raise RequestError(f"{key}= has no value")
         return
     group, _, rest = key.partition(".")
     if prefix == "~":
         raise RequestError(f"'{text}': a key cannot be taken away; choose another option of its group")
-    if not rest and group in GROUPS:
+    if key in GROUPS:
         _check_choice(group, value.strip(), known)
-    elif rest and group in GROUPS:
+    elif group in GROUPS:
         _check_group_key(group, rest, prefix, known)
     elif key not in known.top:
         _refuse_key(key, known)
+    if prefix == "+":
+        raise RequestError(f"{text}: {key} is there already, so it is set without the plus sign: {body}")
     if key not in schema.FOLDERS:
         _check_single(key, value.strip())
 
@@ -166,7 +172,8 @@ def quote_paths(override: str) -> str:
     key, _, value = override.partition("=")
     if key not in schema.FOLDERS or value[:1] in "'\"":
         return override
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    # in Hydra's quotes a backslash is a plain letter, but for those in front of a quote
+    escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + found[2].replace("'", "\\'"), value)
     return f"{key}='{escaped}'"
 
 
@@ -183,6 +190,11 @@ def check_keys(config: dict[str, Any], known: Catalogue) -> None:
         if not isinstance(value, dict):
             raise RequestError(f"{key}={schema.shown(value)}: this is a group; there are " + _names(key, known))
         if "_target_" in value:
+            if key != "model":
+                raise RequestError(
+                    f"the chosen {key} has a _target_, and this version takes code of your own for model alone\n"
+                    f"an option of yours for {key} takes a shipped name and the keys that {key}=NAME has"
+                )
             continue
         option = known.option(key, str(value.get("name")))
         if option is None or not option.shipped:
@@ -233,6 +245,8 @@ def _compose_with_hydra(quoted: list[str], typed: list[str], known: Catalogue) -
     if known.folders:
         paths = ",".join("'file://" + str(folder).replace("'", "\\'") + "'" for folder in known.folders)
         quoted.append(f"hydra.searchpath=[{paths}]")
+    for option in (option for group in GROUPS for option in known.options(group) if not option.shipped):
+        check_aliases(option.text, option.path)
     with explained(typed, known), initialize_config_dir(str(packaged_conf()), version_base="1.3", job_name="labrunner"):
         composed = hydra_compose("config", overrides=quoted, return_hydra_config=True)
         hydra = OmegaConf.to_container(composed.hydra, resolve=False)
@@ -246,7 +260,10 @@ def _compose_with_hydra(quoted: list[str], typed: list[str], known: Catalogue) -
         config = OmegaConf.to_container(composed, resolve=True)
     assert isinstance(config, dict)
     assert isinstance(hydra, dict)
-    config.pop("experiment", None)
+    if config.pop("experiment", None):
+        raise RequestError(
+            f"experiment={choices['experiment']} sets nothing: its file must begin with the line '# @package _global_'"
+        )
     plain = {str(key): value for key, value in config.items()}
     chosen = {group: str(choices[group]) for group in GROUPS if choices.get(group) is not None}
     return Composed(plain, chosen, typed, Path(run_dir), {str(key): value for key, value in hydra.items()})
@@ -270,6 +287,10 @@ def explained(typed: Sequence[str], known: Catalogue) -> Iterator[None]:
         raise _missing(error, known) from None
     except yaml.YAMLError as error:
         raise _yaml_error(error, known) from None
+    except UnicodeDecodeError:
+        raise _undecodable(known) from None
+    except RecursionError:
+        raise RequestError("the config cannot be composed: it is nested too deeply") from None
     except (HydraException, OmegaConfBaseException, ValueError, TypeError) as error:
         raise _refused(error, typed, known) from None
 
@@ -297,14 +318,28 @@ def _yaml_error(error: Any, known: Catalogue) -> RequestError:
     return RequestError(f"{mark.name}:{mark.line + 1}:{mark.column + 1}: {problem}")
 
 
+def _undecodable(known: Catalogue) -> RequestError:
+    for option in (option for group in GROUPS for option in known.options(group)):
+        try:
+            option.path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            return RequestError(f"{option.path} is not in utf-8 (byte {error.start}); save it in that encoding")
+    return RequestError("a YAML file is not in utf-8")
+
+
 def _refused(error: BaseException, typed: Sequence[str], known: Catalogue) -> RequestError:
     cause = error.__cause__ if error.__cause__ is not None else error
     said = re.search(r"Could not override '([^']+)'", str(error))
-    key = said[1] if said else getattr(cause, "full_key", None)
-    if key and any(_split_prefix(text)[1].partition("=")[0] == key for text in typed):
+    key = said[1] if said else str(getattr(cause, "full_key", None) or "")
+    text = next((text for text in typed if key and _split_prefix(text)[1].partition("=")[0] == key), None)
+    if text is not None and said:
         owners = ", ".join(f"{option.group}={option.name}" for option, _ in known.owners(key))
         if owners:
             return RequestError(f"the chosen {key.partition('.')[0]} has no key {key}; it belongs to {owners}")
         _refuse_key(key, known)
+    if text is not None:
+        kind = schema.KEYS.get(key)
+        takes = f": it takes {schema.describe(kind)}" if kind is not None and "${" not in text else ""
+        return RequestError(f"{text}{takes or f': {str(cause).splitlines()[0]}'}")
     first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return RequestError(f"the config cannot be composed: {first}")

@@ -1,7 +1,7 @@
 """What a user can name: groups, options, keys, and their meaning, read from the comments of the YAML files.
 
-This feeds ``--help``, ``explain`` and the errors of misspelt requests, so it must be quick: lines are matched, not parsed.
-Values that count come from Hydra's composition, never from here.
+This feeds ``--help``, ``explain`` and the errors of misspelt requests, so it must be quick: lines are matched, not
+parsed. Values that count come from Hydra's composition, never from here.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ MEANINGS = {
     "experiment": "whole set-ups by name",
 }
 
-_KEY = re.compile(r"^(?P<indent>\s*)(?P<key>[A-Za-z_][\w]*)\s*:(?:\s+(?P<value>.*?))?(?:\s+#\s*(?P<comment>.*))?\s*$")
+_KEY = re.compile(
+    r"^(?P<indent>\s*)(?P<key>[A-Za-z_]\w*)\s*:"
+    r"""(?:\s+(?P<value>"(?:[^"\\]|\\.)*"|'[^']*'|.*?))?(?:\s+#\s*(?P<comment>.*))?\s*$"""
+)
 _DEFAULT = re.compile(r"^\s+-\s+(?:override\s+)?/?(?P<group>\w+)(?:@[\w.]+)?\s*:\s*(?P<option>\S+)")
 
 
@@ -79,8 +82,12 @@ class Option:
     shipped: bool
 
     @cached_property
+    def text(self) -> str:
+        return self.path.read_text(encoding="utf-8", errors="replace")
+
+    @cached_property
     def _lines(self) -> list[str]:
-        return self.path.read_text(encoding="utf-8", errors="replace").splitlines()
+        return self.text.splitlines()
 
     @property
     def meaning(self) -> str:
@@ -221,7 +228,8 @@ EXAMPLES = (
 def help_page(catalogue: Catalogue, width: int = 100) -> str:
     """The page of ``--help``."""
     lines = ["usage: labrunner [VERB] [GROUP=OPTION | KEY=VALUE]… [FLAG]…", ""]
-    lines += ["Run a deep-learning experiment and leave a folder with everything about it under outputs/.", ""]
+    what = "Run a deep-learning experiment and leave a folder with everything about it under outputs/."
+    lines += [*textwrap.wrap(what, width), ""]
     lines += _table("verbs", VERBS.items(), width)
     lines += ["groups and their options (* is the default)"]
     for group in GROUPS:
@@ -236,12 +244,14 @@ def help_page(catalogue: Catalogue, width: int = 100) -> str:
             rows.append((f"{mark} {option.name}", option.meaning + own))
         lines += _rows(rows, width, indent=4)
     lines.append("")
-    lines += _table("keys of every run", ((f"{key.name}={key.value}", key.meaning) for key in catalogue.top.values()), width)
+    top = ((f"{key.name}={key.value}", key.meaning) for key in catalogue.top.values())
+    lines += _table("keys of every run", top, width)
     lines += ["keys of the default options (explain KEY tells more)"]
     for group in GROUPS:
-        option = catalogue.option(group, catalogue.defaults.get(group, ""))
-        if option is not None:
-            lines += _rows(((f"{group}.{key.name}={key.value}", key.meaning) for key in option.keys.values()), width)
+        default = catalogue.option(group, catalogue.defaults.get(group, ""))
+        if default is not None:
+            keys = default.keys.values()
+            lines += _rows(((f"{group}.{key.name}={key.value}", key.meaning) for key in keys), width)
     lines.append("")
     lines += _table("flags, before or after the rest", FLAGS.items(), width)
     lines += ["examples", *_rows(EXAMPLES, width, column=54)]

@@ -113,4 +113,5 @@ def wilson(hits: int, n: int, z: float = 1.959963984540054) -> tuple[float, floa
     share = hits / n
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    # the ends are exact where the share is: rounding must not put it outside its own interval
+    return 0.0 if hits == 0 else centre - half, 1.0 if hits == n else centre + half

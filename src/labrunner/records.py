@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labrunner import checkpoint
+from labrunner.aliases import check_aliases
 from labrunner.errors import RequestError
 
 if TYPE_CHECKING:
@@ -28,9 +29,18 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 METRICS = (
-    "epoch lr train_loss train_accuracy val_loss val_accuracy val_precision val_recall val_f1 val_auroc".split()
+    "epoch",
+    "lr",
+    "train_loss",
+    "train_accuracy",
+    "val_loss",
+    "val_accuracy",
+    "val_precision",
+    "val_recall",
+    "val_f1",
+    "val_auroc",
 )
-TIMING = "epoch seconds train_seconds val_seconds".split()
+TIMING = ("epoch", "seconds", "train_seconds", "val_seconds")
 MONITORS = tuple(name for name in METRICS if name not in ("epoch", "lr"))
 
 Row = dict[str, Any]  # a column's name -> number, or None where there is none
@@ -106,6 +116,12 @@ def best_epoch(rows: Sequence[Mapping[str, Any]], monitor: str) -> int | None:
 
 def refuse_used(path: Path) -> None:
     """Raise RequestError if a new run's folder would not be new."""
+    try:
+        above = next(parent for parent in (path.absolute(), *path.absolute().parents) if parent.exists())
+    except OSError as error:
+        raise RequestError(f"the run folder {path} cannot be made: {error.strerror}") from None
+    if not above.is_dir() and above != path.absolute():
+        raise RequestError(f"the run folder {path} cannot be made: {above} is a file")
     if path.is_dir() and not any(path.iterdir()):
         return
     if path.is_dir() and (path / "config.yaml").is_file():
@@ -304,7 +320,7 @@ class RunFolder:
 
 def whole_lines(path: Path) -> io.StringIO:
     """The text of a CSV that we wrote; a last line without its newline was cut by a crash and is left out."""
-    text = path.read_text(encoding="utf-8")
+    text = path.read_bytes().decode()  # as written: a class name may hold a line end of any kind
     return io.StringIO(text if text.endswith("\n") else text[: text.rfind("\n") + 1])
 
 
@@ -323,12 +339,13 @@ def read_rows(path: Path) -> list[Row]:
     ]
 
 
-def read_json(path: Path) -> Any:
-    """The content of a JSON file, None where there is none or it is no JSON."""
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The object in a JSON file, None where there is none."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return None
+    return value if isinstance(value, dict) else None
 
 
 def load_run(path: str | Path) -> Run:
@@ -356,8 +373,10 @@ class Run:
         import yaml
 
         try:
-            config = yaml.safe_load((self.path / "config.yaml").read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+            text = (self.path / "config.yaml").read_text(encoding="utf-8")
+            check_aliases(text, self.path / "config.yaml")
+            config = yaml.safe_load(text)
+        except (yaml.YAMLError, UnicodeDecodeError, RecursionError, OSError) as error:
             raise RequestError(f"cannot read {self.path / 'config.yaml'}: {str(error).splitlines()[0]}") from None
         if not isinstance(config, dict):
             raise RequestError(f"{self.path / 'config.yaml'} does not hold a config")
@@ -391,11 +410,23 @@ class Run:
 
     @cached_property
     def overrides(self) -> dict[str, Any]:
-        """What the user typed, and the chosen option of every group."""
+        """What the user typed, and the chosen option of every group; empty if it cannot be read."""
         import yaml
 
         path = self.path / "overrides.yaml"
-        return yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        try:
+            text = path.read_text(encoding="utf-8")
+            check_aliases(text, path)
+            said = yaml.safe_load(text)
+        except (yaml.YAMLError, UnicodeDecodeError, RecursionError, OSError):
+            return {}
+        return said if isinstance(said, dict) else {}
+
+    @property
+    def choices(self) -> dict[str, str]:
+        """Group -> chosen option."""
+        choices = self.overrides.get("choices")
+        return {str(group): str(name) for group, name in choices.items()} if isinstance(choices, dict) else {}
 
     def _table(self, name: str, **options: Any) -> pd.DataFrame | None:
         import pandas as pd
@@ -406,8 +437,12 @@ class Run:
     @cached_property
     def rows(self) -> pd.DataFrame:
         """metrics.csv: a row per epoch."""
-        table = self._table("metrics.csv")
-        assert table is not None
+        try:
+            table = self._table("metrics.csv")
+        except ValueError:  # pandas' own errors and those of decoding are ValueErrors
+            table = None
+        if table is None or tuple(table.columns) != METRICS:
+            raise RequestError(f"{self.path / 'metrics.csv'} is not what a run writes")
         return table
 
     @cached_property

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labrunner import __version__, checkpoint, records, schema, signals
-from labrunner.errors import Interrupted, RequestError, RunError
+from labrunner.errors import Interrupted, LabrunnerError, RunError
 from labrunner.records import RunFolder
 
 if TYPE_CHECKING:
@@ -151,10 +151,12 @@ def resume(config: dict[str, Any], folder: Path, shared: Shared, *, command: str
     RunError
         when no checkpoint of this run can be read.
     """
-    recorded = records.load_run(folder).environment.get("threads")
-    ready = prepare(config, shared, threads=recorded)
+    recorded = records.load_run(folder).environment
+    threads = recorded.get("threads")
+    ready = prepare(config, shared, threads=threads if schema.takes("threads", threads) and threads != "auto" else None)
     run_folder = RunFolder.reopen(folder)
     with kept(run_folder), signals.deferred() as stop, arithmetic(ready.threads):
+        run_folder.write_json("environment.json", recorded | {"threads": ready.threads})
         start = restore(ready, run_folder, shared, command)
         run_folder.write("config.yaml", to_yaml(config))
         run_folder.status("running")
@@ -201,7 +203,7 @@ def restore(ready: Ready, run_folder: RunFolder, shared: Shared, command: str = 
 
 def carry_out(ready: Ready, run_folder: RunFolder, shared: Shared, start: Start, stop: signals.Stop) -> Result:
     """Fit, choose, test, record: what a new run and a resumed one have in common."""
-    from labrunner.trainer import Diverged, chosen_epoch, estimate, fit
+    from labrunner.trainer import Diverged, StopRequested, chosen_epoch, estimate, fit
 
     config, data, learner, plan = ready.config, ready.data, ready.learner, ready.plan
     announce(shared, estimate(learner, data, plan.epochs - len(start.rows)), plan.epochs - len(start.rows))
@@ -220,7 +222,10 @@ def carry_out(ready: Ready, run_folder: RunFolder, shared: Shared, start: Start,
     epoch = chosen_epoch(rows, plan)
     assert epoch is not None
     load_epoch(ready, run_folder, epoch)
-    test = record_results(ready, run_folder, rows, epoch, stop)
+    try:
+        test = record_results(ready, run_folder, rows, epoch, stop)
+    except StopRequested as request:
+        raise Interrupted(request.signum) from None
     run_folder.status("done")
     run_folder.log(f"done: epoch {epoch} of {len(rows)} chosen by {plan.select} {plan.monitor}")
     finish_drawing(run_folder, shared, config)
@@ -246,7 +251,7 @@ def record_results(
     data, learner = ready.data, ready.learner
     test: dict[str, Any] | None = None
     if data.test is not None:
-        evaluation = evaluate(learner, data.test, None, "test")
+        evaluation = evaluate(learner, data.test, stop, "test")
         before = records.read_json(run_folder.path / "test.json") or {}
         test = test_numbers(evaluation) | {"epoch": epoch, "reads": int(before.get("reads", 0)) + 1}
         write_evaluation(run_folder, data, evaluation)
@@ -276,7 +281,8 @@ def test_numbers(evaluation: Evaluation) -> dict[str, Any]:
     scores = evaluation.scores
     hits = int((evaluation.predicted == evaluation.labels).sum())
     low, high = wilson(hits, scores.n)
-    numbers = {name: defined(getattr(scores, name)) for name in ("loss", "accuracy", "precision", "recall", "f1", "auroc")}
+    names = ("loss", "accuracy", "precision", "recall", "f1", "auroc")
+    numbers = {name: defined(getattr(scores, name)) for name in names}
     return {"n": scores.n, **numbers, "accuracy_low": low, "accuracy_high": high}
 
 
@@ -293,7 +299,8 @@ def write_evaluation(run_folder: RunFolder, data: Data, evaluation: Evaluation) 
         zip(names, *columns, strict=True),
     )
     counts = confusion(evaluation.labels, predicted, len(names))
-    run_folder.write_csv("confusion.csv", ["true \\ predicted", *names], ([n, *row] for n, row in zip(names, counts, strict=True)))
+    counted = ([name, *row] for name, row in zip(names, counts, strict=True))
+    run_folder.write_csv("confusion.csv", ["true \\ predicted", *names], counted)
     run_folder.write_csv(
         "predictions.csv",
         ["index", "label", "predicted", *(f"p_{name}" for name in names)],
@@ -344,8 +351,9 @@ def kept(run_folder: RunFolder) -> Iterator[None]:
         run_folder.log(f"interrupted by signal {interrupted.signum}")
         raise Interrupted(interrupted.signum, f"interrupted; to go on: labrunner resume {run_folder.path}") from None
     except OSError as error:
-        raise RunError(failed(run_folder, error, f"cannot write {error.filename or run_folder.path}: {error.strerror}")) from error
-    except RunError as error:
+        message = f"cannot write {error.filename or run_folder.path}: {error.strerror or error}"
+        raise RunError(failed(run_folder, error, message)) from error
+    except LabrunnerError as error:
         failed(run_folder, error, str(error))
         raise
     except Exception as error:
@@ -447,7 +455,8 @@ def to_yaml(value: Any) -> str:
 def announce(shared: Shared, seconds: float, epochs: int) -> None:
     """One line before a run that takes over a minute."""
     if seconds > 60.0:
-        shared.say(f"labrunner: this will take about {duration(seconds)}: {epochs} epochs of {duration(seconds / epochs)}")
+        each = duration(seconds / epochs)
+        shared.say(f"labrunner: this will take about {duration(seconds)}: {epochs} epochs of {each}")
 
 
 def duration(seconds: float) -> str:

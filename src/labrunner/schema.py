@@ -40,7 +40,7 @@ KEYS: dict[str, Any] = {
     "select": Literal["best", "last"],
     "device": Literal["auto", "cpu", "cuda", "mps"],
     "precision": Literal["float32", "float64"],
-    "threads": Count | Literal["auto"],
+    "threads": Annotated[int, Ge(1), Le(1024)] | Literal["auto"],
     "figures": Literal["all", "few", "none"],
     "smoke": bool,
     "model.hidden": list[Count],
@@ -148,8 +148,19 @@ def check_value(key: str, kind: Any, value: Any) -> None:
     strict = ConfigDict(strict=True, allow_inf_nan=False)
     try:
         TypeAdapter(kind, config=strict).validate_python(value)
-    except ValidationError:
+        if get_origin(kind) is Literal and type(value) not in {type(word) for word in get_args(kind)}:
+            raise ValueError  # pydantic takes true and 1.0 for 1
+    except (ValidationError, ValueError):
         raise RequestError(f"{key}={shown(value)}: it takes {describe(kind)}{near(kind, value)}") from None
+
+
+def takes(key: str, value: Any) -> bool:
+    """Whether a key of `KEYS` may have this value."""
+    try:
+        check_value(key, KEYS[key], value)
+    except RequestError:
+        return False
+    return True
 
 
 def near(kind: Any, value: Any) -> str:
@@ -183,12 +194,12 @@ def check_combinations(config: Config) -> None:
 
 
 def _monitor_needs_val(config: Config) -> None:
-    if config["dataset"].get("val_fraction") == 0.0:
-        if config["reg"]["patience"] is not None and config["monitor"].startswith("val_"):
-            raise RequestError(
-                f"reg.patience={config['reg']['patience']} watches {config['monitor']}, and dataset.val_fraction=0 leaves "
-                "no validation split; try dataset.val_fraction=0.2 or monitor=train_loss"
-            )
+    patience, monitor = config["reg"]["patience"], config["monitor"]
+    if config["dataset"].get("val_fraction") == 0.0 and patience is not None and monitor.startswith("val_"):
+        raise RequestError(
+            f"reg.patience={patience} watches {monitor}, and dataset.val_fraction=0 leaves no validation split; "
+            "try dataset.val_fraction=0.2 or monitor=train_loss"
+        )
 
 
 def _fractions_leave_train(config: Config) -> None:
@@ -211,6 +222,14 @@ def _dropout_needs_hidden(config: Config) -> None:
         raise RequestError(
             f"reg.dropout={config['reg']['dropout']} leaves out hidden units and model.hidden=[] has none; "
             "try reg.dropout=0 or model.hidden=[128]"
+        )
+
+
+def _own_model_has_its_own_dropout(config: Config) -> None:
+    if "_target_" in config["model"] and config["reg"]["dropout"] > 0.0:
+        raise RequestError(
+            f"reg.dropout={config['reg']['dropout']} does not reach into a model of your own; try reg.dropout=0, "
+            "and a key of your model's for its dropout"
         )
 
 
@@ -255,6 +274,7 @@ RULES: tuple[Callable[[Config], None], ...] = (
     _monitor_needs_val,
     _nesterov_needs_momentum,
     _dropout_needs_hidden,
+    _own_model_has_its_own_dropout,
     _min_lr_below_lr,
     _numpy_runs_on_the_processor,
     _mps_has_no_float64,

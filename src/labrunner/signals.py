@@ -1,8 +1,8 @@
 """A flag that a signal sets.
 
 `listen` is called on the first line of the command. From then on SIGINT and SIGTERM raise `Interrupted`, except inside
-`deferred()`, where they set a flag that the training loop reads at every batch, so that it can stop at a place from which
-it can be resumed. A second Ctrl-C there ends at once.
+`deferred()`, where they set a flag that the training loop reads at every batch, so that it can stop at a place from
+which it can be resumed. A second Ctrl-C there ends at once.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ def fit(
     plan: Plan,
     journal: Journal,
     *,
-    start: Start = Start(),  # noqa: B008, frozen
+    start: Start = Start(),
     probes: Sequence[Probe] = (),
     stop: object = None,
     bar: Bar = silent,
@@ -116,7 +116,8 @@ def fit(
         try:
             training.run(stop, bar)
             trained = time.perf_counter()
-            val = None if data.val is None else evaluate(learner, data.val, stop, f"validation of epoch {epoch}")
+            what = f"validation of epoch {epoch}"
+            val = None if data.val is None else evaluate(learner, data.val, stop, what)
         except StopRequested as request:
             sums = training.sums() if training.batch else {}
             position = Position(epoch - 1, training.batch, sums, plan.config_hash)
@@ -180,7 +181,9 @@ class TrainingPass:
         epoch = len(self.rows) + 1
         due = time.monotonic() + FLUSH_SECONDS
         for batch in self.split.batches(epoch, self.batch):
-            heed(stop)
+            if stop:
+                self._flush()  # a pass that has diverged says so, and is not saved
+                raise StopRequested(stop.signum)
             lr = self.plan.schedule(batch.step, self.total, self.rows)
             out = self.learner.train_batch(batch, lr)
             n = len(batch.targets)
@@ -202,7 +205,8 @@ class TrainingPass:
         if not math.isfinite(total):
             for step, lr, loss in self._unseen:
                 if not math.isfinite(float(loss)):
-                    raise Diverged(f"the training loss became {float(loss)} at step {step} (epoch {len(self.rows) + 1}, lr {lr})")
+                    where = f"step {step} (epoch {len(self.rows) + 1}, lr {lr})"
+                    raise Diverged(f"the training loss became {float(loss)} at {where}")
             raise Diverged(f"the sum of the training losses overflowed in epoch {len(self.rows) + 1}")
         self._unseen.clear()
         return total

@@ -6,6 +6,7 @@ under the current folder, where the user has put it. Anything else needs ``--tru
 
 from __future__ import annotations
 
+import sys
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
@@ -32,21 +33,28 @@ def check_saved(config: Any, here: Path, path: str = "") -> None:
 def _check_target(target: Any, here: Path, path: str) -> None:
     module = str(target).partition(".")[0]
     # the top package alone is looked up: finding a module inside it would import the package
-    spec = PathFinder.find_spec(module, [str(here)]) if module.isidentifier() else None
-    origin = spec.origin if spec is not None else None
-    inside = origin is not None and Path(origin).resolve().is_relative_to(here.resolve())
-    import sys
-
-    shadowed = module in sys.stdlib_module_names or module in sys.modules and not _is_at(module, origin)
-    if not inside or shadowed:
+    mine = _places(module, [str(here)])
+    reached = _places(module, [*sys.path, str(here)])  # as an import would: what is installed comes first
+    inside = bool(mine) and mine == reached and all(place.is_relative_to(here.resolve()) for place in mine)
+    taken = module in sys.stdlib_module_names or (module in sys.modules and not _is_at(module, mine))
+    if not inside or taken:
         raise RequestError(
             f"the saved config names {target} ({path}), and no module {module} lies under {here}\n"
             "if you trust the folder it comes from, add --trust"
         )
 
 
-def _is_at(module: str, origin: str | None) -> bool:
-    import sys
+def _places(module: str, path: list[str]) -> list[Path]:
+    """The file of a module or package, or the folders of a package without an ``__init__.py``; imports nothing."""
+    spec = PathFinder.find_spec(module, path) if module.isidentifier() else None
+    if spec is None:
+        return []
+    found = [spec.origin] if spec.origin is not None else list(spec.submodule_search_locations or ())
+    return list(dict.fromkeys(Path(each).resolve() for each in found))
 
-    file = getattr(sys.modules[module], "__file__", None)
-    return file is not None and origin is not None and Path(file).resolve() == Path(origin).resolve()
+
+def _is_at(module: str, places: list[Path]) -> bool:
+    loaded = sys.modules[module]
+    file = getattr(loaded, "__file__", None)
+    at = [file] if file is not None else list(getattr(loaded, "__path__", ()))
+    return list(dict.fromkeys(Path(each).resolve() for each in at)) == places

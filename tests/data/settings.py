@@ -30,7 +30,7 @@ PLAIN = {
 
 
 def config(**changes: Any) -> dict[str, Any]:
-    """`PLAIN` with changes: a group with a name replaces the other, ``config(reg={"dropout": 0.5})`` is merged into it."""
+    """`PLAIN` with changes: a group with a name replaces the old one, ``reg={"dropout": 0.5}`` is merged into it."""
     merged = copy.deepcopy(PLAIN)
     for key, value in changes.items():
         merged[key] = {**merged[key], **value} if isinstance(value, dict) and "name" not in value else value

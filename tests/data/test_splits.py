@@ -72,7 +72,9 @@ def test_shares_sum_to_the_classes_and_to_the_parts():
 
 
 def test_proportions_that_come_out_even_are_met_exactly():
-    np.testing.assert_array_equal(shares(np.array([10, 20, 70]), np.array([60, 10, 30])), [[6, 1, 3], [12, 2, 6], [42, 7, 21]])
+    np.testing.assert_array_equal(
+        shares(np.array([10, 20, 70]), np.array([60, 10, 30])), [[6, 1, 3], [12, 2, 6], [42, 7, 21]]
+    )
 
 
 def test_digits_are_divided_as_the_defaults_say():

@@ -6,22 +6,33 @@ import torch
 from torch import nn
 
 
+class Gain(nn.Module):
+    """Multiplies by a scalar parameter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.value = nn.Parameter(torch.ones(()))
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return self.value * inputs
+
+
 class Odd(nn.Module):
-    """No backbone, a layer that is used twice, bare parameters (one of them a scalar), a buffer, a parameter unused."""
+    """No backbone, a layer that is used twice, bare parameters of which one is unused, a scalar one, a buffer."""
 
     def __init__(self, input_shape: tuple[int, ...], num_classes: int) -> None:
         super().__init__()
         width = int(torch.Size(input_shape).numel())
         self.mix = nn.Linear(width, width)
         self.squash = nn.Tanh()
-        self.gain = nn.Parameter(torch.ones(()))
+        self.gain = Gain()
         self.prototypes = nn.Parameter(0.3 * torch.randn(num_classes, width))
         self.unused = nn.Parameter(torch.ones(2))
         self.register_buffer("offset", torch.linspace(-0.1, 0.1, num_classes))
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         hidden = self.squash(self.mix(self.squash(self.mix(inputs.flatten(1)))))
-        return self.gain * hidden @ self.prototypes.T + self.offset
+        return self.gain(hidden) @ self.prototypes.T + self.offset
 
 
 class TwoNames(nn.Module):

@@ -89,7 +89,7 @@ def test_biases_and_norm_parameters_are_spared_from_decay():
         (nn.Conv2d(1, 2, 3), {"weight"}),
         (nn.MultiheadAttention(4, 2), {"in_proj_weight", "out_proj.weight"}),
         (nn.LSTM(3, 2), {"weight_ih_l0", "weight_hh_l0"}),
-        (Odd((1, 2, 2), 3), {"mix.weight", "gain", "prototypes", "unused"}),
+        (Odd((1, 2, 2), 3), {"mix.weight", "gain.value", "prototypes", "unused"}),
     ],
     ids=lambda value: type(value).__name__,
 )

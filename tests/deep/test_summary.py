@@ -39,7 +39,10 @@ def test_frozen_parameters_are_counted_apart():
     network = deep.make(config(model={**MLP, "hidden": [6]}), SHAPE, 5).network
     network.backbone.linear1.bias.requires_grad_(False)
     text = summarize(network, SHAPE)
-    assert exact_line(text) == f"Exact, each parameter once: {192 * 6 + 6 + 35:,} parameters, {192 * 6 + 35:,} trainable, 6 frozen"
+    assert (
+        exact_line(text)
+        == f"Exact, each parameter once: {192 * 6 + 6 + 35:,} parameters, {192 * 6 + 35:,} trainable, 6 frozen"
+    )
 
 
 @pytest.mark.parametrize("own", [Odd, TwoNames])
@@ -125,7 +128,12 @@ class Noisy(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv, self.norm, self.drop, self.head = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(), nn.Linear(4, 5)
+        self.conv, self.norm, self.drop, self.head = (
+            nn.Conv2d(3, 4, 3),
+            nn.BatchNorm2d(4),
+            nn.Dropout(),
+            nn.Linear(4, 5),
+        )
         self.train()
         self.norm.eval()
 
@@ -133,12 +141,17 @@ class Noisy(nn.Module):
         return self.head(self.drop(self.norm(self.conv(inputs))).mean((2, 3))) + torch.randn(5)
 
 
+def fail_to_count(network: nn.Module) -> None:
+    with pytest.raises(RuntimeError):
+        multiply_adds(network, torch.zeros(1, 9, 8, 8))
+
+
 @pytest.mark.parametrize(
     "look",
     [
         lambda network: summarize(network, SHAPE),
         lambda network: multiply_adds(network, torch.zeros(1, *SHAPE)),
-        lambda network: pytest.raises(RuntimeError, multiply_adds, network, torch.zeros(1, 9, 8, 8)),
+        fail_to_count,
         lambda network: summarize(network, (9, 8, 8)),
     ],
     ids=["summary", "multiply_adds", "multiply_adds that fail", "summary that fails"],

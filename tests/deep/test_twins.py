@@ -8,7 +8,7 @@ import pytest
 from labrunner import deep, scratch
 from labrunner.data import load, make
 from labrunner.learner import Batch
-from tests.data.settings import ADAM, DIGITS, MLP, MNIST5K, NESTEROV, SGD, config
+from tests.data.settings import ADAM, DIGITS, MLP, NESTEROV, SGD, config
 
 
 def twins(settings, shape, classes):
@@ -48,12 +48,6 @@ def test_after_two_hundred_steps_on_the_same_batches_they_hold_the_same_weights(
     lr = 0.01 if optim["name"] == "adam" else 0.05
     settings = config(dataset=DIGITS, optim=optim, reg=reg, model={**MLP, "hidden": [32]})
     check_twins_train_alike(settings, lr)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("optim", [SGD, NESTEROV, ADAM], ids=["sgd", "nesterov", "adam"])
-def test_they_train_alike_on_mnist5k_too(optim):
-    check_twins_train_alike(config(dataset=MNIST5K, optim=optim, model={**MLP, "activation": "relu"}), 0.001)
 
 
 def check_twins_train_alike(settings, lr: float) -> None:

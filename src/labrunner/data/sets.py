@@ -88,7 +88,8 @@ def _packaged_table(package: str, inside: str) -> np.ndarray:
     found = importlib.util.find_spec(package)
     path = Path(found.origin).parent / inside if found and found.origin else None
     if path is None or not path.is_file():
-        raise RequestError(f"cannot find {inside} of the package {package}; try: pip install --force-reinstall {package}")
+        again = f"pip install --force-reinstall {package}"
+        raise RequestError(f"cannot find {inside} of the package {package}; try: {again}")
     return np.loadtxt(gzip.decompress(path.read_bytes()).decode().splitlines(), delimiter=",", dtype=np.uint8)
 
 

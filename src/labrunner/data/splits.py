@@ -1,7 +1,7 @@
 """Splits and batches: which samples train, validate and test, and in which order they come.
 
-Every sample lives in memory once, as uint8 pixels or float32 features, in the learner's own array library; a batch is an
-index, a gather and a normalization. The order of a training pass depends on (seed, epoch) and on nothing else.
+Every sample lives in memory once, as uint8 pixels or float32 features, in the learner's own array library; a batch is
+an index, a gather and a normalization. The order of a training pass depends on (seed, epoch) and on nothing else.
 """
 
 from __future__ import annotations

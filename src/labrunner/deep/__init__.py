@@ -12,6 +12,7 @@ from torch import nn
 from labrunner.deep import networks
 from labrunner.deep.init import initialize
 from labrunner.deep.learner import TorchLearner
+from labrunner.deep.modes import evaluating, untouched_randomness
 from labrunner.errors import RequestError
 from labrunner.seeding import number
 
@@ -45,9 +46,9 @@ def make(
     if own_network is None:
         network = shipped(config, input_shape, num_classes)
     else:
-        network = own_network(input_shape=input_shape, num_classes=num_classes)
+        network = users_own(own_network, input_shape, num_classes)
     # first the precision, then the float64 starting numbers: rounding happens once
-    network = network.to(device=device, dtype=PRECISIONS[config["precision"]], memory_format=torch.channels_last)
+    network = network.to(device, PRECISIONS[config["precision"]]).to(memory_format=torch.channels_last)
     if own_network is None or config["init"]["name"] != "default":
         initialize(network, config["init"]["name"], config["seed"])
     return TorchLearner(
@@ -62,8 +63,38 @@ def make(
 
 def shipped(config: dict[str, Any], input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
     options = {key: value for key, value in config["model"].items() if key != "name"}
-    build = {"mlp": networks.mlp, "cnn": networks.cnn}[config["model"]["name"]]
+    build: Callable[..., nn.Module] = {"mlp": networks.mlp, "cnn": networks.cnn}[config["model"]["name"]]
     return build(input_shape, num_classes, dropout=config["reg"]["dropout"], **options)
+
+
+def users_own(build: Callable[..., nn.Module], input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
+    """The user's network, tried on one sample."""
+    name = getattr(getattr(build, "func", build), "__name__", "the network")
+    arguments = f"input_shape={input_shape} and num_classes={num_classes}"
+    try:
+        network = build(input_shape=input_shape, num_classes=num_classes)
+    except Exception as error:
+        raise RequestError(
+            f"{name} cannot be built: {said(error)}\nit gets {arguments} and the keys of its YAML"
+        ) from error
+    if not isinstance(network, nn.Module):
+        raise RequestError(f"{name} gives a {type(network).__name__}, which is no torch.nn.Module")
+    if next(network.parameters(), None) is None:
+        raise RequestError(f"{name} has no parameters, so there is nothing to train")
+    try:
+        with evaluating(network), untouched_randomness(), torch.no_grad():
+            scores = network(torch.zeros(1, *input_shape))
+    except Exception as error:
+        raise RequestError(f"{name} cannot take inputs of shape {(1, *input_shape)}: {said(error)}") from error
+    shape = tuple(scores.shape) if isinstance(scores, torch.Tensor) else type(scores).__name__
+    if shape != (1, num_classes):
+        raise RequestError(f"{name} gives {shape} for one sample, not scores of shape (1, {num_classes})")
+    return network
+
+
+def said(error: Exception) -> str:
+    """The first line of an error, with its kind."""
+    return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def optimizer_maker(options: dict[str, Any], device: torch.device) -> Callable[..., torch.optim.Optimizer]:
@@ -78,7 +109,7 @@ def optimizer_maker(options: dict[str, Any], device: torch.device) -> Callable[.
 
 def choose_device(name: str) -> torch.device:
     """auto takes CUDA, then Apple's MPS, then the processor; a device that is asked for and missing is an error."""
-    available = {
+    available: dict[str, Callable[[], bool]] = {
         "cuda": torch.cuda.is_available,
         "mps": torch.backends.mps.is_available,
         "cpu": lambda: True,

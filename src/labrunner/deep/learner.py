@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from labrunner.deep.modes import evaluating, untouched_buffers, untouched_randomness
+from labrunner.deep.modes import untouched_buffers, untouched_randomness
 from labrunner.deep.summary import layer_outputs, multiply_adds, summarize
 from labrunner.learner import Batch, BatchOut, Wants
 from labrunner.seeding import number
@@ -172,8 +172,8 @@ class TorchLearner:
             self._optimizer.state.clear()
             for parameter, blank in slots.items():
                 for slot, tensor in blank.items():
-                    values = torch.from_numpy(kept[parameter][slot])
-                    self._optimizer.state[self._named[parameter]][slot] = tensor.copy_(values)
+                    loaded = tensor.copy_(torch.from_numpy(kept[parameter][slot]))
+                    self._optimizer.state[self._named[parameter]][slot] = loaded
 
     def _first_slots(self, parameter: torch.Tensor) -> dict[str, torch.Tensor]:
         """What the optimizer keeps of a parameter, as its first step makes it.

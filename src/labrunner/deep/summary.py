@@ -56,10 +56,10 @@ def multiply_adds(network: nn.Module, sample: torch.Tensor) -> int:
 
     def count(module: nn.Module, _: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
         nonlocal found
-        if isinstance(module, nn.Linear):
-            found += module.in_features * output.numel()
-        else:  # each output pixel is a dot product over a kernel
-            found += module.weight[0].numel() * output.numel()  # type: ignore[union-attr,operator]
+        weight = module.weight
+        assert isinstance(weight, torch.Tensor)
+        # each output is a dot product with one row of the weight: all inputs, or those under the kernel
+        found += weight[0].numel() * output.numel()
 
     kinds: tuple[type[nn.Module], ...] = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
     hooks = [module.register_forward_hook(count) for module in network.modules() if isinstance(module, kinds)]

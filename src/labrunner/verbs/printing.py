@@ -10,6 +10,14 @@ if TYPE_CHECKING:
     from labrunner.running import Result
 
 
+def complain(message: str) -> None:
+    """An error as the command line says it."""
+    # what was typed may hold anything; a terminal gets text
+    clean = "".join(each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in message)
+    first, *rest = clean.split("\n")
+    print(f"labrunner: error: {first}", *(f"  {line}" for line in rest), sep="\n", file=sys.stderr, flush=True)
+
+
 def print_yaml(value: Any) -> None:
     import yaml
 
@@ -19,8 +27,6 @@ def print_yaml(value: Any) -> None:
 def print_result(result: Result, config: Mapping[str, Any], choices: Mapping[str, str]) -> int:
     """A few lines on how a run ended; returns the exit code."""
     if result.status == "diverged":
-        from labrunner.cli import complain
-
         complain(f"the run diverged: {result.error}\nwhat it got to: {result.folder}")
         return 1
     what = f"{choices.get('model', 'model')} on {choices.get('dataset', 'data')}"

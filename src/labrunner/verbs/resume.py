@@ -23,7 +23,7 @@ def main(arguments: Arguments) -> int:
     folder = Path(arguments.words[0])
     run = load_run(folder)
     known = Catalogue(own_folders(arguments.config_dir))
-    choices = run.overrides.get("choices") or {}
+    choices = run.choices
     config = with_changes(run.config, arguments.overrides)
     checked_config(config, choices, known, trust=arguments.trust)
     if run.status == "running":
@@ -31,8 +31,10 @@ def main(arguments: Arguments) -> int:
     finished = len(run.rows)
     if config["epochs"] < finished:
         raise RequestError(f"epochs={config['epochs']}: the run has {finished} already; a resume can only add to them")
-    if run.status == "done" and (config["epochs"] == finished or config["epochs"] == run.config["epochs"] or config["smoke"]):
-        say(f"labrunner: the run is done ({finished} epochs); to extend it: labrunner resume {folder} epochs={finished + 10}")
+    nothing_new = config["smoke"] or config["epochs"] in (finished, run.config["epochs"])
+    if run.status == "done" and nothing_new:
+        further = f"labrunner resume {folder} epochs={finished + 10}"
+        say(f"labrunner: the run is done ({finished} epochs); to extend it: {further}")
         return 0
     with shared_for(config["figures"]) as shared:
         from labrunner.running import command_line, resume

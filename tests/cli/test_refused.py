@@ -1,0 +1,555 @@
+"""Wrong requests: exit 2, one to three lines that name the key and the way out, and nothing is left behind."""
+
+from __future__ import annotations
+
+import os
+import re
+
+import pytest
+
+from labrunner import schema
+from tests.cli.lab import Lab, tree
+
+SECRET = "s3cret-of-the-environment"
+
+# what was typed -> words that the message must hold
+REFUSED: dict[str, tuple[str, ...]] = {
+    # names
+    "modle=cnn": ("no key modle", "did you mean model?"),
+    "model=cnnn": ("no model=cnnn", "did you mean model=cnn?", "mlp_numpy"),
+    "model=MLP": ("no model=MLP", "mlp"),
+    "dataset=digit": ("no dataset=digit", "did you mean dataset=digits?"),
+    "optim=adamw": ("no optim=adamw", "did you mean optim=adam?"),
+    "schedule=cosin": ("did you mean schedule=cosine?",),
+    "reg=early": ("no reg=early", "early_stopping"),
+    "init=xavir": ("did you mean init=xavier?",),
+    "freeze=backbone": ("no freeze=backbone", "none"),
+    "experiment=smoke": ("no experiment=smoke", "did you mean experiment=smoke_"),
+    "optim.lrr=1": ("no key optim.lrr", "did you mean optim.lr?"),
+    "lr=1": ("no key lr", "did you mean optim.lr?"),
+    "dropout=0.5": ("no key dropout", "did you mean reg.dropout?"),
+    "epoch=3": ("no key epoch", "did you mean epochs?"),
+    "Seed=1": ("no key Seed", "did you mean seed?"),
+    "models.hidden=[3]": ("no key models.hidden", "did you mean model.hidden?"),
+    "optim.name=sgd": ("optim.name is reserved", "optim="),
+    "hydra.foo=1": ("no key hydra.foo",),
+    "hydra.run.dri=x": ("no key hydra.run.dri", "hydra.run.dir"),
+    "model/mlp=3": ("model/mlp",),
+    "model@x=cnn": ("model@x",),
+    ".lr=3": ("no key .lr", "optim.lr"),
+    "=3": ("'=3'", "key=value"),
+    "optim.=3": ("optim.",),
+    "+extra=1": ("no key extra",),
+    "~seed": ("~seed", "cannot be taken away"),
+    "~model": ("~model", "cannot be taken away"),
+    # keys of options that were not chosen
+    "optim.momentum=0.9": ("optim.momentum", "belongs to optim=sgd"),
+    "schedule.min_lr=0": ("schedule.min_lr", "belongs to schedule=cosine"),
+    "model.channels=[3]": ("model.channels", "belongs to model=cnn"),
+    "model=cnn model.hidden=[3]": ("model.hidden", "belongs to model=mlp"),
+    "dataset.samples=100": ("dataset.samples", "belongs to dataset=fake"),
+    # no value, or not one
+    "optim.lr=": ("optim.lr= has no value", "a number above 0"),
+    "model=": ("model= has no value", "cnn"),
+    "hydra.run.dir=": ("hydra.run.dir= has no value",),
+    "seed": ("'seed'", "key=value"),
+    "seed=???": ("seed", "???"),
+    "seed=null": ("seed=null", "whole number"),
+    "model=null": ("model=null", "mlp"),
+    "optim=null": ("optim=null", "adam"),
+    "optim={}": ("optim={}", "adam"),
+    "optim.lr={a:1}": ("optim.lr",),
+    "optim.lr=1,2": ("optim.lr=1,2", "several values"),
+    "optim.lr=range(3)": ("optim.lr=range(3)", "several values"),
+    "seed=choice(1,2)": ("seed=choice(1,2)", "several values"),
+    "model=mlp,cnn": ("model=mlp,cnn", "several values"),
+    "model=glob(*)": ("model=glob(*)", "several values"),
+    "hydra.mode=MULTIRUN": ("hydra.mode=MULTIRUN",),
+    "-m optim.lr=1,2": ("-m", "labrunner optim.lr=0.01"),
+    "optim.lr=1 --multirun": ("--multirun", "labrunner optim.lr=0.01"),
+    "optim.lr=(1": ("optim.lr=(1", "quotes"),
+    "model.hidden=[1": ("model.hidden=[1", "quotes"),
+    "optim.lr='1": ("optim.lr='1", "quotes"),
+    "model.hidden=[[1]]": ("model.hidden", "a list"),
+    f"model.hidden={'[' * 3000}": ("model.hidden",),
+    # interpolations
+    "seed=${oc.env:SECRET_WORD}": ("seed", "environment"),
+    "seed=${ oc.env:SECRET_WORD }": ("seed", "environment"),
+    "hydra.run.dir=${oc.env:SECRET_WORD}": ("hydra.run.dir", "environment"),
+    "hydra.job.name=${oc.env:SECRET_WORD}": ("hydra.job.name", "environment"),
+    "seed=${oc.decode:1}": ("seed",),
+    "seed=${oc.select:epochs}": ("seed",),
+    "seed=${nothing}": ("seed=${nothing}", "nothing"),
+    "seed=${epochs}x": ("seed=30x", "whole number"),
+    "seed=${unheard:1}": ("seed", "unheard"),
+    # flags and verbs
+    "--hlep": ("no flag --hlep", "did you mean --help?"),
+    "--epochs 3": ("no flag --epochs",),
+    "-x": ("no flag -x", "--help"),
+    "--cfg": ("--cfg takes a value", "--cfg job"),
+    "--cfg jb": ("--cfg jb", "job, hydra or all"),
+    "--cfg --help": ("--cfg takes a value",),
+    "--config-dir": ("--config-dir takes a value",),
+    "--config-dir nowhere": ("--config-dir nowhere", "no such folder"),
+    "--config-dir=nowhere": ("--config-dir nowhere", "no such folder"),
+    "trian": ("no verb trian", "did you mean labrunner train?"),
+    "fly": ("'fly'", "resume"),
+    "seed=1 resume run": ("resume", "first"),
+    "summary notes": ("notes",),
+    "summary optim.lr=-1": ("optim.lr=-1", "above 0"),
+    "explain": ("explain optim.lr",),
+    "explain optim.lrr": ("no key optim.lrr", "did you mean optim.lr?"),
+    "explain optm": ("no key optm", "did you mean optim?"),
+    "explain optim=sgdd": ("no optim=sgdd", "did you mean optim=sgd?"),
+    # run folders
+    "resume": ("resume takes one run folder",),
+    "resume notes notes": ("resume takes one run folder",),
+    "resume nowhere": ("no run folder nowhere",),
+    "resume notes": ("notes is no run folder", "config.yaml"),
+    "resume notes/a.txt": ("notes/a.txt",),
+    "hydra.run.dir=notes": ("notes is not empty", "hydra.run.dir"),
+    "hydra.run.dir=notes/a.txt": ("notes/a.txt is a file",),
+    "hydra.run.dir=notes/a.txt/deeper": ("notes/a.txt/deeper",),
+    "hydra.run.dir=.": ("not empty", "hydra.run.dir"),
+    # combinations
+    "dataset.val_fraction=0.5 dataset.test_fraction=0.5": ("val_fraction", "test_fraction", "below 1"),
+    "dataset=fake dataset.samples=10 dataset.val_fraction=.5 dataset.test_fraction=.49": ("no sample of fake",),
+    "reg.patience=3 dataset.val_fraction=0": ("reg.patience=3", "val_loss", "monitor=train_loss"),
+    "optim=sgd optim.nesterov=true": ("optim.nesterov", "optim.momentum=0.9"),
+    "reg=dropout model.hidden=[]": ("reg.dropout=0.5", "model.hidden=[128]"),
+    "schedule=cosine schedule.min_lr=1": ("schedule.min_lr=1", "optim.lr=0.001"),
+    "model=mlp_numpy device=cuda": ("mlp_numpy", "device=cuda", "device=cpu"),
+    "device=mps precision=float64": ("device=mps", "float64"),
+    "model=cnn model.kernel=4": ("model.kernel=4", "model.kernel=5"),
+    "model=cnn model.channels=[1,1,1,1]": ("8 x 8", "at most 3"),
+    "experiment=smoke_cnn model.channels=[1,1,1,1]": ("8 x 8", "at most 3"),
+}
+
+# a key -> values that its type or range leaves out; each message names key and value and says what it takes
+WRONG: dict[str, tuple[str, ...]] = {
+    "seed": ("-1", "1.5", "true", "abc", "9223372036854775808", "1e3", "[1]", "''"),
+    "epochs": ("0", "-3", "2.5", "true", "null", "nan", "many"),
+    "batch_size": ("0", "half", "1.5", "null", "true"),
+    "monitor": ("val_acc", "loss", "null", "3"),
+    "select": ("beast", "null", "true"),
+    "device": ("gpu", "cuda:0", "null", "0"),
+    "precision": ("float16", "32", "double"),
+    "threads": ("0", "-1", "all", "1.0"),
+    "figures": ("some", "true", "null"),
+    "smoke": ("1", "yes", "null", "0.0"),
+    "model.hidden": ("128", "[0]", "[12,abc]", "[1.5]", "null", "[nan]", "[true]", "{a:1}"),
+    "model.activation": ("rellu", "null", "RELU"),
+    "model.channels": ("[]", "3", "[0]", "[1.5]", "null"),
+    "model.kernel": ("0", "-3", "1.5", "null"),
+    "model.pooling": ("mx", "null", "true"),
+    "model.batch_norm": ("1", "maybe", "null"),
+    "dataset.val_fraction": ("1", "-0.1", "1.5", "nan", "inf", "abc", "null", "true"),
+    "dataset.test_fraction": ("1", "-0.1", "nan", "abc", "null"),
+    "dataset.split_seed": ("-1", "0.5", "a", "null"),
+    "dataset.normalize": ("standart", "true", "null"),
+    "dataset.samples": ("9", "1.5", "all", "null"),
+    "dataset.num_classes": ("1", "2.5", "null", "true"),
+    "dataset.channels": ("2", "true", "1.0", "null"),
+    "dataset.size": ("0", "1000", "8.5", "null"),
+    "dataset.noise": ("-1", "nan", "inf", "null"),
+    "optim.lr": ("0", "-1", "nan", "inf", "-inf", "abc", "[1]", "null", "true", "0,1"),
+    "optim.momentum": ("1", "-0.1", "nan", "abc"),
+    "optim.nesterov": ("1", "maybe", "null"),
+    "optim.betas": ("[.9]", "[.9,1.0]", "[.9,.9,.9]", "0.9", "[.9,nan]", "null"),
+    "optim.eps": ("0", "-1", "nan", "null"),
+    "schedule.min_lr": ("-1", "nan", "abc", "null"),
+    "reg.dropout": ("1", "-0.1", "nan", "half", "null"),
+    "reg.weight_decay": ("-1", "inf", "abc", "null"),
+    "reg.decay_all": ("maybe", "1", "null"),
+    "reg.patience": ("0", "-1", "1.5", "never", "true"),
+}
+
+OWNERS = {
+    "model.channels": "model=cnn",
+    "model.kernel": "model=cnn",
+    "model.pooling": "model=cnn",
+    "model.batch_norm": "model=cnn",
+    "dataset.samples": "dataset=fake",
+    "dataset.num_classes": "dataset=fake",
+    "dataset.channels": "dataset=fake",
+    "dataset.size": "dataset=fake",
+    "dataset.noise": "dataset=fake",
+    "optim.momentum": "optim=sgd",
+    "optim.nesterov": "optim=sgd",
+    "schedule.min_lr": "schedule=cosine",
+}
+
+# files of the user's, what was typed, words of the message
+OWN: dict[str, tuple[dict[str, str], str, tuple[str, ...]]] = {
+    "YAML that is none": (
+        {"conf/model/tiny.yaml": "_target_: nets.Tiny\nwidth: [1, 2\ndepth: 3\n"},
+        "model=tiny",
+        ("tiny.yaml:3:",),
+    ),
+    "a tab in YAML": ({"conf/model/tiny.yaml": "_target_: nets.Tiny\n\twidth: 3\n"}, "model=tiny", ("tiny.yaml:2:1",)),
+    "a key twice in YAML": (
+        {"conf/model/tiny.yaml": "_target_: nets.Tiny\nwidth: 1\nwidth: 2\n"},
+        "model=tiny",
+        ("tiny.yaml:3:1", "width"),
+    ),
+    "YAML that is a list": ({"conf/model/tiny.yaml": "- 1\n- 2\n"}, "model=tiny", ("tiny",)),
+    "an empty YAML": ({"conf/model/tiny.yaml": ""}, "model=tiny", ("model", "_target_")),
+    "YAML in another encoding": ({"conf/model/tiny.yaml": "LATIN"}, "model=tiny", ("tiny.yaml", "utf-8")),
+    "a clash with a shipped option": (
+        {"conf/model/mlp.yaml": "_target_: nets.Tiny\n"},
+        "model=mlp",
+        ("model=mlp", "conf/model/mlp.yaml", "another name"),
+    ),
+    "a clash with the default": (
+        {"conf/optim/adam.yaml": "name: adam\nlr: 9\n"},
+        "",
+        ("optim=adam", "conf/optim/adam.yaml", "another name"),
+    ),
+    "neither name nor target": ({"conf/model/tiny.yaml": "width: 3\n"}, "model=tiny", ("model", "_target_")),
+    "a name that is none": ({"conf/model/tiny.yaml": "name: tiny\n"}, "model=tiny", ("name: tiny", "_target_")),
+    "a preset with a misspelt key": (
+        {"conf/optim/fast.yaml": "name: adam\nlrr: 0.1\nlr: 0.1\nbetas: [0.9, 0.999]\neps: 0.1\n"},
+        "optim=fast",
+        ("optim.lrr", "optim.lr"),
+    ),
+    "a preset with a key left out": ({"conf/optim/fast.yaml": "name: adam\nlr: 0.1\n"}, "optim=fast", ("optim.betas",)),
+    "a preset out of range": (
+        {"conf/optim/fast.yaml": "name: sgd\nlr: -1\nmomentum: 0.0\nnesterov: false\n"},
+        "optim=fast",
+        ("optim.lr=-1", "above 0"),
+    ),
+    "a number with a typing error": (
+        {"conf/optim/fast.yaml": "name: sgd\nlr: 0,1\nmomentum: 0.0\nnesterov: false\n"},
+        "optim=fast",
+        ("optim.lr=0,1", "above 0"),
+    ),
+    "a data set of the user's": (
+        {"conf/dataset/mine.yaml": "_target_: nets.Tiny\n"},
+        "dataset=mine",
+        ("dataset", "_target_"),
+    ),
+    "an optimizer of the user's": (
+        {"conf/optim/mine.yaml": "_target_: nets.Tiny\n"},
+        "optim=mine",
+        ("optim", "_target_"),
+    ),
+    "a regularizer of the user's": ({"conf/reg/mine.yaml": "_target_: nets.Tiny\n"}, "reg=mine", ("reg", "_target_")),
+    "an experiment's misspelt key": (
+        {"conf/experiment/mine.yaml": "# @package _global_\noptim:\n  lrr: 3\n"},
+        "experiment=mine",
+        ("optim.lrr", "did you mean optim.lr?"),
+    ),
+    "an experiment's misspelt top key": (
+        {"conf/experiment/mine.yaml": "# @package _global_\nepohcs: 3\n"},
+        "experiment=mine",
+        ("epohcs", "did you mean epochs?"),
+    ),
+    "an experiment's misspelt option": (
+        {"conf/experiment/mine.yaml": "# @package _global_\ndefaults:\n  - override /model: cnnn\n"},
+        "experiment=mine",
+        ("model=cnnn", "did you mean cnn?"),
+    ),
+    "an experiment's misspelt group": (
+        {"conf/experiment/mine.yaml": "# @package _global_\ndefaults:\n  - override /modle: cnn\n"},
+        "experiment=mine",
+        ("modle",),
+    ),
+    "an experiment's wrong type": (
+        {"conf/experiment/mine.yaml": "# @package _global_\nepochs: many\n"},
+        "experiment=mine",
+        ("epochs=many", "whole number"),
+    ),
+    "an experiment without its package line": (
+        {"conf/experiment/mine.yaml": "epochs: 3\n"},
+        "experiment=mine",
+        ("experiment=mine", "# @package _global_"),
+    ),
+    "an experiment that takes a group away": (
+        {"conf/experiment/mine.yaml": "# @package _global_\noptim: null\n"},
+        "experiment=mine",
+        ("optim",),
+    ),
+    "an environment variable in YAML": (
+        {"conf/experiment/mine.yaml": "# @package _global_\nseed: ${oc.env:SECRET_WORD}\n"},
+        "experiment=mine",
+        ("oc.env",),
+    ),
+    "an environment variable for the folder": (
+        {"conf/experiment/mine.yaml": "# @package _global_\nhydra:\n  run:\n    dir: ${oc.env:SECRET_WORD}\n"},
+        "experiment=mine",
+        ("oc.env",),
+    ),
+    "a value left open": (
+        {"conf/model/tiny.yaml": "_target_: nets.Tiny\nwidth: ???\n"},
+        "model=tiny",
+        ("model.width", "no value yet"),
+    ),
+    "a tag that would call": (
+        {"conf/model/tiny.yaml": '_target_: nets.Tiny\nwidth: !!python/object/apply:os.system ["touch marker"]\n'},
+        "model=tiny",
+        ("tiny.yaml:2:8", "tag"),
+    ),
+    "a tag that would name": (
+        {"conf/experiment/mine.yaml": "# @package _global_\nseed: !!python/name:os.system\n"},
+        "experiment=mine",
+        ("mine.yaml:2:7", "tag"),
+    ),
+    "a bomb of aliases": (
+        {
+            "conf/model/tiny.yaml": "_target_: nets.Tiny\na: &a [x,x,x,x,x,x,x,x,x]\n"
+            + "".join(f"{n}: &{n} [{','.join([f'*{o}'] * 9)}]\n" for o, n in zip("abcdefgh", "bcdefghi", strict=True))
+        },
+        "model=tiny",
+        ("tiny.yaml",),
+    ),
+    "a list in itself": ({"conf/model/tiny.yaml": "_target_: nets.Tiny\na: &a [*a]\n"}, "model=tiny", ("tiny.yaml",)),
+    "a module that is missing": (
+        {"conf/model/tiny.yaml": "_target_: nets.Tiny\n"},
+        "model=tiny",
+        ("nets.Tiny", "no module nets", "nets.py"),
+    ),
+    "a target without a module": (
+        {"conf/model/tiny.yaml": "_target_: Tiny\n"},
+        "model=tiny",
+        ("Tiny", "my_models.TinyNet"),
+    ),
+    "a target that is no text": ({"conf/model/tiny.yaml": "_target_: 3\n"}, "model=tiny", ("_target_",)),
+    "an attribute that is missing": (
+        {"conf/model/tiny.yaml": "_target_: nets.Tinny\n", "nets.py": "class Tiny: pass\n"},
+        "model=tiny",
+        ("nets has no Tinny", "did you mean nets.Tiny?"),
+    ),
+    "a module with an error in it": (
+        {"conf/model/tiny.yaml": "_target_: nets.Tiny\n", "nets.py": "def Tiny(:\n"},
+        "model=tiny",
+        ("nets", "SyntaxError"),
+    ),
+    "a module that raises": (
+        {"conf/model/tiny.yaml": "_target_: nets.Tiny\n", "nets.py": "raise ValueError('no\\nway')\n"},
+        "model=tiny",
+        ("nets", "ValueError: no"),
+    ),
+    "a module that exits": (
+        {"conf/model/tiny.yaml": "_target_: nets.Tiny\n", "nets.py": "import sys\nsys.exit('bye')\n"},
+        "model=tiny",
+        ("nets", "SystemExit"),
+    ),
+    "a module that imports what is not there": (
+        {"conf/model/tiny.yaml": "_target_: nets.Tiny\n", "nets.py": "import not_to_be_found\n"},
+        "model=tiny",
+        ("nets", "not_to_be_found", "not installed"),
+    ),
+    "a class that raises": (
+        {
+            "conf/model/tiny.yaml": "_target_: nets.Tiny\n",
+            "nets.py": "def Tiny(**given):\n    raise RuntimeError('not today')\n",
+        },
+        "model=tiny",
+        ("Tiny", "RuntimeError: not today"),
+    ),
+    "a class that does not take the arguments": (
+        {"conf/model/tiny.yaml": "_target_: nets.Tiny\nwidth: 3\n", "nets.py": "def Tiny(width): pass\n"},
+        "model=tiny",
+        ("Tiny", "input_shape"),
+    ),
+    "something that cannot be called": (
+        {"conf/model/tiny.yaml": "_target_: nets.Tiny\n", "nets.py": "Tiny = 3\n"},
+        "model=tiny",
+        ("nets.Tiny", "int"),
+    ),
+    "no module of torch": (
+        {"conf/model/tiny.yaml": "_target_: nets.Tiny\n", "nets.py": "def Tiny(**given):\n    return 3\n"},
+        "model=tiny",
+        ("Tiny", "torch.nn.Module"),
+    ),
+    "no parameters": (
+        {
+            "conf/model/tiny.yaml": "_target_: nets.Tiny\n",
+            "nets.py": "import torch\ndef Tiny(**given):\n    return torch.nn.Flatten()\n",
+        },
+        "model=tiny",
+        ("Tiny", "no parameters"),
+    ),
+    "scores of a wrong shape": (
+        {
+            "conf/model/tiny.yaml": "_target_: nets.Tiny\n",
+            "nets.py": "import torch\ndef Tiny(**given):\n"
+            "    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3))\n",
+        },
+        "model=tiny",
+        ("Tiny", "(1, 3)", "(1, 10)"),
+    ),
+    "no forward": (
+        {
+            "conf/model/tiny.yaml": "_target_: nets.Tiny\n",
+            "nets.py": "import torch\ndef Tiny(**given):\n    return torch.nn.Linear(3, 10)\n",
+        },
+        "model=tiny",
+        ("Tiny", "(1, 1, 8, 8)"),
+    ),
+    "dropout that its own network does not apply": (
+        {
+            "conf/model/tiny.yaml": "_target_: nets.Tiny\n",
+            "nets.py": "import torch\ndef Tiny(**given):\n"
+            "    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))\n",
+        },
+        "model=tiny reg=dropout",
+        ("reg.dropout", "model"),
+    ),
+}
+
+
+@pytest.fixture
+def room(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    """A folder with something of the user's in it, and an environment with a secret."""
+    monkeypatch.setenv("SECRET_WORD", SECRET)
+    lab.write("notes/a.txt", "mine")
+    lab.write("outputs/runs/.gitkeep", "")
+    return lab
+
+
+def assert_refused(lab: Lab, argv: list[str], words: tuple[str, ...]) -> str:
+    before = lab.tree()
+    ended = lab(*argv)
+    lines = ended.err.splitlines()
+    assert ended.code == 2, ended
+    assert ended.out == ""
+    assert lines[0].startswith("labrunner: error: ")
+    assert 1 <= len(lines) <= 3, ended.err
+    assert "Traceback" not in ended.err
+    assert SECRET not in ended.err
+    assert [word for word in words if word not in ended.err] == [], ended.err
+    assert lab.tree() == before
+    return ended.err
+
+
+def split(line: str) -> list[str]:
+    return line.split(" ") if "oc.env:SECRET_WORD }" not in line else [line]
+
+
+@pytest.mark.parametrize("line", REFUSED, ids=lambda line: line[:60])
+def test_a_wrong_request_is_refused_and_nothing_is_left_behind(room, line):
+    assert_refused(room, split(line), REFUSED[line])
+
+
+@pytest.mark.parametrize("key", WRONG)
+def test_a_value_of_a_wrong_type_or_range_is_refused_with_what_the_key_takes(room, key):
+    for value in WRONG[key]:
+        argv = [OWNERS[key]] if key in OWNERS else []
+        said = assert_refused(room, [*argv, f"{key}={value}"], (f"{key}=",))
+        if value != "0,1":
+            assert f"it takes {schema.describe(schema.KEYS[key])}" in said
+
+
+def test_every_key_of_the_schema_has_wrong_values_in_the_table():
+    assert sorted(WRONG) == sorted(schema.KEYS)
+
+
+def test_the_nearest_of_a_few_words_is_named(room):
+    for argv, word in (("select=beast", "best"), ("model.activation=rellu", "relu"), ("precision=float46", "float64")):
+        assert f"did you mean {word}?" in assert_refused(room, [argv], ())
+
+
+@pytest.mark.parametrize("case", OWN)
+def test_what_is_wrong_with_the_users_own_files_is_refused_where_it_stands(room, case):
+    files, line, words = OWN[case]
+    for name, text in files.items():
+        path = room.write(name, text)
+        if text == "LATIN":
+            path.write_bytes("# grün\n_target_: nets.Tiny\n".encode("latin-1"))
+    said = assert_refused(room, line.split(), words)
+    assert not (room.folder / "marker").exists()
+    assert "this should not happen" not in said
+
+
+def test_a_used_run_folder_is_refused_with_resume_named(lab):
+    tiny = ("dataset=fake", "dataset.samples=60", "epochs=1", "figures=none")
+    assert lab("hydra.run.dir=run", *tiny).code == 0
+    assert_refused(lab, ["hydra.run.dir=run", *tiny], ("run", "labrunner resume run", "hydra.run.dir"))
+
+
+def test_a_folder_that_cannot_be_made_is_refused(room):
+    said = assert_refused(room, ["hydra.run.dir=/proc/none/run", "smoke=true", "figures=none"], ("/proc/none/run",))
+    assert len(said.splitlines()) == 1
+
+
+def test_a_name_that_is_too_long_is_refused(room):
+    assert_refused(room, [f"hydra.run.dir={'x' * 300}", "smoke=true", "figures=none"], ("File name too long",))
+
+
+def test_a_device_that_is_not_there_is_refused(room):
+    import torch
+
+    missing = "mps" if not torch.backends.mps.is_available() else "cuda"
+    assert_refused(room, [f"device={missing}"], (f"device={missing}", "device=auto"))
+
+
+def test_the_users_config_yaml_replaces_nothing(lab):
+    lab.write("conf/config.yaml", "seed: 99\nepochs: 1\n")
+    lab.write("conf/model/tiny.yaml", "name: mlp\nhidden: [4]\nactivation: relu\n")
+    ended = lab("--cfg", "job", "model=tiny")
+    assert ended.code == 0
+    assert "seed: 0\n" in ended.out
+    assert "epochs: 30\n" in ended.out
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [
+        "a b",
+        "a,b",
+        "a=b",
+        "[a]",
+        "{a}",
+        "(a)",
+        "it's",
+        'say "a"',
+        "a\\b",
+        "ä€",
+        "$HOME",
+        "a:b",
+        "#a",
+        "-a",
+        "100%",
+        "a/b/c",
+    ],
+)
+def test_any_path_may_be_a_run_folder(lab, folder):
+    ended = lab(f"hydra.run.dir={folder}", "smoke=true", "figures=none", "dataset=fake", "dataset.samples=40")
+    assert ended.code == 0, ended.err
+    assert (lab.folder / folder / "test.json").is_file()
+    assert lab("resume", f"./{folder}").code == 0
+
+
+@pytest.mark.parametrize("name", ["a,b [c]", "it's", "a=b", 'say "a"', "ä€ x"])
+def test_any_path_may_hold_the_users_own_options(lab, name):
+    lab.write(f"{name}/conf/optim/mine.yaml", "name: sgd\nlr: 0.3\nmomentum: 0.0\nnesterov: false\n")
+    os.chdir(lab.folder / name)
+    assert "lr: 0.3" in lab("--cfg", "job", "optim=mine").out
+    os.chdir(lab.folder)
+    assert "lr: 0.3" in lab("--config-dir", f"{name}/conf", "--cfg", "job", "optim=mine").out
+
+
+def test_interpolations_in_a_run_folders_name_mean_what_hydra_users_expect(lab):
+    ended = lab("hydra.run.dir=out/${optim.name}_${seed}", "smoke=true", "figures=none", "seed=4")
+    assert ended.code == 0
+    assert (lab.folder / "out" / "adam_4" / "config.yaml").is_file()
+
+
+def test_a_traceback_is_shown_when_asked_for(room, monkeypatch):
+    from labrunner.errors import RequestError
+
+    monkeypatch.setenv("LABRUNNER_DEBUG", "1")
+    with pytest.raises(RequestError, match="did you mean model=cnn"):
+        room("model=cnnn")
+
+
+def test_a_message_never_holds_more_than_printable_text(room):
+    said = assert_refused(room, ["model=\x1b[31mred\x07"], ("model=",))
+    assert re.search(r"[\x00-\x08\x0b-\x1f\x7f]", said) is None
+
+
+def test_the_tree_of_a_test_sees_what_it_should(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "b").write_text("c")
+    assert tree(tmp_path) == {"a": None, "a/b": b"c"}

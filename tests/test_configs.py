@@ -1,0 +1,188 @@
+"""Every shipped YAML is described, composed and run small; a new one is picked up by being there."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from labrunner import compose, helping, schema
+from labrunner.errors import RequestError
+from labrunner.helping import GROUPS, Catalogue, packaged_conf
+from labrunner.records import load_run
+
+CONF = packaged_conf()
+FILES = sorted(CONF.rglob("*.yaml"))
+NAMES = {group: sorted(path.stem for path in (CONF / group).glob("*.yaml")) for group in GROUPS}
+SMALL = ("smoke=true", "figures=none", "batch_size=8")
+SMALL_DATA = {"fake": ("dataset.samples=60",)}
+
+by_path = pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(CONF).as_posix())
+
+
+def test_every_group_has_options_and_every_folder_is_a_group():
+    assert {path.name for path in CONF.iterdir() if path.is_dir()} == {group for group in GROUPS if NAMES[group]}
+    assert {path.parent.name for path in FILES} - set(GROUPS) == {CONF.name}
+
+
+@by_path
+def test_every_file_begins_with_a_description_and_explains_every_key(path):
+    lines = path.read_text(encoding="utf-8").splitlines()
+    if path.parent != CONF:
+        described = [line for line in lines if line.startswith("# ") and not line.startswith("# @package")]
+        assert described, "no description"
+        assert described[0].endswith(".")
+        assert lines.index(described[0]) <= 1
+    if path.parent.name == "experiment":
+        assert lines[0] == "# @package _global_"
+        return
+    keys = helping.read_keys(lines)
+    for name, key in keys.items():
+        if name != "name":
+            assert key.meaning, f"{name} has no comment"
+            assert f"{'' if path.parent == CONF else path.parent.name + '.'}{name}" in schema.KEYS
+
+
+@by_path
+def test_a_file_is_named_like_the_option_it_is(path):
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if path.parent != CONF and path.parent.name != "experiment":
+        assert content["name"] == path.stem
+        assert "_target_" not in content
+    assert re.fullmatch(r"[a-z][a-z0-9_]*", path.stem)
+
+
+def test_all_options_of_reg_have_the_same_keys():
+    keys = {tuple(yaml.safe_load((CONF / "reg" / f"{name}.yaml").read_text())) for name in NAMES["reg"]}
+    assert len(keys) == 1
+
+
+def test_a_key_that_several_options_share_means_the_same_in_all_of_them():
+    for group in GROUPS:
+        meanings: dict[str, set[str]] = {}
+        for option in Catalogue().options(group):
+            for key in option.keys.values():
+                meanings.setdefault(key.name, set()).add(key.meaning)
+        several = {name: texts for name, texts in meanings.items() if len(texts) > 1}
+        # lr is in other units under adam, the split seed of made-up data makes the data as well, and each network
+        # has its nonlinearity in a place of its own
+        assert set(several) <= {"lr", "split_seed", "activation"}, several
+
+
+@pytest.mark.parametrize("dataset", NAMES["dataset"])
+@pytest.mark.parametrize("model", NAMES["model"])
+def test_every_model_runs_on_every_data_set(lab, model, dataset):
+    folder = lab.train("run", f"model={model}", f"dataset={dataset}", *SMALL, *SMALL_DATA.get(dataset, ()))
+    run = load_run(folder)
+    assert run.status == "done"
+    assert len(run.rows) == 1
+    assert np.isfinite(run.rows["train_loss"]).all()
+    assert run.test["n"] == len(run.predictions) == int(run.confusion.to_numpy().sum())
+
+
+OTHERS = [(group, name) for group in GROUPS if group not in ("model", "dataset", "experiment") for name in NAMES[group]]
+
+
+@pytest.mark.parametrize(("group", "name"), OTHERS, ids=[f"{group}={name}" for group, name in OTHERS])
+def test_every_other_option_runs_with_every_model(lab, group, name):
+    for model in NAMES["model"]:
+        folder = lab.train(model, f"{group}={name}", f"model={model}", "dataset=fake", *SMALL_DATA["fake"], *SMALL)
+        config = load_run(folder).config
+        assert config[group]["name"] == name
+        assert config["model"]["name"] == model
+
+
+@pytest.mark.parametrize("name", NAMES["experiment"])
+def test_every_experiment_runs(lab, name):
+    folder = lab.train("run", f"experiment={name}", *SMALL)
+    run = load_run(folder)
+    assert run.status == "done"
+    assert run.overrides["choices"]["experiment"] == name
+    said = yaml.safe_load((CONF / "experiment" / f"{name}.yaml").read_text())
+    for default in said["defaults"]:
+        for key, option in default.items():
+            assert run.config[key.removeprefix("override /")]["name"] == option
+
+
+def test_the_command_line_wins_over_an_experiment(lab):
+    said = lab(
+        "--cfg", "job", f"experiment={NAMES['experiment'][0]}", "smoke=false", "model=mlp", "model.hidden=[3]"
+    ).out
+    config = yaml.safe_load(said)
+    assert config["smoke"] is False
+    assert config["model"] == {"name": "mlp", "hidden": [3], "activation": "relu"}
+
+
+@pytest.mark.parametrize("activation", schema.KEYS["model.activation"].__args__)
+@pytest.mark.parametrize("model", NAMES["model"])
+def test_every_activation_runs_with_every_model(lab, model, activation):
+    lab.train("run", f"model={model}", f"model.activation={activation}", "dataset=fake", *SMALL_DATA["fake"], *SMALL)
+
+
+def test_the_rest_of_the_choices_run(lab):
+    tiny = ("dataset=fake", *SMALL_DATA["fake"], *SMALL)
+    lines = [f"monitor={word}" for word in schema.KEYS["monitor"].__args__]
+    lines += [f"dataset.normalize={word}" for word in schema.KEYS["dataset.normalize"].__args__]
+    lines += [f"model=cnn model.pooling={word}" for word in schema.KEYS["model.pooling"].__args__]
+    lines += [f"precision={word} model={model}" for word in ("float32", "float64") for model in NAMES["model"]]
+    lines += ["model=cnn model.batch_norm=false", "model=cnn model.kernel=1", "model.hidden=[]", "model.hidden=[3,4,5]"]
+    lines += ["dataset.channels=1", "dataset.num_classes=2", "dataset.size=9", "dataset.noise=0", "batch_size=full"]
+    lines += [
+        "optim=sgd optim.momentum=0.9 optim.nesterov=true",
+        "reg.decay_all=true reg.weight_decay=0.1",
+        "threads=2",
+    ]
+    for number, line in enumerate(lines):
+        folder = lab.train(f"run{number}", *tiny, *line.split())
+        config = load_run(folder).config
+        for override in line.split():
+            key, _, value = override.partition("=")
+            expected = yaml.safe_load(value)
+            assert schema.lookup(config, key)[1] == (expected if "." in key or key not in GROUPS else config[key])
+
+
+def test_a_batch_norm_network_survives_a_last_batch_of_one_sample(lab):
+    # 37 training samples in batches of 36
+    lab.train("run", "model=cnn", "dataset=fake", "dataset.samples=61", "batch_size=36", "epochs=1")
+    counted = json.loads((lab.folder / "run" / "facts.json").read_text())
+    assert (counted["train_samples"], counted["steps"]) == (37, 2)
+
+
+# a new file is picked up by being there
+
+
+@pytest.fixture
+def copied_conf(tmp_path, monkeypatch) -> Path:
+    """The shipped folder somewhere else, to add to."""
+    copy = tmp_path / "shipped"
+    shutil.copytree(CONF, copy)
+    for module in (helping, compose):
+        monkeypatch.setattr(module, "packaged_conf", lambda: copy)
+    return copy
+
+
+def test_a_new_shipped_file_is_chosen_listed_and_explained_by_being_there(copied_conf, lab):
+    (copied_conf / "reg" / "strong.yaml").write_text(
+        (CONF / "reg" / "l2.yaml").read_text().replace("name: l2", "name: strong").replace("0.001", "0.5")
+    )
+    (copied_conf / "experiment" / "strong.yaml").write_text(
+        "# @package _global_\n# Strong weight decay.\ndefaults:\n  - override /reg: strong\nsmoke: true\n"
+    )
+    folder = lab.train("run", "experiment=strong")
+    assert load_run(folder).config["reg"]["weight_decay"] == 0.5
+    assert "Strong weight decay." in lab("--help").out
+    assert "reg=strong: 0.5" in lab("explain", "reg.weight_decay").out
+
+
+def test_composing_is_the_same_whatever_was_composed_before():
+    known = Catalogue()
+    first = compose.compose(["model=cnn"], known).config
+    compose.compose(["seed=9", "optim=sgd"], known)
+    with pytest.raises(RequestError):
+        compose.compose(["optim.lr=-1"], known)
+    assert compose.compose(["model=cnn"], known).config == first

@@ -1,0 +1,206 @@
+"""A student's own model: one Python file and one YAML in a folder of their own, and nothing edited in labrunner."""
+
+from __future__ import annotations
+
+import json
+import signal
+
+import pytest
+import yaml
+
+from labrunner.records import load_run
+from tests.cli.lab import assert_same_run, ended, rows_of, wait_until
+
+MODELS = '''
+import torch
+from torch import nn
+
+
+class TinyNet(nn.Module):
+    def __init__(self, input_shape, num_classes, width=8, drop=0.0):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(torch.Size(input_shape).numel(), width),
+            nn.BatchNorm1d(width),
+            nn.ReLU(),
+            nn.Dropout(drop),
+        )
+        self.out = nn.Linear(width, num_classes)
+
+    def forward(self, x):
+        return self.out(self.layers(x))
+
+
+def by_hand(input_shape, num_classes, sizes, deep):
+    """A function will do; lists and sections of the YAML arrive as lists and dicts."""
+    assert type(sizes) is list and type(deep) is dict and type(deep["keep"]) is bool
+    features, width = torch.Size(input_shape).numel(), sizes[0]
+    return nn.Sequential(nn.Flatten(), nn.Linear(features, width), nn.Linear(width, num_classes))
+'''
+BROKEN = """
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, input_shape, num_classes):
+        super().__init__()
+        self.layer = nn.LazyLinear(num_classes)
+
+    def forward(self, x):
+        if len(x) == 16:
+            raise ZeroDivisionError("sixteen")
+        return self.layer(x.flatten(1))
+"""
+LOUD = """
+
+class Loud(TinyNet):
+    def __init__(self, **given):
+        super().__init__(**given)
+        print("built")
+        torch.rand(99)
+"""
+TINY_YAML = """# My first network.
+_target_: my_models.TinyNet  # my_lab/my_models.py
+width: 8  # how wide it is
+drop: 0.0  # share of units left out
+"""
+SMALL = ("dataset=fake", "dataset.samples=120", "batch_size=16", "epochs=3", "figures=none")
+
+
+@pytest.fixture
+def own(lab):
+    lab.write("my_models.py", MODELS)
+    lab.write("conf/model/tiny.yaml", TINY_YAML)
+    lab.write("conf/model/hand.yaml", "_target_: my_models.by_hand\nsizes: [4, 5]\ndeep:\n  keep: true\n  rate: 1\n")
+    return lab
+
+
+def test_it_trains_and_is_recorded_like_any_other(own):
+    folder = own.train("run", "model=tiny", *SMALL)
+    run = load_run(folder)
+    assert run.status == "done"
+    assert run.config["model"] == {"_target_": "my_models.TinyNet", "width": 8, "drop": 0.0}
+    assert run.overrides["choices"]["model"] == "tiny"
+    inputs = 3 * 16 * 16
+    assert run.facts["parameters"] == (inputs * 8 + 8) + 2 * 8 + (8 * 4 + 4)
+    assert f"{int(run.facts['parameters']):,} parameters" in run.summary
+    assert run.test["accuracy"] > 0.5
+
+
+def test_what_is_printed_names_it(own):
+    assert own("hydra.run.dir=run", "model=tiny", *SMALL).out.startswith("tiny on fake: ")
+    said = own("summary", "model=tiny").out
+    assert said.startswith("tiny for digits: 1 x 8 x 8 inputs, 10 classes")
+    assert "BatchNorm1d" in said
+
+
+def test_it_is_in_help_with_its_description(own):
+    page = own("--help").out
+    assert "tiny" in page
+    assert "My first network. (yours)" in page
+
+
+def test_its_keys_can_be_overridden_and_new_ones_cannot_be_made_up(own):
+    config = yaml.safe_load(own("--cfg", "job", "model=tiny", "model.width=16").out)
+    assert config["model"]["width"] == 16
+    refused = own("model=tiny", "model.widht=16")
+    assert refused.code == 2
+    assert "did you mean model.width?" in refused.err
+
+
+def test_lists_and_sections_arrive_as_plain_lists_and_dicts(own):
+    folder = own.train("run", "model=hand", "model.deep.rate=2", "model.sizes=[6]", *SMALL)
+    assert load_run(folder).config["model"]["deep"] == {"keep": True, "rate": 2}
+    assert load_run(folder).config["model"]["sizes"] == [6]
+
+
+def test_its_saved_config_resumes_to_the_same_bytes(own, monkeypatch):
+    from labrunner.deep import TorchLearner
+
+    overrides = ("model=tiny", "model.drop=0.3", *SMALL)
+    whole = own.train("whole", *overrides)
+    method, seen = TorchLearner.train_batch, []
+
+    def interrupted(self, batch, lr):
+        seen.append(batch.step)
+        if len(seen) == 7:
+            signal.raise_signal(signal.SIGINT)
+        return method(self, batch, lr)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TorchLearner, "train_batch", interrupted)
+        assert own("hydra.run.dir=cut", *overrides).code == 130
+    ended = own("resume", "cut")
+    assert ended.code == 0, ended.err
+    assert_same_run(whole, own.folder / "cut")
+
+
+def test_its_starting_weights_belong_to_the_seed(own):
+    one, again, other = (
+        json.loads((own.train(name, "model=tiny", *SMALL, seed) / "initial.json").read_text())
+        for name, seed in (("one", "seed=1"), ("again", "seed=1"), ("other", "seed=2"))
+    )
+    assert one == again
+    assert one["out.weight"] != other["out.weight"]
+
+
+def test_an_init_that_is_asked_for_reaches_it(own):
+    from labrunner import checkpoint, initial
+
+    folder = own.train("run", "model=tiny", "init=xavier", *SMALL)
+    weights = initial.weight("xavier", 0, "out.weight", (4, 8)).astype("float32")
+    assert json.loads((folder / "initial.json").read_text())["out.weight"] == checkpoint.tensor_hash(
+        "out.weight", weights
+    )
+
+
+def test_a_failure_in_its_forward_during_training_names_the_log(own):
+    own.write("broken.py", BROKEN)
+    own.write("conf/model/broken.yaml", "_target_: broken.Net\n")
+    ended = own("hydra.run.dir=run", "model=broken", *SMALL)
+    assert ended.code == 1
+    assert "ZeroDivisionError: sixteen" in ended.err
+    assert "broken.py" in (own.folder / "run" / "log.txt").read_text()
+
+
+def test_a_network_that_prints_and_draws_random_numbers_when_built_changes_nothing_else(own):
+    own.write("loud.py", MODELS + LOUD)
+    own.write("conf/model/loud.yaml", "_target_: loud.Loud\nwidth: 8\ndrop: 0.5\n")
+    quiet = own.train("quiet", "model=tiny", "model.drop=0.5", *SMALL)
+    loud = own.train("loud_run", "model=loud", *SMALL)
+    assert (loud / "metrics.csv").read_bytes() == (quiet / "metrics.csv").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["random", "yaml", "torch"])
+def test_a_file_of_the_name_of_another_module_is_told_from_it(own, name):
+    own.write(f"{name}.py", MODELS)
+    own.write("conf/model/taken.yaml", f"_target_: {name}.TinyNet\n")
+    ended = own("model=taken", *SMALL)
+    assert ended.code == 2
+    assert f"{name}.py" in ended.err
+    assert "name of its own" in ended.err
+
+
+def test_files_named_like_modules_of_the_standard_library_do_not_disturb_the_command(fresh, tmp_path):
+    for name in ("random", "types", "copy", "torch", "yaml", "hydra", "numpy", "signal"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('a file of the student')\n")
+    said = ended(fresh("hydra.run.dir=run", "smoke=true", "figures=few"))
+    assert (said.code, said.err) == (0, "")
+
+
+def test_it_runs_and_resumes_as_a_process_in_its_folder_and_is_refused_elsewhere(own, fresh, forks, tmp_path_factory):
+    overrides = ("model=tiny", "model.drop=0.2", *SMALL, "epochs=40")
+    process = fresh("hydra.run.dir=run", *overrides)
+    wait_until(lambda: rows_of(own.folder / "run") >= 3, "3 rows")
+    process.send_signal(signal.SIGTERM)
+    assert ended(process).code == 143
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    refused = forks("resume", str(own.folder / "run"), cwd=elsewhere).wait()
+    assert refused.code == 2
+    assert "my_models.TinyNet" in refused.err
+    resumed = forks("resume", "run").wait()
+    assert resumed.code == 0, resumed.err
+    whole = forks("hydra.run.dir=whole", *overrides)
+    assert whole.wait().code == 0
+    assert_same_run(own.folder / "whole", own.folder / "run")
