@@ -1,7 +1,7 @@
 """What the benchmarks compare with: a loop as one writes it by hand, with nothing around it.
 
-Tensors in memory, randperm and indexing, plain SGD, then the accuracy on val. As a script it does what a default run has
-to do at least: the imports, the data, the bare loop.
+Tensors in memory, randperm and indexing, plain SGD, then the accuracy on val. As a script it does what a default run
+has to do at least: the imports, the data, the bare loop.
 """
 
 from __future__ import annotations

@@ -46,7 +46,5 @@ if __name__ == "__main__":
 
         ours(), theirs()
         report("default run, whole process", interleaved(ours, theirs, rounds), unit="s", scale=1.0)
-    pairs = interleaved(
-        lambda: timed([LABRUNNER, "--help"]), lambda: timed([sys.executable, "-c", "pass"]), 3 * rounds
-    )
+    pairs = interleaved(lambda: timed([LABRUNNER, "--help"]), lambda: timed([sys.executable, "-c", "pass"]), 3 * rounds)
     report("labrunner --help, python -c pass", pairs)

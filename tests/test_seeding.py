@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from labrunner.seeding import generator, number
+from labrunner.seeding import generator, number, numbers
 
 
 def test_the_same_arguments_give_the_same_numbers():
@@ -67,3 +67,22 @@ def test_numbers_are_the_same_in_every_process_whatever_the_hash_seed():
     }
     here = f"{number(7, 'shuffle', 2)} {generator(7, 'shuffle', 2).random(3).tobytes().hex()}\n"
     assert printed == {here}
+
+
+def test_a_sequence_of_numbers_is_a_function_of_seed_purpose_and_step():
+    at = numbers(3, "layers")
+    drawn = [at(step) for step in range(10_000)]
+    assert drawn == [numbers(3, "layers")(step) for step in range(10_000)]
+    assert len(set(drawn)) == len(drawn)
+    assert all(0 <= value < 2**64 for value in drawn)
+    assert not set(drawn) & {numbers(4, "layers")(step) for step in range(10_000)}
+    assert not set(drawn) & {numbers(3, "other")(step) for step in range(10_000)}
+
+
+def test_the_bits_of_a_sequence_of_numbers_are_even_and_do_not_follow_the_step():
+    values = np.array([numbers(0, "layers")(step) for step in range(20_000)], dtype=np.uint64)
+    bits = (values[:, None] >> np.arange(64, dtype=np.uint64)) & np.uint64(1)
+    # 5 standard deviations of a fair coin thrown 20,000 times
+    assert np.abs(bits.mean(axis=0) - 0.5).max() < 5 * 0.5 / np.sqrt(len(values))
+    changed = (bits[1:] != bits[:-1]).mean(axis=0)
+    assert np.abs(changed - 0.5).max() < 5 * 0.5 / np.sqrt(len(values))

@@ -13,7 +13,7 @@ from labrunner import checkpoint, deep, scratch, trainer
 from labrunner.checkpoint import Position
 from labrunner.data import Description, Samples, load, make, splits
 from labrunner.errors import Interrupted
-from labrunner.learner import BatchOut, Wants
+from labrunner.learner import BatchOut, Tally, Wants
 from labrunner.probes import Probe
 from labrunner.records import METRICS, best_epoch
 from labrunner.schedule import constant, cosine
@@ -48,6 +48,10 @@ class Told:
         self.steps.append((batch.step, lr))
         self.sizes.append(len(batch.targets))
         return BatchOut(np.float64(self.train(batch.step)), np.eye(2)[np.zeros(len(batch.targets), int)])
+
+    def tally(self, outs, targets):
+        hits = sum(int((out.scores.argmax(1) == y).sum()) for out, y in zip(outs, targets, strict=True))
+        return Tally([float(out.loss) for out in outs], hits)
 
     def eval_batch(self, batch):
         self.evaluated += 1

@@ -61,7 +61,7 @@ def assert_untrusted(lab, *words: str) -> None:
         {"_target_": "builtins.exec", "source": "open('marker', 'w')"},
         {"_target_": "torch.nn.Linear"},
         {"_target_": "labrunner.running.git_commit"},
-        {"_target_": "tests.kit.check_learner"},
+        {"_target_": "tests.folders.write_run"},
         {"_target_": "..run.config"},
         {"_target_": ""},
         {"_target_": None},

@@ -65,7 +65,7 @@ def own_class(options: dict[str, Any]) -> functools.partial[Any]:
             ) from None
         raise RequestError(f"_target_: {target}: {module_name} imports {error.name}, which is not installed") from error
     except (Exception, SystemExit) as error:
-        what = f"{type(error).__name__}: {error}"
+        what = f"{type(error).__name__}: {error}".splitlines()[0]
         raise RequestError(f"_target_: {target}: importing {module_name} raised {what}") from error
     if not hasattr(module, name):
         own = Path(here, f"{module_name.partition('.')[0]}.py")

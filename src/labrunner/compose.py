@@ -79,7 +79,9 @@ def check_override(text: str, known: Catalogue) -> None:
     if prefix != "~" and not (equals and key):
         raise RequestError(f"'{text}' is no override: write key=value, as in optim.lr=0.01")
     if ENVIRONMENT.search(value):
-        raise RequestError(f"{key}: values from the environment or from other places are not read; write the value itself")
+        raise RequestError(
+            f"{key}: values from the environment or from other places are not read; write the value itself"
+        )
     if key.startswith("hydra."):
         if key == "hydra.mode" and value.strip().upper() != "RUN":
             raise RequestError(f"{text}: {NO_SWEEPS}")
@@ -162,9 +164,7 @@ def _check_single(key: str, value: str) -> None:
         raise RequestError(f"{key}= has no value{takes}")
     if is_sweep(value):
         first = value.split(",")[0].strip() if "," in value and "(" not in value else "…"
-        raise RequestError(
-            f"{key}={value} names several values, and a run takes one: {key}={first}\n{NO_SWEEPS}"
-        )
+        raise RequestError(f"{key}={value} names several values, and a run takes one: {key}={first}\n{NO_SWEEPS}")
 
 
 def quote_paths(override: str) -> str:
@@ -203,7 +203,9 @@ def check_keys(config: dict[str, Any], known: Catalogue) -> None:
         _check_option_keys(key, value, option)
         for name in option.keys:
             if not schema.lookup(value, name)[0]:
-                raise RequestError(f"{key}.{name} is missing; {key}={option.name} has {key}.{name}={option.keys[name].value}")
+                raise RequestError(
+                    f"{key}.{name} is missing; {key}={option.name} has {key}.{name}={option.keys[name].value}"
+                )
     for group in GROUPS:
         if group != "experiment" and not isinstance(config.get(group), dict):
             raise RequestError(f"the config has no {group}; there are {_names(group, known)}")
@@ -342,4 +344,4 @@ def _refused(error: BaseException, typed: Sequence[str], known: Catalogue) -> Re
         takes = f": it takes {schema.describe(kind)}" if kind is not None and "${" not in text else ""
         return RequestError(f"{text}{takes or f': {str(cause).splitlines()[0]}'}")
     first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return RequestError(f"the config cannot be composed: {first}")
+    return RequestError(f"the config cannot be composed: {f'{key}: ' if key else ''}{first}")

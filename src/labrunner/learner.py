@@ -22,10 +22,17 @@ class Batch(NamedTuple):
 
 
 class BatchOut(NamedTuple):
-    """What comes back from a batch."""
+    """What comes back from a batch; neither waited for nor a buffer that a later batch uses again."""
 
-    loss: Any  # data term, mean over the batch; a float64 scalar that has not been waited for
+    loss: Any  # data term, mean over the batch; a scalar
     scores: Any  # (N, K)
+
+
+class Tally(NamedTuple):
+    """What came out of some training batches, as numbers."""
+
+    losses: list[float]  # of each batch
+    hits: int  # samples whose target has the highest score
 
 
 class Wants(NamedTuple):
@@ -39,7 +46,7 @@ class Wants(NamedTuple):
 
 @runtime_checkable
 class Learner(Protocol):
-    """What the trainer asks of a learner. `tests/kit.py` holds the tests of this contract."""
+    """What the trainer asks of a learner. `labrunner.kit` holds the tests of this contract."""
 
     wants: Wants
     work: int  # multiply-adds of one sample's forward pass, for the rule that chooses threads
@@ -52,6 +59,9 @@ class Learner(Protocol):
 
     def train_batch(self, batch: Batch, lr: float) -> BatchOut:
         """One step of the optimizer with this learning rate. Depends on the state, the batch and its step alone."""
+
+    def tally(self, outs: Sequence[BatchOut], targets: Sequence[Any]) -> Tally:
+        """Losses and hits of some batches, waiting for the device once; the first of equal scores counts."""
 
     def eval_batch(self, batch: Batch) -> BatchOut:
         """Loss and scores in evaluation mode; moves nothing."""
@@ -66,16 +76,19 @@ class Learner(Protocol):
         """Output of each layer by its name, first axis N, in evaluation mode; moves nothing."""
 
     def gradients(self, batch: Batch) -> dict[str, np.ndarray]:
-        """Gradient of the data term by the parameters' names, in training mode; moves nothing."""
+        """Gradient of the data term of every parameter that trains, in training mode; moves nothing."""
 
     def weights(self) -> dict[str, np.ndarray]:
         """Copies of parameters and buffers, under torch's state_dict names."""
 
     def state(self) -> dict[str, np.ndarray]:
-        """Copies of all that a resume needs, flat: ``weights/<name>`` and ``optim/<name>/<slot>``."""
+        """Copies of all that a resume needs, flat: ``weights/<name>`` and ``optim/<name>/<slot>``, nothing else."""
 
     def load(self, state: Mapping[str, np.ndarray]) -> None:
-        """Take over what `state` returned. Raises ValueError when names or shapes differ."""
+        """Take over what `state` returned, all slots included: one that is absent starts afresh.
+
+        Raises ValueError that names the culprit when names or shapes differ; nothing has changed then.
+        """
 
     def parameters(self) -> dict[str, tuple[int, bool]]:
         """Name -> (number of values, whether it trains), of the parameters without the buffers."""

@@ -274,9 +274,7 @@ class RunFolder:
 
         self._behind.submit(work)
 
-    def save(
-        self, state: Mapping[str, np.ndarray], position: checkpoint.Position, keep_epochs: Iterable[int]
-    ) -> None:
+    def save(self, state: Mapping[str, np.ndarray], position: checkpoint.Position, keep_epochs: Iterable[int]) -> None:
         """A checkpoint now, as when a signal asks to stop in the middle of an epoch."""
         self._behind.wait()
         self._save(state, position, keep_epochs)
@@ -309,9 +307,7 @@ class RunFolder:
             file.flush()
             os.fsync(file.fileno())
 
-    def _save(
-        self, state: Mapping[str, np.ndarray], position: checkpoint.Position, keep_epochs: Iterable[int]
-    ) -> None:
+    def _save(self, state: Mapping[str, np.ndarray], position: checkpoint.Position, keep_epochs: Iterable[int]) -> None:
         folder = self.path / "checkpoints"
         atomic_write(folder / position.file_name, checkpoint.encode(state, position))
         for path in checkpoint.superseded(folder, keep_epochs, position):
@@ -334,7 +330,10 @@ def read_rows(path: Path) -> list[Row]:
     """The rows of ``metrics.csv`` or ``timing.csv`` as numbers, None where blank."""
     header, rows = read_csv(path)
     return [
-        {name: None if text == "" else int(text) if name == "epoch" else float(text) for name, text in zip(header, row, strict=True)}
+        {
+            name: None if text == "" else int(text) if name == "epoch" else float(text)
+            for name, text in zip(header, row, strict=True)
+        }
         for row in rows
     ]
 
@@ -495,12 +494,10 @@ class Run:
     @cached_property
     def best_epoch(self) -> int | None:
         """The epoch that was, or would be, tested."""
-        rows = self.rows
-        if rows.empty:
-            return None
-        if self.config["select"] == "last":
-            return int(rows["epoch"].iloc[-1])
-        return best_epoch(rows.astype(object).where(rows.notna(), None).to_dict("records"), self.config["monitor"])
+        rows = read_rows(self.path / "metrics.csv")
+        if rows and self.config["select"] == "last":
+            return int(rows[-1]["epoch"])
+        return best_epoch(rows, self.config["monitor"])
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}, status={self.status!r})"

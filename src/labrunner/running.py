@@ -192,7 +192,9 @@ def restore(ready: Ready, run_folder: RunFolder, shared: Shared, command: str = 
         run_folder.cut_back(position.epoch)
         rows = records.read_rows(run_folder.path / "metrics.csv")
         if len(rows) != position.epoch:
-            raise RunError(f"{run_folder.path / 'metrics.csv'} has {len(rows)} epochs, {path.name} follows {position.epoch}")
+            raise RunError(
+                f"{run_folder.path / 'metrics.csv'} has {len(rows)} epochs, {path.name} follows {position.epoch}"
+            )
         return Start(rows, position.batch, position.sums)
     if listed:
         raise RunError(f"none of the {len(listed)} checkpoints in {folder} can be read; start the run anew")
@@ -492,5 +494,3 @@ def finish_drawing(run_folder: RunFolder, shared: Shared, config: Mapping[str, A
     """Ask for the figures; they are drawn in a process of their own, from the files."""
     if shared.drawing is not None:
         shared.drawing.ask(run_folder.path, config["figures"])
-
-

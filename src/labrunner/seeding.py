@@ -7,6 +7,7 @@ again. The words that name a purpose (``"shuffle"``, ``"augment"``, ``"init"``, 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from operator import index
 
 import numpy as np
@@ -17,6 +18,22 @@ def number(seed: int, *purpose: str | int) -> int:
     # NumPy's integers have a repr of their own: equal numbers must mean equal streams
     key = repr([part if isinstance(part, str) else index(part) for part in (seed, *purpose)]).encode()
     return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "little")
+
+
+def numbers(seed: int, *purpose: str | int) -> Callable[[int], int]:
+    """A function step -> 64-bit number, for where one is needed in every batch: a third of `number`'s cost.
+
+    The mixing is that of SplitMix64 (Steele, Lea & Flood 2014).
+    """
+    start, mask = number(seed, *purpose), 2**64 - 1
+
+    def at(step: int) -> int:
+        z = (start + step * 0x9E3779B97F4A7C15) & mask
+        z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & mask
+        z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & mask
+        return z ^ (z >> 31)
+
+    return at
 
 
 def generator(seed: int, *purpose: str | int) -> np.random.Generator:

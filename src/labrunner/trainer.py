@@ -14,12 +14,13 @@ from labrunner import metrics
 from labrunner.checkpoint import Position
 from labrunner.data import Data, Split
 from labrunner.errors import Interrupted, RunError
-from labrunner.learner import Learner
+from labrunner.learner import Batch, BatchOut, Learner
 from labrunner.probes import Probe
 from labrunner.records import Row, best_epoch, monitored
 from labrunner.schedule import Schedule
 
-FLUSH_SECONDS = 0.25  # how often the sums become numbers for the progress bar, and are looked at
+FLUSH_SECONDS = 0.25  # how often what came out becomes numbers, is looked at and told to the progress bar
+FLUSH_BATCHES = 64  # or after so many batches, which bounds what is kept
 ESTIMATE_TRIES = 3
 SLOW_BATCH = 0.3  # seconds
 
@@ -155,8 +156,9 @@ def heed(stop: Any) -> None:
 class TrainingPass:
     """One trip through the training split: a step a batch, and running sums of what came out.
 
-    The sums stay where the learner computes, so that no batch waits for the device; they become numbers at the end and a
-    few times a second. Reading them never resets them: the result does not depend on the clock.
+    What comes out of a batch stays where the learner computes, so that no batch waits for the device; it becomes
+    numbers at the end, every `FLUSH_BATCHES` batches and a few times a second. They are added up batch by batch, so that
+    the sums do not depend on when that was.
     """
 
     def __init__(
@@ -173,9 +175,9 @@ class TrainingPass:
         self.total, self.probes = total, probes
         self.batch = start.batch
         self._n = int(start.sums.get("n", 0))
-        self._loss: Any = start.sums.get("loss", 0.0)
-        self._hits: Any = int(start.sums.get("hits", 0))
-        self._unseen: list[tuple[int, float, Any]] = []  # (step, lr, loss) since the last flush
+        self._loss = float(start.sums.get("loss", 0.0))
+        self._hits = int(start.sums.get("hits", 0))
+        self._unseen: list[tuple[Batch, float, BatchOut]] = []  # batch, lr, what came out; since the last flush
 
     def run(self, stop: Any, bar: Bar) -> None:
         epoch = len(self.rows) + 1
@@ -186,42 +188,45 @@ class TrainingPass:
                 raise StopRequested(stop.signum)
             lr = self.plan.schedule(batch.step, self.total, self.rows)
             out = self.learner.train_batch(batch, lr)
-            n = len(batch.targets)
-            self._n += n
-            self._loss = self._loss + out.loss * n
-            self._hits = self._hits + (out.scores.argmax(1) == batch.targets).sum()
-            self._unseen.append((batch.step, lr, out.loss))
+            self._unseen.append((Batch(None, batch.targets, batch.step), lr, out))
             self.batch += 1
             for probe in self.probes:
                 probe.after_step(self.learner, batch, out)
+            if time.monotonic() >= due or len(self._unseen) == FLUSH_BATCHES:
+                self._flush()
             if time.monotonic() >= due:
-                bar(epoch, self.batch, self._flush() / self._n, None)
+                bar(epoch, self.batch, self.loss, None)
                 due = time.monotonic() + FLUSH_SECONDS
         self._flush()
 
-    def _flush(self) -> float:
-        """The sum of the losses as a number; raises Diverged with the first bad step if it is not finite."""
-        total = float(self._loss)
-        if not math.isfinite(total):
-            for step, lr, loss in self._unseen:
-                if not math.isfinite(float(loss)):
-                    where = f"step {step} (epoch {len(self.rows) + 1}, lr {lr})"
-                    raise Diverged(f"the training loss became {float(loss)} at {where}")
+    def _flush(self) -> None:
+        """Turn what came out into sums, batch by batch; raises Diverged with the first bad step."""
+        if not self._unseen:
+            return
+        batches, lrs, outs = zip(*self._unseen, strict=True)
+        self._unseen = []
+        tally = self.learner.tally(outs, [batch.targets for batch in batches])
+        self._hits += tally.hits
+        for batch, lr, loss in zip(batches, lrs, tally.losses, strict=True):
+            if not math.isfinite(loss):
+                where = f"step {batch.step} (epoch {len(self.rows) + 1}, lr {lr})"
+                raise Diverged(f"the training loss became {loss} at {where}")
+            self._n += len(batch.targets)
+            self._loss += loss * len(batch.targets)
+        if not math.isfinite(self._loss):
             raise Diverged(f"the sum of the training losses overflowed in epoch {len(self.rows) + 1}")
-        self._unseen.clear()
-        return total
 
     def sums(self) -> dict[str, float]:
-        """The running sums as numbers, for a checkpoint in the middle of the pass."""
-        return {"n": self._n, "loss": float(self._loss), "hits": int(self._hits)}
+        """The running sums, for a checkpoint in the middle of the pass."""
+        return {"n": self._n, "loss": self._loss, "hits": self._hits}
 
     @property
     def loss(self) -> float:
-        return float(self._loss) / self._n
+        return self._loss / self._n
 
     @property
     def accuracy(self) -> float:
-        return int(self._hits) / self._n
+        return self._hits / self._n
 
 
 @dataclass(frozen=True)
@@ -239,13 +244,13 @@ class Evaluation:
 
 def evaluate(learner: Learner, split: Split, stop: Any = None, what: str = "evaluation") -> Evaluation:
     """Scores of all samples of a split, and the metrics computed once over all of them."""
-    total, kept = 0.0, []
+    losses, kept = [], []
     for batch in split.in_order():
         heed(stop)
         out = learner.eval_batch(batch)
-        total = total + out.loss * len(batch.targets)
+        losses.append((out.loss, len(batch.targets)))
         kept.append(out.scores)
-    loss = float(total) / len(split)
+    loss = math.fsum(float(mean) * n for mean, n in losses) / len(split)
     if not math.isfinite(loss):
         raise Diverged(f"the loss became {loss} in the {what}")
     probabilities = learner.probabilities(kept)

@@ -21,7 +21,9 @@ def check_saved(config: Any, here: Path, path: str = "") -> None:
             if key == "_target_":
                 _check_target(value, here, path or "the config")
             elif str(key).startswith("_") and str(key).endswith("_"):
-                raise RequestError(f"the saved config has {path}.{key}, which no run writes; --trust takes it all the same")
+                raise RequestError(
+                    f"the saved config has {path}.{key}, which no run writes; --trust takes it all the same"
+                )
             check_saved(value, here, f"{path}.{key}".lstrip("."))
     elif isinstance(config, list):
         for number, value in enumerate(config):

@@ -95,6 +95,7 @@ REFUSED: dict[str, tuple[str, ...]] = {
     "trian": ("no verb trian", "did you mean labrunner train?"),
     "fly": ("'fly'", "resume"),
     "seed=1 resume run": ("resume", "first"),
+    "resume notes --cfg job": ("--cfg", "resume"),
     "summary notes": ("notes",),
     "summary optim.lr=-1": ("optim.lr=-1", "above 0"),
     "explain": ("explain optim.lr",),
@@ -134,7 +135,7 @@ WRONG: dict[str, tuple[str, ...]] = {
     "select": ("beast", "null", "true"),
     "device": ("gpu", "cuda:0", "null", "0"),
     "precision": ("float16", "32", "double"),
-    "threads": ("0", "-1", "all", "1.0"),
+    "threads": ("0", "-1", "all", "1.0", "1025"),
     "figures": ("some", "true", "null"),
     "smoke": ("1", "yes", "null", "0.0"),
     "model.hidden": ("128", "[0]", "[12,abc]", "[1.5]", "null", "[nan]", "[true]", "{a:1}"),
@@ -272,7 +273,7 @@ OWN: dict[str, tuple[dict[str, str], str, tuple[str, ...]]] = {
     "an environment variable in YAML": (
         {"conf/experiment/mine.yaml": "# @package _global_\nseed: ${oc.env:SECRET_WORD}\n"},
         "experiment=mine",
-        ("oc.env",),
+        ("seed", "oc.env"),
     ),
     "an environment variable for the folder": (
         {"conf/experiment/mine.yaml": "# @package _global_\nhydra:\n  run:\n    dir: ${oc.env:SECRET_WORD}\n"},
@@ -325,7 +326,7 @@ OWN: dict[str, tuple[dict[str, str], str, tuple[str, ...]]] = {
         ("nets", "SyntaxError"),
     ),
     "a module that raises": (
-        {"conf/model/tiny.yaml": "_target_: nets.Tiny\n", "nets.py": "raise ValueError('no\\nway')\n"},
+        {"conf/model/tiny.yaml": "_target_: nets.Tiny\n", "nets.py": "raise ValueError('no\\nway\\nat\\nall')\n"},
         "model=tiny",
         ("nets", "ValueError: no"),
     ),

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from labrunner import deep
-from tests import kit
+from labrunner import deep, kit
 from tests.data.settings import ADAM, CNN, MOMENTUM, NESTEROV, config
 from tests.deep.odd import Bare, Odd, Single, TwoNames
 

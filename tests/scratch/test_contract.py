@@ -7,9 +7,9 @@ import copy
 import numpy as np
 import pytest
 
+from labrunner import kit
 from labrunner.learner import Batch
 from labrunner.scratch import NumpyLearner, make
-from tests import kit
 
 SGD = {"name": "sgd", "momentum": 0.0, "nesterov": False}
 ADAM = {"name": "adam", "betas": [0.9, 0.999], "eps": 1e-8}

@@ -158,7 +158,9 @@ class Split:
 
     def _normalized(self, pixels: Any) -> Any:
         # the same two operations, in the same type, in NumPy and in torch: both sides see equal numbers
-        return pixels * self._scale + self._shift
+        values = pixels * self._scale
+        values += self._shift
+        return values
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The training batches of an epoch, from batch `start` on, in an order of (seed, epoch) alone."""

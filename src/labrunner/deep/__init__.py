@@ -63,7 +63,8 @@ def make(
 
 def shipped(config: dict[str, Any], input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
     options = {key: value for key, value in config["model"].items() if key != "name"}
-    build: Callable[..., nn.Module] = {"mlp": networks.mlp, "cnn": networks.cnn}[config["model"]["name"]]
+    builders: dict[str, Callable[..., nn.Module]] = {"mlp": networks.mlp, "cnn": networks.cnn}
+    build = builders[config["model"]["name"]]
     return build(input_shape, num_classes, dropout=config["reg"]["dropout"], **options)
 
 
@@ -101,9 +102,7 @@ def optimizer_maker(options: dict[str, Any], device: torch.device) -> Callable[.
     """Parameter groups -> optimizer; fused steps, which take half the time of a small network's update."""
     common = {"lr": options["lr"], "fused": device.type in ("cpu", "cuda", "mps")}
     if options["name"] == "sgd":
-        return functools.partial(
-            torch.optim.SGD, momentum=options["momentum"], nesterov=options["nesterov"], **common
-        )
+        return functools.partial(torch.optim.SGD, momentum=options["momentum"], nesterov=options["nesterov"], **common)
     return functools.partial(torch.optim.Adam, betas=tuple(options["betas"]), eps=options["eps"], **common)
 
 

@@ -11,8 +11,8 @@ from torch import nn
 
 from labrunner.deep.modes import untouched_buffers, untouched_randomness
 from labrunner.deep.summary import layer_outputs, multiply_adds, summarize
-from labrunner.learner import Batch, BatchOut, Wants
-from labrunner.seeding import number
+from labrunner.learner import Batch, BatchOut, Tally, Wants
+from labrunner.seeding import numbers
 
 NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
@@ -48,14 +48,12 @@ class TorchLearner:
     ) -> None:
         self.network = network
         self.input_shape = input_shape
-        self._seed = seed
+        self._seeds = numbers(seed, "layers")
         first = next(network.parameters())
         self._device, self._dtype = first.device, first.dtype
         self._named = dict(network.named_parameters())
         self._make_optimizer = make_optimizer
-        self._optimizer: torch.optim.Optimizer = make_optimizer(
-            parameter_groups(network, weight_decay, decay_all)
-        )
+        self._optimizer: torch.optim.Optimizer = make_optimizer(parameter_groups(network, weight_decay, decay_all))
         self._loss = nn.CrossEntropyLoss()
         self.work = multiply_adds(network, torch.zeros(1, *input_shape, device=self._device, dtype=self._dtype))
         network.train()
@@ -90,7 +88,12 @@ class TorchLearner:
         for group in self._optimizer.param_groups:
             group["lr"] = lr
         self._optimizer.step()
-        return BatchOut(loss.detach().double(), scores.detach())
+        return BatchOut(loss.detach(), scores.detach())
+
+    def tally(self, outs: Sequence[BatchOut], targets: Sequence[torch.Tensor]) -> Tally:
+        scores = torch.cat([out.scores for out in outs])
+        hits = (scores.argmax(dim=1) == torch.cat(list(targets))).sum()
+        return Tally(torch.stack([out.loss for out in outs]).tolist(), int(hits))
 
     def _set_mode(self, training: bool) -> None:
         if self._training is not training:  # walking all modules each batch would cost more than a small layer
@@ -99,7 +102,7 @@ class TorchLearner:
 
     def _seed_layers(self, step: int) -> None:
         """Dropout and the like can only draw from torch's own generator: it begins anew in each batch."""
-        seed = number(self._seed, "layers", step)
+        seed = self._seeds(step)
         torch.default_generator.manual_seed(seed)
         if self._device.type == "cuda":
             torch.cuda.manual_seed(seed)
@@ -112,7 +115,7 @@ class TorchLearner:
         self._set_mode(training=False)
         with torch.inference_mode():
             scores = self.network(batch.inputs)
-            return BatchOut(self._loss(scores, batch.targets).double(), scores)
+            return BatchOut(self._loss(scores, batch.targets), scores)
 
     def scores(self, inputs: torch.Tensor) -> torch.Tensor:
         self._set_mode(training=False)
@@ -216,7 +219,9 @@ def check_names(given: Mapping[str, np.ndarray], own: Mapping[str, tuple[int, ..
     """Refuse weights that are not exactly this model's: ValueError names up to three that differ."""
     missing, foreign = sorted(own.keys() - given.keys()), sorted(given.keys() - own.keys())
     if missing or foreign:
-        said = [f"{what} {', '.join(names[:3])}" for what, names in (("missing", missing), ("unknown", foreign)) if names]
+        said = [
+            f"{what} {', '.join(names[:3])}" for what, names in (("missing", missing), ("unknown", foreign)) if names
+        ]
         raise ValueError(f"the {kind} are not this model's: {'; '.join(said)}")
     for name, shape in own.items():
         if given[name].shape != shape:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from labrunner.learner import Batch, BatchOut, Wants
+from labrunner.learner import Batch, BatchOut, Tally, Wants
 from labrunner.scratch.losses import cross_entropy, cross_entropy_and_gradient, softmax
 from labrunner.scratch.network import Network
 from labrunner.scratch.optimizers import Optimizer
@@ -48,11 +48,16 @@ class NumpyLearner:
             self.optimizer.step(self.network.gradients, float(lr))
         return out
 
+    def tally(self, outs: Sequence[BatchOut], targets: Sequence[Any]) -> Tally:
+        """Losses of the batches, and how many samples have their target at the highest score."""
+        hits = sum(int((out.scores.argmax(axis=1) == y).sum()) for out, y in zip(outs, targets, strict=True))
+        return Tally([float(out.loss) for out in outs], hits)
+
     def eval_batch(self, batch: Batch) -> BatchOut:
         """Loss and scores in evaluation mode; moves nothing."""
         with _quiet():
             scores = self.network.forward(batch.inputs)
-            return BatchOut(np.float64(cross_entropy(scores, batch.targets)), scores)
+            return BatchOut(cross_entropy(scores, batch.targets), scores)
 
     def scores(self, inputs: np.ndarray) -> np.ndarray:
         """(N, K) scores in evaluation mode; moves nothing."""
@@ -127,7 +132,7 @@ class NumpyLearner:
         scores = self.network.forward(batch.inputs, training=True, rng=rng)
         loss, grad = cross_entropy_and_gradient(scores, batch.targets)
         self.network.backward(grad)
-        return BatchOut(np.float64(loss), scores)
+        return BatchOut(loss, scores)
 
 
 def _quiet() -> np.errstate:

@@ -44,5 +44,3 @@ def refuse_used_folder(folder: Path) -> None:
     from labrunner.records import refuse_used
 
     refuse_used(folder)
-
-
