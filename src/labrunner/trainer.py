@@ -157,8 +157,8 @@ class TrainingPass:
     """One trip through the training split: a step a batch, and running sums of what came out.
 
     What comes out of a batch stays where the learner computes, so that no batch waits for the device; it becomes
-    numbers at the end, every `FLUSH_BATCHES` batches and a few times a second. They are added up batch by batch, so that
-    the sums do not depend on when that was.
+    numbers at the end, every `FLUSH_BATCHES` batches and a few times a second. They are added up batch by batch, so
+    that the sums do not depend on when that was.
     """
 
     def __init__(
