@@ -73,7 +73,7 @@ def measure(name: str, overrides: list[str], rounds: int, epochs: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--only", default="")
     arguments = parser.parse_args()
     for case, overrides in CASES.items():

@@ -168,7 +168,8 @@ def near(kind: Any, value: Any) -> str:
     import difflib
 
     words = [str(word) for part in (kind, *get_args(kind)) if get_origin(part) is Literal for word in get_args(part)]
-    found = difflib.get_close_matches(str(value), words, n=1)
+    # val_acc means val_accuracy, though val_auroc is nearer by letters
+    found = [word for word in words if word.startswith(str(value))] or difflib.get_close_matches(str(value), words, n=1)
     return f"; did you mean {found[0]}?" if found else ""
 
 

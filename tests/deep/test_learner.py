@@ -39,8 +39,8 @@ def test_loaded_slots_have_the_memory_format_of_their_weights(optim, precision):
     trained.train_batch(batch(trained), 0.01)
     resumed.load(trained.state())
     formats = 0
-    for parameter in resumed.network.parameters():
-        slots = resumed._optimizer.state[parameter]
+    for name, parameter in resumed.network.named_parameters():
+        slots = resumed.optimizer.slots[name]
         assert slots
         for slot, values in slots.items():
             if values.ndim:

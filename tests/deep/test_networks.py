@@ -9,6 +9,7 @@ from torch import nn
 
 from labrunner import deep
 from labrunner.deep import choose_device
+from labrunner.deep.learner import decaying
 from labrunner.errors import RequestError
 from tests.data.settings import CNN, MLP, config
 from tests.deep.odd import Odd
@@ -63,14 +64,9 @@ def test_the_cnn_halves_the_image_rounded_down_where_it_pools(pooling, features)
 
 
 def parameters_that_decay(network: nn.Module, decay_all: bool) -> set[str]:
-    from labrunner.deep.learner import parameter_groups
-
-    groups = parameter_groups(network, 0.1, decay_all)
-    names = {id(parameter): name for name, parameter in network.named_parameters()}
-    listed = [names[id(parameter)] for group in groups for parameter in group["params"]]
-    assert sorted(listed) == sorted(names.values()), "each parameter stands in one group"
-    assert {group["weight_decay"] for group in groups} <= {0.0, 0.1}
-    return {names[id(p)] for group in groups if group["weight_decay"] for p in group["params"]}
+    names = decaying(network, decay_all)
+    assert len(names) == len(set(names))
+    return set(names)
 
 
 def test_biases_and_norm_parameters_are_spared_from_decay():

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from labrunner.deep.modes import untouched_buffers, untouched_randomness
+from labrunner.deep.optimizers import Optimizer
 from labrunner.deep.summary import layer_outputs, multiply_adds, summarize
 from labrunner.learner import Batch, BatchOut, Tally, Wants
 from labrunner.seeding import numbers
@@ -28,11 +28,9 @@ class TorchLearner:
     Parameters
     ----------
     network : on its device, in its precision, with its starting weights
-    make_optimizer : parameter groups -> optimizer
+    optimizer : made for the network's parameters
     input_shape : shape of one sample
     seed : the run's seed, for dropout and the like
-    weight_decay : coupled L2 penalty of the optimizer
-    decay_all : decay biases and norm parameters as well
     """
 
     wants = Wants()
@@ -40,20 +38,16 @@ class TorchLearner:
     def __init__(
         self,
         network: nn.Module,
-        make_optimizer: Any,
+        optimizer: Optimizer,
         input_shape: tuple[int, ...],
         seed: int,
-        weight_decay: float = 0.0,
-        decay_all: bool = False,
     ) -> None:
-        self.network = network
+        self.network, self.optimizer = network, optimizer
         self.input_shape = input_shape
         self._seeds = numbers(seed, "layers")
         first = next(network.parameters())
         self._device, self._dtype = first.device, first.dtype
         self._named = dict(network.named_parameters())
-        self._make_optimizer = make_optimizer
-        self._optimizer: torch.optim.Optimizer = make_optimizer(parameter_groups(network, weight_decay, decay_all))
         self._loss = nn.CrossEntropyLoss()
         self.work = multiply_adds(network, torch.zeros(1, *input_shape, device=self._device, dtype=self._dtype))
         network.train()
@@ -83,11 +77,9 @@ class TorchLearner:
         self._seed_layers(batch.step)
         scores = self.network(batch.inputs)
         loss = self._loss(scores, batch.targets)
-        self._optimizer.zero_grad(set_to_none=True)
+        self.optimizer.clear()
         loss.backward()
-        for group in self._optimizer.param_groups:
-            group["lr"] = lr
-        self._optimizer.step()
+        self.optimizer.step(lr)
         return BatchOut(loss.detach(), scores.detach())
 
     def tally(self, outs: Sequence[BatchOut], targets: Sequence[torch.Tensor]) -> Tally:
@@ -145,10 +137,8 @@ class TorchLearner:
 
     def state(self) -> dict[str, np.ndarray]:
         state = {f"weights/{name}": values for name, values in self.weights().items()}
-        for name, parameter in self._named.items():
-            for slot, value in self._optimizer.state.get(parameter, {}).items():
-                if isinstance(value, torch.Tensor):  # SGD without momentum keeps None
-                    state[f"optim/{name}/{slot}"] = to_numpy(value)
+        for name, slots in self.optimizer.slots.items():
+            state.update({f"optim/{name}/{slot}": to_numpy(value) for slot, value in slots.items()})
         return state
 
     def load(self, state: Mapping[str, np.ndarray]) -> None:
@@ -165,30 +155,17 @@ class TorchLearner:
                 if parameter not in self._named:
                     raise ValueError(f"the state of the optimizer names {parameter}, which the model does not have")
                 kept.setdefault(parameter, {})[slot] = values
-        slots = {parameter: self._first_slots(self._named[parameter]) for parameter in kept}
+        slots = {parameter: self.optimizer.blank(parameter) for parameter in kept}
         for parameter, blank in slots.items():
             wanted = {f"{parameter}/{slot}": tuple(tensor.shape) for slot, tensor in blank.items()}
             check_names({f"{parameter}/{slot}": v for slot, v in kept[parameter].items()}, wanted, "optimizer's slots")
         with torch.no_grad():
             for name, tensor in own.items():
                 tensor.copy_(torch.from_numpy(given[name]))
-            self._optimizer.state.clear()
             for parameter, blank in slots.items():
                 for slot, tensor in blank.items():
-                    loaded = tensor.copy_(torch.from_numpy(kept[parameter][slot]))
-                    self._optimizer.state[self._named[parameter]][slot] = loaded
-
-    def _first_slots(self, parameter: torch.Tensor) -> dict[str, torch.Tensor]:
-        """What the optimizer keeps of a parameter, as its first step makes it.
-
-        Type, device and memory format are right then: a slot in another format than its weight makes fused steps wrong
-        without a word.
-        """
-        twin = parameter.detach().clone().requires_grad_()
-        twin.grad = torch.zeros_like(twin)
-        optimizer = self._make_optimizer([{"params": [twin]}])
-        optimizer.step()
-        return {slot: value for slot, value in optimizer.state[twin].items() if isinstance(value, torch.Tensor)}
+                    tensor.copy_(torch.from_numpy(kept[parameter][slot]))
+        self.optimizer.slots = slots
 
     def parameters(self) -> dict[str, tuple[int, bool]]:
         return {name: (parameter.numel(), parameter.requires_grad) for name, parameter in self._named.items()}
@@ -197,22 +174,15 @@ class TorchLearner:
         return summarize(self.network, self.input_shape)
 
 
-def parameter_groups(network: nn.Module, weight_decay: float, decay_all: bool) -> list[dict[str, Any]]:
-    """Parameters that decay, and biases and norm parameters, which do not unless `decay_all`.
-
-    One group where there is no difference: each group is a call of its own in a fused step.
-    """
+def decaying(network: nn.Module, decay_all: bool) -> list[str]:
+    """Names of the parameters that weight decay pulls at: not biases and norm parameters, unless `decay_all`."""
     spared: set[int] = set()
-    if weight_decay > 0.0 and not decay_all:
+    if not decay_all:
         for module in network.modules():
             for name, parameter in module.named_parameters(recurse=False):
                 if isinstance(module, NORMS) or "bias" in name:  # as in in_proj_bias
                     spared.add(id(parameter))
-    parameters = list(network.parameters())
-    decayed = [parameter for parameter in parameters if id(parameter) not in spared]
-    others = [parameter for parameter in parameters if id(parameter) in spared]
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return [group for group in groups if group["params"]]
+    return [name for name, parameter in network.named_parameters() if id(parameter) not in spared]
 
 
 def check_names(given: Mapping[str, np.ndarray], own: Mapping[str, tuple[int, ...]], kind: str = "weights") -> None:

@@ -36,7 +36,7 @@ def main(arguments: Arguments) -> int:
         further = f"labrunner resume {folder} epochs={finished + 10}"
         say(f"labrunner: the run is done ({finished} epochs); to extend it: {further}")
         return 0
-    with shared_for(config["figures"]) as shared:
+    with shared_for() as shared:
         from labrunner.running import command_line, resume
 
         result = resume(config, folder, shared, command=command_line())

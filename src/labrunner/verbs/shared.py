@@ -19,14 +19,13 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def shared_for(figures: str) -> Iterator[Shared]:
+def shared_for() -> Iterator[Shared]:
     """Shared state with a drawing process, started now and waited for at the end."""
     from labrunner.drawing import Drawing
 
     drawing = Drawing()
     with drawing:
-        if figures != "none":
-            drawing.start()
+        drawing.start()  # it imports matplotlib on the other core while this process imports torch
         from labrunner.running import Shared
 
         yield Shared(drawing=drawing, say=say, bars=sys.stderr.isatty())

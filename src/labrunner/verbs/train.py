@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labrunner.compose import compose
 from labrunner.helping import Catalogue, own_folders
+from labrunner.records import refuse_used
 from labrunner.verbs.printing import print_result, print_yaml
+from labrunner.verbs.shared import shared_for
 
 if TYPE_CHECKING:
     from labrunner.cli import Arguments
@@ -20,12 +20,8 @@ def main(arguments: Arguments) -> int:
         shown = {"job": composed.config, "hydra": {"hydra": composed.hydra}}
         print_yaml(shown.get(arguments.cfg) or composed.config | {"hydra": composed.hydra})
         return 0
-    refuse_used_folder(composed.run_dir)
-    with ExitStack() as stack:
-        # the drawing process imports matplotlib on the other core while this one imports torch
-        from labrunner.verbs.shared import shared_for
-
-        shared = stack.enter_context(shared_for(composed.config["figures"]))
+    refuse_used(composed.run_dir)  # before torch is imported; `RunFolder.create` looks again
+    with shared_for() as shared:
         from labrunner.running import command_line, run
 
         result = run(
@@ -37,10 +33,3 @@ def main(arguments: Arguments) -> int:
             command=command_line(),
         )
     return print_result(result, composed.config, composed.choices)
-
-
-def refuse_used_folder(folder: Path) -> None:
-    """Say so before torch is imported; `RunFolder.create` looks again."""
-    from labrunner.records import refuse_used
-
-    refuse_used(folder)
