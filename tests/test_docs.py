@@ -1,0 +1,51 @@
+"""The manual against the code: what it names is there."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from labrunner.helping import GROUPS, Catalogue
+from labrunner.records import METRICS, TIMING
+
+ROOT = Path(__file__).resolve().parents[1]
+PROMISED = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / "docs" / "promises.md").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(("file", "test"), PROMISED, ids=[test for _, test in PROMISED])
+def test_a_promise_names_a_test_that_exists(file, test):
+    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+    assert test in {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+
+
+def test_every_promise_names_a_test():
+    for line in (ROOT / "docs" / "promises.md").read_text(encoding="utf-8").splitlines():
+        if line.startswith("| ") and not line.startswith("| promise"):
+            assert "`tests/" in line, line
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_the_readme_lists_every_option_with_the_default_first(group):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    line = next(line for line in readme.splitlines() if line.startswith(f"| `{group}` |"))
+    named = re.findall(r"`(\w+)`", line.split("|")[2])
+    options = [option.name for option in Catalogue().options(group)]
+    assert sorted(named) == sorted(options)
+    if group in Catalogue().defaults and group != "experiment":
+        assert named[0] == Catalogue().defaults[group]
+
+
+def test_the_manual_of_the_run_folder_names_every_column():
+    manual = (ROOT / "docs" / "run-folder.md").read_text(encoding="utf-8")
+    for column in (*METRICS, *TIMING):
+        assert f"`{column}`" in manual
+
+
+@pytest.mark.parametrize("page", [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md")])
+def test_links_lead_to_files_that_are_there(page):
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (page.parent / target).exists(), target
