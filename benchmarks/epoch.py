@@ -19,8 +19,9 @@ from spread import interleaved, report
 
 from labrunner.compose import compose
 from labrunner.helping import Catalogue
+from labrunner.machine import arithmetic
 from labrunner.records import RunFolder
-from labrunner.running import Shared, arithmetic, prepare
+from labrunner.running import Shared, prepare
 from labrunner.trainer import fit
 
 CASES = {

@@ -2,7 +2,7 @@
 
     python benchmarks/threads.py [--rounds 7]
 
-`running.MANY_WORK` is set from what this prints; it is a constant so that the same run takes the same number of threads
+`machine.MANY_WORK` is set from what this prints; it is a constant so that the same run takes the same number of threads
 whatever else the machine is doing. Run it on a machine that does nothing else.
 """
 
@@ -15,7 +15,8 @@ from spread import interleaved, quartiles
 
 from labrunner.compose import compose
 from labrunner.helping import Catalogue
-from labrunner.running import Shared, arithmetic, prepare
+from labrunner.machine import arithmetic
+from labrunner.running import Shared, prepare
 
 CASES = [
     ["model=mlp", "dataset=digits"],

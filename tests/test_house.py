@@ -19,9 +19,9 @@ FLOORS = """
 verbs  cli
 running  sweeping
 trust  build  drawing
-trainer  facts  checks  verdict  report
+trainer  results  facts  checks  verdict  report
 data  scratch  deep  probes  figures
-checkpoint  records  compose  metrics  schedule  signals
+checkpoint  records  machine  compose  metrics  schedule  signals
 errors  seeding  initial  learner  kit  schema  helping  aliases
 """
 PLACES = {

@@ -21,7 +21,7 @@ from safetensors.numpy import load_file
 from sklearn.datasets import load_digits
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, roc_auc_score
 
-from labrunner import checkpoint, running, trainer
+from labrunner import checkpoint, results, running, trainer
 from labrunner.records import RunFolder, load_run
 from tests.cli.lab import Lab, Undrawn, assert_same_run
 
@@ -172,7 +172,7 @@ def test_the_chosen_checkpoint_in_a_fresh_learner_makes_the_same_predictions_csv
     assert position.epoch == chosen
     folder = RunFolder.create(tmp_path / "again")
     try:
-        running.write_evaluation(folder, ready.data, trainer.evaluate(ready.learner, ready.data.test))
+        results.write_evaluation(folder, ready.data, trainer.evaluate(ready.learner, ready.data.test))
     finally:
         folder.close()
     for name in ("predictions.csv", "per_class.csv", "confusion.csv"):

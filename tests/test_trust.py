@@ -60,7 +60,7 @@ def assert_untrusted(lab, *words: str) -> None:
         {"_target_": "subprocess.call", "args": "touch marker"},
         {"_target_": "builtins.exec", "source": "open('marker', 'w')"},
         {"_target_": "torch.nn.Linear"},
-        {"_target_": "labrunner.running.git_commit"},
+        {"_target_": "labrunner.machine.git_commit"},
         {"_target_": "tests.folders.write_run"},
         {"_target_": "..run.config"},
         {"_target_": ""},

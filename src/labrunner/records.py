@@ -16,32 +16,22 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
 from labrunner import checkpoint
 from labrunner.aliases import check_aliases
 from labrunner.errors import RequestError
+from labrunner.schema import Monitor
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FORMAT = 1
-METRICS = (
-    "epoch",
-    "lr",
-    "train_loss",
-    "train_accuracy",
-    "val_loss",
-    "val_accuracy",
-    "val_precision",
-    "val_recall",
-    "val_f1",
-    "val_auroc",
-)
+MONITORS: tuple[str, ...] = get_args(Monitor)
+METRICS = ("epoch", "lr", *MONITORS)
 TIMING = ("epoch", "seconds", "train_seconds", "val_seconds")
-MONITORS = tuple(name for name in METRICS if name not in ("epoch", "lr"))
 
 Row = dict[str, Any]  # a column's name -> number, or None where there is none
 

@@ -3,40 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import os
-import platform
-import shlex
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from labrunner import __version__, checkpoint, records, schema, signals
 from labrunner.errors import Interrupted, LabrunnerError, RunError
+from labrunner.machine import arithmetic, environment, threads_for
 from labrunner.records import RunFolder
 
 if TYPE_CHECKING:
     from labrunner.data import Data
     from labrunner.drawing import Drawing
     from labrunner.learner import Learner
-    from labrunner.trainer import Evaluation, Plan, Start
-
-PACKAGES = ("numpy", "torch", "torchvision", "torchmetrics", "torchsummary", "hydra-core", "omegaconf", "safetensors")
-MANY_WORK = 16_000_000  # multiply-adds of a training batch from which a second thread pays; see benchmarks/
-MOST_THREADS = 4
-PER_CELL = 4  # samples kept of each cell of the confusion matrix
+    from labrunner.trainer import Plan, Start
 
 
 @dataclass
 class Shared:
-    """What many runs of one process have in common."""
+    """What the runs of one process have in common."""
 
     samples: dict[Any, Any] = field(default_factory=dict)
     drawing: Drawing | None = None
@@ -205,6 +193,7 @@ def restore(ready: Ready, run_folder: RunFolder, shared: Shared, command: str = 
 
 def carry_out(ready: Ready, run_folder: RunFolder, shared: Shared, start: Start, stop: signals.Stop) -> Result:
     """Fit, choose, test, record: what a new run and a resumed one have in common."""
+    from labrunner.results import read_test, write_facts
     from labrunner.trainer import Diverged, StopRequested, chosen_epoch, estimate, fit
 
     config, data, learner, plan = ready.config, ready.data, ready.learner, ready.plan
@@ -225,9 +214,10 @@ def carry_out(ready: Ready, run_folder: RunFolder, shared: Shared, start: Start,
     assert epoch is not None
     load_epoch(ready, run_folder, epoch)
     try:
-        test = record_results(ready, run_folder, rows, epoch, stop)
+        test = read_test(run_folder, data, learner, epoch, stop)
     except StopRequested as request:
         raise Interrupted(request.signum) from None
+    write_facts(run_folder, data, learner, len(rows), epoch)
     run_folder.status("done")
     run_folder.log(f"done: epoch {epoch} of {len(rows)} chosen by {plan.select} {plan.monitor}")
     finish_drawing(run_folder, shared, config)
@@ -242,102 +232,6 @@ def load_epoch(ready: Ready, run_folder: RunFolder, epoch: int) -> None:
     except checkpoint.DamagedCheckpoint as error:
         raise RunError(f"the checkpoint of the chosen epoch, {path}, cannot be used: {error}") from None
     ready.learner.load(state)
-
-
-def record_results(
-    ready: Ready, run_folder: RunFolder, rows: Sequence[records.Row], epoch: int, stop: signals.Stop
-) -> dict[str, Any] | None:
-    """Read the test split, once, and write what it says; then the facts of the run."""
-    from labrunner.trainer import evaluate
-
-    data, learner = ready.data, ready.learner
-    test: dict[str, Any] | None = None
-    if data.test is not None:
-        evaluation = evaluate(learner, data.test, stop, "test")
-        before = records.read_json(run_folder.path / "test.json") or {}
-        test = test_numbers(evaluation) | {"epoch": epoch, "reads": int(before.get("reads", 0)) + 1}
-        write_evaluation(run_folder, data, evaluation)
-        run_folder.write_json("test.json", test)
-    parameters = learner.parameters()
-    facts = {
-        "parameters": sum(count for count, _ in parameters.values()),
-        "parameters_trainable": sum(count for count, trains in parameters.values() if trains),
-        "multiply_adds": learner.work,
-        "train_samples": len(data.train),
-        "val_samples": 0 if data.val is None else len(data.val),
-        "test_samples": 0 if data.test is None else len(data.test),
-        "epochs": len(rows),
-        "chosen_epoch": epoch,
-        "steps": len(rows) * data.train.batch_count,
-    }
-    run_folder.write_json("facts.json", facts)
-    run_folder.write_csv("checks.csv", ["check", "fact", "relation", "expected", "found", "passed"], [])
-    return test
-
-
-def test_numbers(evaluation: Evaluation) -> dict[str, Any]:
-    """The numbers of test.json; None where undefined."""
-    from labrunner.metrics import wilson
-    from labrunner.trainer import defined
-
-    scores = evaluation.scores
-    hits = int((evaluation.predicted == evaluation.labels).sum())
-    low, high = wilson(hits, scores.n)
-    names = ("loss", "accuracy", "precision", "recall", "f1", "auroc")
-    numbers = {name: defined(getattr(scores, name)) for name in names}
-    return {"n": scores.n, **numbers, "accuracy_low": low, "accuracy_high": high}
-
-
-def write_evaluation(run_folder: RunFolder, data: Data, evaluation: Evaluation) -> None:
-    """per_class.csv, confusion.csv, predictions.csv and samples.npz of the test split."""
-    from labrunner.metrics import confusion
-
-    assert data.test is not None
-    names, scores, predicted = data.description.class_names, evaluation.scores, evaluation.predicted
-    columns = (scores.support, scores.class_precision, scores.class_recall, scores.class_f1, scores.class_auroc)
-    run_folder.write_csv(
-        "per_class.csv",
-        ["class", "support", "precision", "recall", "f1", "auroc"],
-        zip(names, *columns, strict=True),
-    )
-    counts = confusion(evaluation.labels, predicted, len(names))
-    counted = ([name, *row] for name, row in zip(names, counts, strict=True))
-    run_folder.write_csv("confusion.csv", ["true \\ predicted", *names], counted)
-    run_folder.write_csv(
-        "predictions.csv",
-        ["index", "label", "predicted", *(f"p_{name}" for name in names)],
-        (
-            [index, label, guess, *row]
-            for index, label, guess, row in zip(
-                data.test.index.tolist(),
-                evaluation.labels.tolist(),
-                predicted.tolist(),
-                evaluation.probabilities.tolist(),
-                strict=True,
-            )
-        ),
-    )
-    shown = chosen_samples(evaluation.labels, predicted)
-    content = io.BytesIO()
-    np.savez_compressed(
-        content,
-        index=data.test.index[shown],
-        image=data.test.pixels(shown),
-        label=evaluation.labels[shown],
-        predicted=predicted[shown],
-    )
-    run_folder.write("samples.npz", content.getvalue())
-
-
-def chosen_samples(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Positions of the first few samples of each cell of the confusion matrix, sorted."""
-    seen: dict[tuple[int, int], int] = {}
-    kept_positions = []
-    for position, cell in enumerate(zip(labels.tolist(), predicted.tolist(), strict=True)):
-        seen[cell] = seen.get(cell, 0) + 1
-        if seen[cell] <= PER_CELL:
-            kept_positions.append(position)
-    return np.asarray(kept_positions, dtype=np.int64)
 
 
 # around the run
@@ -376,32 +270,6 @@ def failed(run_folder: RunFolder, error: BaseException, message: str) -> str:
     return message
 
 
-@contextmanager
-def arithmetic(threads: int) -> Iterator[None]:
-    """So many threads for torch and for BLAS inside, whatever the environment says."""
-    import torch
-    from threadpoolctl import threadpool_limits
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        with threadpool_limits(limits=threads):
-            yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def threads_for(work: int) -> int:
-    """The fixed rule: one thread below `MANY_WORK` multiply-adds a batch, above it up to `MOST_THREADS` cores.
-
-    It looks at the machine's cores, never at a clock or at what else is running.
-    """
-    if work < MANY_WORK:
-        return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(MOST_THREADS, cores))
-
-
 def epochs_of(config: Mapping[str, Any]) -> int:
     return 1 if config["smoke"] else int(config["epochs"])
 
@@ -410,42 +278,6 @@ def config_hash(config: Mapping[str, Any]) -> str:
     """SHA-256 of what the config makes the run compute."""
     counted = {key: value for key, value in config.items() if key not in schema.OUTSIDE_HASH}
     return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()
-
-
-def environment(threads: int, command: str) -> dict[str, Any]:
-    """What environment.json says."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return {
-        "format": records.FORMAT,
-        "labrunner": __version__,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "threads": threads,
-        "versions": versions,
-        "git_commit": git_commit(),
-        "command": command,
-    }
-
-
-def git_commit() -> str | None:
-    """The commit of the current folder's repository, if it is in one."""
-    try:
-        found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return found.stdout.strip() or None if found.returncode == 0 else None
-
-
-def command_line() -> str:
-    """The command as typed, to repeat it by copying."""
-    return shlex.join(["labrunner", *sys.argv[1:]])
 
 
 def to_yaml(value: Any) -> str:

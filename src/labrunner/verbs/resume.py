@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from labrunner import schema
 from labrunner.errors import RequestError
 from labrunner.helping import Catalogue, own_folders
+from labrunner.machine import command_line
 from labrunner.records import held, load_run
 from labrunner.verbs.printing import print_result
 from labrunner.verbs.saved import checked_config
@@ -37,7 +38,7 @@ def main(arguments: Arguments) -> int:
         say(f"labrunner: the run is done ({finished} epochs); to extend it: {further}")
         return 0
     with shared_for() as shared:
-        from labrunner.running import command_line, resume
+        from labrunner.running import resume
 
         result = resume(config, folder, shared, command=command_line())
     return print_result(result, config, choices)

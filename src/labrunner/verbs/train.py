@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from labrunner.compose import compose
 from labrunner.helping import Catalogue, own_folders
-from labrunner.records import refuse_used
 from labrunner.verbs.printing import print_result, print_yaml
 from labrunner.verbs.shared import shared_for
 
@@ -20,9 +19,12 @@ def main(arguments: Arguments) -> int:
         shown = {"job": composed.config, "hydra": {"hydra": composed.hydra}}
         print_yaml(shown.get(arguments.cfg) or composed.config | {"hydra": composed.hydra})
         return 0
+    from labrunner.machine import command_line  # NumPy comes with it, which a refused request need not wait for
+    from labrunner.records import refuse_used
+
     refuse_used(composed.run_dir)  # before torch is imported; `RunFolder.create` looks again
     with shared_for() as shared:
-        from labrunner.running import command_line, run
+        from labrunner.running import run
 
         result = run(
             composed.config,

@@ -1,0 +1,80 @@
+"""What a run finds around it: threads for its arithmetic, and the versions that environment.json records."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from labrunner import __version__, records
+
+PACKAGES = ("numpy", "torch", "torchvision", "torchmetrics", "torchsummary", "hydra-core", "omegaconf", "safetensors")
+MANY_WORK = 16_000_000  # multiply-adds of a training batch from which a second thread pays; see benchmarks/
+MOST_THREADS = 4
+
+
+@contextmanager
+def arithmetic(threads: int) -> Iterator[None]:
+    """So many threads for torch and for BLAS inside, whatever the environment says."""
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with threadpool_limits(limits=threads):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def threads_for(work: int) -> int:
+    """The fixed rule: one thread below `MANY_WORK` multiply-adds a batch, above it up to `MOST_THREADS` cores.
+
+    It looks at the machine's cores, never at a clock or at what else is running.
+    """
+    if work < MANY_WORK:
+        return 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(MOST_THREADS, cores))
+
+
+def environment(threads: int, command: str) -> dict[str, Any]:
+    """What environment.json says."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return {
+        "format": records.FORMAT,
+        "labrunner": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "threads": threads,
+        "versions": versions,
+        "git_commit": git_commit(),
+        "command": command,
+    }
+
+
+def git_commit() -> str | None:
+    """The commit of the current folder's repository, if it is in one."""
+    try:
+        found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return found.stdout.strip() or None if found.returncode == 0 else None
+
+
+def command_line() -> str:
+    """The command as typed, to repeat it by copying."""
+    return shlex.join(["labrunner", *sys.argv[1:]])
