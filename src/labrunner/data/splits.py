@@ -104,7 +104,7 @@ class Split:
     ----------
     name : train, val or test
     index : (N,) positions in the whole data set
-    inputs, labels : (N, *shape) and (N,), NumPy
+    samples : the whole data set, which is not copied
     to_array : the learner's `array`
     normalization : applied to each batch
     float_type : the learner's number type, which normalized batches have
@@ -117,8 +117,7 @@ class Split:
         self,
         name: str,
         index: np.ndarray,
-        inputs: np.ndarray,
-        labels: np.ndarray,
+        samples: Samples,
         to_array: Callable[[np.ndarray], Any],
         normalization: Normalization,
         float_type: str,
@@ -126,9 +125,9 @@ class Split:
         seed: int,
         limit: int | None = None,
     ) -> None:
-        self.name, self.index, self.labels = name, index, labels
+        self.name, self.index, self.labels = name, index, samples.labels[index]
         self.batch_size, self.seed, self.limit = batch_size, seed, limit
-        self._raw, self._to_array = inputs, to_array
+        self._samples, self._to_array = samples, to_array
         self._normalization, self._float_type = normalization, float_type
 
     def __len__(self) -> int:
@@ -142,7 +141,7 @@ class Split:
 
     @cached_property
     def _inputs(self) -> Any:
-        return self._to_array(self._raw)
+        return self._to_array(self._samples.inputs[self.index])
 
     @cached_property
     def _targets(self) -> Any:
@@ -179,7 +178,7 @@ class Split:
 
     def pixels(self, positions: np.ndarray) -> np.ndarray:
         """The raw samples at positions of this split, for pages that show them."""
-        return self._raw[positions]
+        return self._samples.inputs[self.index[positions]]
 
 
 @dataclass(frozen=True)
@@ -218,8 +217,7 @@ def make(config: dict[str, Any], samples: Samples, learner: Learner, smoke_batch
         return Split(
             name,
             index,
-            samples.inputs[index],
-            samples.labels[index],
+            samples,
             learner.array,
             normalization,
             config["precision"],

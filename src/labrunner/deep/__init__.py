@@ -40,7 +40,7 @@ def make(
     RequestError
         when the device is not there, or the user's network cannot be built or gives out no (N, num_classes).
     """
-    device = choose_device(config["device"])
+    device = choose_device(config["device"], config["precision"])
     # layers outside our reach draw their starting weights from torch's generator, which begins with the run's seed
     torch.default_generator.manual_seed(number(config["seed"], "init"))
     if own_network is None:
@@ -101,11 +101,11 @@ def optimizer_for(network: nn.Module, options: dict[str, Any], reg: dict[str, An
     return Adam(parameters, (beta1, beta2), options["eps"], reg["weight_decay"], decayed)
 
 
-def choose_device(name: str) -> torch.device:
+def choose_device(name: str, precision: str = "float32") -> torch.device:
     """auto takes CUDA, then Apple's MPS, then the processor; a device that is asked for and missing is an error."""
     available: dict[str, Callable[[], bool]] = {
         "cuda": torch.cuda.is_available,
-        "mps": torch.backends.mps.is_available,
+        "mps": lambda: torch.backends.mps.is_available() and precision != "float64",  # which MPS does not have
         "cpu": lambda: True,
     }
     if name == "auto":

@@ -22,8 +22,10 @@ def initialize(network: nn.Module, scheme: str, seed: int) -> None:
         # named_modules calls the network itself "", whose parameters have no prefix
         name = f"{prefix}." if prefix else ""
         shape = tuple(module.weight.shape)
-        module.weight.copy_(torch.from_numpy(initial.weight(scheme, seed, f"{name}weight", shape)))
+        module.weight.copy_(
+            torch.from_numpy(initial.weight(scheme, seed, f"{name}weight", shape)).to(module.weight.dtype)
+        )
         if module.bias is not None:
             fan_in, _ = initial.fans(shape)
             values = initial.bias(scheme, seed, f"{name}bias", len(module.bias), fan_in)
-            module.bias.copy_(torch.from_numpy(values))
+            module.bias.copy_(torch.from_numpy(values).to(module.bias.dtype))

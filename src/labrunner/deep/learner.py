@@ -64,7 +64,8 @@ class TorchLearner:
 
     def probabilities(self, scores: Sequence[torch.Tensor]) -> np.ndarray:
         # in float64, where few scores saturate into ties
-        return torch.cat(list(scores)).double().softmax(dim=1).cpu().numpy()
+        # on the processor: not every device has float64
+        return torch.cat(list(scores)).cpu().double().softmax(dim=1).numpy()
 
     # training
 
