@@ -137,8 +137,11 @@ def test_a_composed_config_passes_the_checks_of_a_saved_one():
             check_config(lacking, composed.choices, KNOWN)
 
 
-def test_the_environment_is_out_of_reach_after_composing():
+def test_composing_leaves_omegaconf_as_it_was(monkeypatch):
     from omegaconf import OmegaConf
 
+    monkeypatch.setenv("WORD", "here")
     compose([], KNOWN)
-    assert not OmegaConf.has_resolver("oc.env")
+    with pytest.raises(RequestError):
+        compose(["optim.lr=abc"], KNOWN)
+    assert OmegaConf.create({"word": "${oc.env:WORD}", "number": "${oc.decode:'3'}"}) == {"word": "here", "number": 3}

@@ -204,3 +204,25 @@ def test_it_runs_and_resumes_as_a_process_in_its_folder_and_is_refused_elsewhere
     whole = forks("hydra.run.dir=whole", *overrides)
     assert whole.wait().code == 0
     assert_same_run(own.folder / "whole", own.folder / "run")
+
+
+def test_its_keys_may_be_called_as_ours_and_hold_what_it_likes(lab):
+    """Types and rules of shipped keys say nothing of a class of the user's own."""
+    lab.write(
+        "named.py",
+        "from torch import nn\n\n\n"
+        "def net(input_shape, num_classes, hidden, activation, channels, kernel, pooling):\n"
+        "    assert (hidden, activation, channels, kernel, pooling) == (8, 'mish', 0, 'wide', None)\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(64, num_classes))\n",
+    )
+    keys = "hidden: 8\nactivation: mish\nchannels: 0\nkernel: wide\npooling: null\n"
+    lab.write("conf/model/named.yaml", f"_target_: named.net\n{keys}")
+    ended = lab("model=named", "hydra.run.dir=run", "smoke=true", "figures=none")
+    assert ended.code == 0, ended.err
+
+
+def test_a_name_beside_its_target_is_refused(lab):
+    lab.write("conf/model/both.yaml", "name: cnn\n_target_: named.net\n")
+    ended = lab("model=both")
+    assert ended.code == 2
+    assert "name and a _target_" in ended.err

@@ -15,7 +15,7 @@ from labrunner.errors import RequestError
 from labrunner.helping import nearest
 
 if TYPE_CHECKING:
-    from labrunner.data import Data
+    from labrunner.data import Data, Description
     from labrunner.learner import Learner
 
 
@@ -29,9 +29,34 @@ def build(config: dict[str, Any], shared: dict[Any, Any]) -> tuple[Data, Learner
     """
     from labrunner import data
 
-    description = data.describe(config["dataset"])
+    description = describe(config)
     learner = build_learner(config, description.shape, description.num_classes)
     return data.make(config, data.samples_of(config, shared), learner), learner
+
+
+def describe(config: dict[str, Any]) -> Description:
+    """What the data set is, once it is clear that the model can take it; imports no torch."""
+    from labrunner.data.sets import describe
+
+    description = describe(config["dataset"])
+    check_fit(config, description)
+    return description
+
+
+def check_fit(config: dict[str, Any], description: Description) -> None:
+    """Refuse a model that cannot take these samples; each error names a way out."""
+    model = config["model"]
+    if model.get("name") != "cnn":
+        return
+    if len(description.shape) != 3:
+        raise RequestError(f"model=cnn needs images and dataset={description.name} is a table; try model=mlp")
+    size = min(description.shape[1:])
+    halvings = len(model["channels"]) if model["pooling"] != "none" else 0
+    if size >> halvings < 1:
+        raise RequestError(
+            f"model.channels={model['channels']} halves the {size} x {size} images of dataset={description.name} "
+            f"{halvings} times, to nothing; try at most {size.bit_length() - 1} blocks, or model.pooling=none"
+        )
 
 
 def build_learner(config: dict[str, Any], input_shape: tuple[int, ...], num_classes: int) -> Learner:

@@ -22,7 +22,7 @@ from labrunner.helping import GROUPS, Catalogue, Option, nearest, packaged_conf
 
 SWEEP = re.compile(r"^(?:range|choice|interval|glob|sort|shuffle|tag)\(")
 NO_SWEEPS = "this version carries out one run a command; sweeps with -m are not there yet"
-HYDRA_KEYS = ("hydra.run.dir", "hydra.job.name", "hydra.searchpath", "hydra.verbose")
+SWEEP_KEYS = ("hydra.sweep.", "hydra.sweeper.", "hydra.mode")
 ENVIRONMENT = re.compile(r"\$\{\s*oc\s*\.")  # OmegaConf's own resolvers: the environment, and ways around our checks
 PREFIX = re.compile(r"^(\+\+|\+|~)?(.*)$", re.DOTALL)
 
@@ -83,8 +83,14 @@ def check_override(text: str, known: Catalogue) -> None:
             f"{key}: values from the environment or from other places are not read; write the value itself"
         )
     if key.startswith("hydra."):
-        if key == "hydra.mode" and value.strip().upper() != "RUN":
+        if key.startswith(SWEEP_KEYS):
             raise RequestError(f"{text}: {NO_SWEEPS}")
+        if key == "hydra.searchpath":
+            raise RequestError(f"{key}: a folder with options of your own is named by --config-dir FOLDER")
+        if key.startswith("hydra.run.") and key != "hydra.run.dir":
+            raise RequestError(f"there is no key {key}; did you mean hydra.run.dir?")
+        if key != "hydra.run.dir":
+            raise RequestError(f"{key} would have no effect; of Hydra's own keys labrunner takes hydra.run.dir")
         if not value.strip():
             raise RequestError(f"{key}= has no value")
         return
@@ -132,8 +138,7 @@ def _check_group_key(group: str, rest: str, prefix: str, known: Catalogue) -> No
 
 
 def _refuse_key(key: str, known: Catalogue) -> None:
-    candidates = HYDRA_KEYS if key.startswith("hydra.") else [*known.all_keys(), *GROUPS]
-    close = nearest(key, candidates)
+    close = nearest(key, [*known.all_keys(), *GROUPS])
     hint = f"; did you mean {close}?" if close else "; labrunner --help lists them"
     raise RequestError(f"there is no key {key}{hint}")
 
@@ -195,6 +200,10 @@ def check_keys(config: dict[str, Any], known: Catalogue) -> None:
                     f"the chosen {key} has a _target_, and this version takes code of your own for model alone\n"
                     f"an option of yours for {key} takes a shipped name and the keys that {key}=NAME has"
                 )
+            if "name" in value:
+                raise RequestError(
+                    f"the chosen {key} has a name and a _target_; name is for shipped options, leave it out"
+                )
             continue
         option = known.option(key, str(value.get("name")))
         if option is None or not option.shipped:
@@ -212,6 +221,38 @@ def check_keys(config: dict[str, Any], known: Catalogue) -> None:
     for key in known.top:
         if key not in config:
             raise RequestError(f"the config has no {key}; the default is {key}={known.top[key].value}")
+
+
+def completed(config: dict[str, Any], known: Catalogue) -> dict[str, Any]:
+    """A saved config with the keys that came after it was saved, at the values of the shipped files.
+
+    The shipped value of a key that is added to an existing option means what the option did before there was the key,
+    so that a run that began with an earlier version goes on as it began.
+    """
+    from omegaconf import OmegaConf
+
+    def shipped(path: Path) -> dict[str, Any]:
+        loaded = OmegaConf.to_container(OmegaConf.load(path))
+        assert isinstance(loaded, dict)
+        return {str(key): value for key, value in loaded.items() if key not in ("defaults", "hydra")}
+
+    def fill(section: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+        both = {key: fill(section[key], values[key]) for key in section if _dicts(section[key], values.get(key))}
+        return values | section | both
+
+    full = fill(config, shipped(packaged_conf() / "config.yaml"))
+    for group, default in known.defaults.items():
+        section = full.get(group, {"name": default}) if group != "experiment" else None
+        if not isinstance(section, dict) or "_target_" in section:
+            continue
+        option = known.option(group, str(section.get("name")))
+        if option is not None and option.shipped:
+            full[group] = fill(section, shipped(option.path))
+    return full
+
+
+def _dicts(*values: Any) -> bool:
+    return all(isinstance(value, dict) for value in values)
 
 
 def _check_option_keys(group: str, value: dict[str, Any], option: Option) -> None:
@@ -241,18 +282,19 @@ def _compose_with_hydra(quoted: list[str], typed: list[str], known: Catalogue) -
     from omegaconf import OmegaConf
 
     OmegaConf.register_new_resolver("unique", lambda: secrets.token_hex(2), use_cache=False, replace=True)
-    for resolver in ("oc.env", "oc.decode"):  # a config must mean the same wherever it is read
-        OmegaConf.clear_resolver(resolver)
     quoted = list(quoted)
     if known.folders:
         paths = ",".join("'file://" + str(folder).replace("'", "\\'") + "'" for folder in known.folders)
         quoted.append(f"hydra.searchpath=[{paths}]")
     for option in (option for group in GROUPS for option in known.options(group) if not option.shipped):
         check_aliases(option.text, option.path)
-    with explained(typed, known), initialize_config_dir(str(packaged_conf()), version_base="1.3", job_name="labrunner"):
+    conf = initialize_config_dir(str(packaged_conf()), version_base="1.3", job_name="labrunner")
+    with explained(typed, known), same_everywhere(), conf:
         composed = hydra_compose("config", overrides=quoted, return_hydra_config=True)
         hydra = OmegaConf.to_container(composed.hydra, resolve=False)
         run_dir = str(composed.hydra.run.dir)
+        if str(composed.hydra.mode).rpartition(".")[2] == "MULTIRUN" or composed.hydra.sweeper.params:
+            raise RequestError(f"experiment={composed.hydra.runtime.choices.get('experiment')} is a sweep: {NO_SWEEPS}")
         choices = dict(composed.hydra.runtime.choices)
         OmegaConf.set_struct(composed, False)
         del composed["hydra"]
@@ -269,6 +311,22 @@ def _compose_with_hydra(quoted: list[str], typed: list[str], known: Catalogue) -
     plain = {str(key): value for key, value in config.items()}
     chosen = {group: str(choices[group]) for group in GROUPS if choices.get(group) is not None}
     return Composed(plain, chosen, typed, Path(run_dir), {str(key): value for key, value in hydra.items()})
+
+
+@contextmanager
+def same_everywhere() -> Iterator[None]:
+    """Inside, a config cannot ask its surroundings: it must mean the same wherever it is read."""
+    from omegaconf import OmegaConf
+    from omegaconf.resolvers import oc
+
+    resolvers: dict[str, Any] = {"oc.env": oc.env, "oc.decode": oc.decode}
+    for name in resolvers:
+        OmegaConf.clear_resolver(name)
+    try:
+        yield
+    finally:  # they are the whole process's
+        for name, resolver in resolvers.items():
+            OmegaConf.register_new_resolver(name, resolver, replace=True)
 
 
 @contextmanager
@@ -339,6 +397,11 @@ def _refused(error: BaseException, typed: Sequence[str], known: Catalogue) -> Re
         if owners:
             return RequestError(f"the chosen {key.partition('.')[0]} has no key {key}; it belongs to {owners}")
         _refuse_key(key, known)
+    place = re.search(r"In '([^']+)'", str(error))
+    if text is None and said and place and key not in GROUPS:
+        close = nearest(key, GROUPS)
+        hint = f"; did you mean {close}?" if close else f"; there are {', '.join(GROUPS)}"
+        return RequestError(f"{place[1]}.yaml overrides {key}, and there is no such group{hint}")
     if text is not None:
         kind = schema.KEYS.get(key)
         takes = f": it takes {schema.describe(kind)}" if kind is not None and "${" not in text else ""

@@ -32,8 +32,12 @@ REFUSED: dict[str, tuple[str, ...]] = {
     "Seed=1": ("no key Seed", "did you mean seed?"),
     "models.hidden=[3]": ("no key models.hidden", "did you mean model.hidden?"),
     "optim.name=sgd": ("optim.name is reserved", "optim="),
-    "hydra.foo=1": ("no key hydra.foo",),
-    "hydra.run.dri=x": ("no key hydra.run.dri", "hydra.run.dir"),
+    "hydra.foo=1": ("hydra.foo would have no effect", "hydra.run.dir"),
+    "hydra.run.dri=x": ("no key hydra.run.dri", "did you mean hydra.run.dir?"),
+    "hydra.verbose=true": ("hydra.verbose would have no effect",),
+    "hydra.sweep.dir=x": ("hydra.sweep.dir", "one run a command"),
+    "+hydra.sweeper.params.seed=1": ("hydra.sweeper", "one run a command"),
+    "hydra.searchpath=[/tmp]": ("--config-dir",),
     "model/mlp=3": ("model/mlp",),
     "model@x=cnn": ("model@x",),
     ".lr=3": ("no key .lr", "optim.lr"),
@@ -116,6 +120,11 @@ REFUSED: dict[str, tuple[str, ...]] = {
     "dataset.val_fraction=0.5 dataset.test_fraction=0.5": ("val_fraction", "test_fraction", "below 1"),
     "dataset=fake dataset.samples=10 dataset.val_fraction=.5 dataset.test_fraction=.49": ("no sample of fake",),
     "reg.patience=3 dataset.val_fraction=0": ("reg.patience=3", "val_loss", "monitor=train_loss"),
+    "reg.patience=3 dataset=fake dataset.samples=20 dataset.val_fraction=0.01": (
+        "reg.patience=3",
+        "no validation",
+        "larger",
+    ),
     "optim=sgd optim.nesterov=true": ("optim.nesterov", "optim.momentum=0.9"),
     "reg=dropout model.hidden=[]": ("reg.dropout=0.5", "model.hidden=[128]"),
     "schedule=cosine schedule.min_lr=1": ("schedule.min_lr=1", "optim.lr=0.001"),
@@ -253,7 +262,15 @@ OWN: dict[str, tuple[dict[str, str], str, tuple[str, ...]]] = {
     "an experiment's misspelt group": (
         {"conf/experiment/mine.yaml": "# @package _global_\ndefaults:\n  - override /modle: cnn\n"},
         "experiment=mine",
-        ("modle",),
+        ("experiment/mine.yaml", "modle", "did you mean model?"),
+    ),
+    "an experiment that sweeps": (
+        {
+            "conf/experiment/mine.yaml": "# @package _global_\n"
+            "hydra:\n  mode: MULTIRUN\n  sweeper:\n    params:\n      seed: 1,2\n"
+        },
+        "experiment=mine",
+        ("experiment=mine", "one run a command"),
     ),
     "an experiment's wrong type": (
         {"conf/experiment/mine.yaml": "# @package _global_\nepochs: many\n"},

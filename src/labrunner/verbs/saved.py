@@ -6,25 +6,29 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from labrunner.compose import check_config
+from labrunner.compose import check_config, completed
 from labrunner.errors import RequestError
 from labrunner.helping import GROUPS, Catalogue
 from labrunner.trust import check_saved
 
 
-def checked_config(config: dict[str, Any], choices: Mapping[str, str], known: Catalogue, *, trust: bool) -> None:
-    """Refuse a saved config that names foreign code, or that this version cannot run.
+def checked_config(
+    saved: dict[str, Any], choices: Mapping[str, str], known: Catalogue, *, trust: bool
+) -> dict[str, Any]:
+    """The saved config with the keys that came with later versions, checked as a typed one is.
 
     Raises
     ------
     RequestError
-        with what is wrong, and where the config lies.
+        when it names foreign code, or cannot be run by this version.
     """
     if not trust:
-        check_saved(config, Path.cwd())
+        check_saved(saved, Path.cwd())
+    config = completed(saved, known)
     # what a stranger's folder says was chosen is no reason to look for two files of that name
     shipped = {group: name for group, name in choices.items() if group in GROUPS and group != "experiment"}
     try:
         check_config(config, {g: n for g, n in shipped.items() if "_target_" not in (config.get(g) or {})}, known)
     except RequestError as error:
         raise RequestError(f"the saved config cannot be run: {error}") from None
+    return config
