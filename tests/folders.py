@@ -193,7 +193,7 @@ def write_test(folder: RunFolder, classes: Sequence[str], samples: int, rng: np.
     macro = {name: float(np.mean([v for v in values if v is not None])) for name, values in columns.items()}
     loss = float(-np.log(share[np.arange(samples), label]).mean())
     test = {"n": samples, "loss": loss, "accuracy": accuracy, **macro}
-    test |= {"accuracy_low": low, "accuracy_high": high, "epoch": load_run(folder.path).best_epoch, "reads": 1}
+    test |= {"accuracy_low": low, "accuracy_high": high, "epoch": load_run(folder.path).chosen.epoch, "reads": 1}
     folder.write_json("test.json", test)
 
 

@@ -21,6 +21,7 @@ from labrunner.records import (
     TIMING,
     Behind,
     RunFolder,
+    WriteError,
     atomic_write,
     cell,
     load_run,
@@ -76,7 +77,7 @@ def test_a_write_that_fails_leaves_the_old_content_and_nothing_beside_it(tmp_pat
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, broken, fail)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(WriteError, match=r"cannot write .*file\.txt: No space left"):
         atomic_write(path, "new and longer")
     monkeypatch.undo()
     assert path.read_text() == "old"
@@ -406,7 +407,8 @@ def test_a_run_that_did_not_get_far_has_nothing_to_tell(folder):
     run = load_run(str(folder.path))
     assert run.rows.empty
     assert list(run.rows.columns) == list(METRICS)
-    assert run.best_epoch is None
+    assert run.chosen is None
+    assert run.epochs == 0
     for name in ("test", "per_class", "confusion", "predictions", "checks", "summary", "class_names"):
         assert getattr(run, name) is None, name
     assert run.facts == {}
@@ -463,7 +465,7 @@ def test_the_best_epoch_is_the_one_that_would_be_tested(folder, select, monitor,
     for epoch, (loss, f1) in enumerate([(3.0, 0.1), (1.0, None), (1.0, 0.9), (2.0, 0.9)], start=1):
         folder.record(row(epoch, val_loss=loss, val_f1=f1), timing(epoch), {"parameters_trainable": 10.0}, epoch)
     folder.flush()
-    assert load_run(folder.path).best_epoch == best
+    assert load_run(folder.path).chosen.epoch == best
 
 
 def test_what_was_typed_and_what_it_chose_reads_back(folder):

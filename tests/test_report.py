@@ -192,7 +192,7 @@ def test_the_headline_says_what_was_reached_and_how_sure_that_is(tmp_path):
     assert shown["test.json#accuracy"] == f"{100 * test['accuracy']:.1f}%"
     assert shown["test.json#accuracy_low"] == f"{100 * test['accuracy_low']:.1f}%"
     assert shown["test.json#accuracy_high"] == f"{100 * test['accuracy_high']:.1f}%"
-    assert shown["test.json#epoch"] == str(load_run(folder).best_epoch)
+    assert shown["test.json#epoch"] == str(load_run(folder).chosen.epoch)
     assert {f"test.json#{name}" for name in ("precision", "recall", "f1", "auroc", "n", "loss")} <= set(shown)
     assert "the lowest val_loss" in page.text
 

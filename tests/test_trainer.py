@@ -15,10 +15,12 @@ from labrunner.data import Description, Samples, load, make, splits
 from labrunner.errors import Interrupted
 from labrunner.learner import BatchOut, Tally, Wants
 from labrunner.probes import Probe
-from labrunner.records import METRICS, best_epoch
+from labrunner.records import METRICS
 from labrunner.schedule import constant, cosine
-from labrunner.trainer import Diverged, Plan, Start, chosen_epoch, estimate, evaluate, fit, kept_epochs, stopped_early
+from labrunner.selection import chosen
+from labrunner.trainer import Diverged, Plan, Start, estimate, evaluate, fit, kept_epochs
 from tests.data.settings import ADAM, FAKE, MLP_NUMPY, MOMENTUM, config
+from tests.test_selection import rows_of
 
 BATCH = 8
 TRAIN, VAL = 36, 12  # samples: five batches, the last of four
@@ -160,7 +162,7 @@ def test_a_row_has_the_columns_of_the_file_and_the_learning_rate_of_its_last_ste
     assert [step for step, _ in learner.steps] == list(range(15))
     assert learner.steps[0][1] == 0.3
     assert notes.rows == rows
-    assert notes.facts == [(5 * e, {"epoch_as_told": float(e)}) for e in (1, 2, 3)]
+    assert notes.facts == [(5 * (e - 1), {"epoch_as_told": float(e)}) for e in (1, 2, 3)]
     assert all(t["seconds"] == pytest.approx(t["train_seconds"] + t["val_seconds"]) for t in notes.timings)
 
 
@@ -175,40 +177,11 @@ def test_without_validation_the_columns_are_blank_and_the_last_epoch_is_chosen()
     rows = fit_told(learner, val=False, patience=1)
     assert len(rows) == 3, "nothing to stop by"
     assert all(row[name] is None for row in rows for name in METRICS if name.startswith("val_"))
-    assert chosen_epoch(rows, Plan(3, constant(0.1))) == 3
+    assert chosen(rows, "val_loss", "best") == (3, "blank")
     assert kept_epochs(rows, Plan(3, constant(0.1))) == {2, 3}
 
 
 # selection and stopping
-
-
-def rows_of(values: list[float | None], column: str = "val_loss") -> list[dict[str, Any]]:
-    return [{"epoch": n, "val_loss": None, "val_f1": None, column: value} for n, value in enumerate(values, start=1)]
-
-
-def stops_after(values: list[float | None], patience: int | None, monitor: str = "val_loss") -> int | None:
-    plan = Plan(99, constant(0.1), monitor=monitor, patience=patience)
-    rows = rows_of(values, monitor)
-    return next((n for n in range(len(rows) + 1) if stopped_early(rows[:n], plan)), None)
-
-
-def test_patience_of_two_stops_after_the_second_epoch_without_gain():
-    assert stops_after([5.0, 4.0, 4.5, 4.5, 1.0], patience=2) == 4
-    assert stops_after([5.0, 4.0, 4.5, 3.0, 3.5, 3.1], patience=2) == 6
-    assert stops_after([5.0, 4.0, 4.0, 4.0], patience=2) == 4, "a tie is no gain"
-    assert stops_after([5.0, 4.0, 3.0, 2.0], patience=2) is None
-    assert stops_after([5.0, 6.0, 7.0], patience=None) is None
-    assert stops_after([5.0, 6.0], patience=1) == 2
-
-
-def test_stopping_by_a_score_waits_for_it_to_rise():
-    assert stops_after([0.5, 0.6, 0.55, 0.6], patience=2, monitor="val_f1") == 4
-    assert stops_after([0.5, 0.4, 0.6, 0.7], patience=2, monitor="val_f1") is None
-
-
-def test_epochs_without_a_number_are_no_gain():
-    assert stops_after([None, None, None, None], patience=1) is None
-    assert stops_after([0.5, None, None], patience=2, monitor="val_f1") == 3
 
 
 def test_a_fit_stops_where_its_rows_say_and_stays_stopped():
@@ -219,32 +192,6 @@ def test_a_fit_stops_where_its_rows_say_and_stays_stopped():
     again = Told()
     assert fit_told(again, epochs=50, patience=2, start=Start(rows)) == rows
     assert again.steps == []
-
-
-@pytest.mark.parametrize(
-    ("monitor", "values", "best"),
-    [
-        ("val_loss", [3.0, 1.0, 2.0, 1.0], 2),
-        ("train_loss", [3.0, 1.0, 0.5], 3),
-        ("val_f1", [0.1, 0.9, 0.9, 0.2], 2),
-        ("train_accuracy", [0.4, 0.3], 1),
-        ("val_auroc", [None, 0.4, None, 0.3], 2),
-        ("val_auroc", [math.nan, 0.4], 2),
-        ("val_auroc", [None, None], 2),
-        ("val_f1", [0.0, 0.0], 1),
-        ("val_loss", [-1.0, -2.0], 2),
-    ],
-)
-def test_losses_are_minimized_others_maximized_and_ties_keep_the_earlier(monitor, values, best):
-    rows = rows_of(values, monitor)
-    assert best_epoch(rows, monitor) == best
-    assert chosen_epoch(rows, Plan(9, constant(0.1), monitor=monitor)) == best
-    assert chosen_epoch(rows, Plan(9, constant(0.1), monitor=monitor, select="last")) == len(rows)
-
-
-def test_no_rows_choose_no_epoch():
-    for select in ("best", "last"):
-        assert chosen_epoch([], Plan(9, constant(0.1), select=select)) is None
 
 
 def test_the_last_two_epochs_and_the_best_are_kept():

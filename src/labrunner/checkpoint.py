@@ -95,17 +95,39 @@ def decode(content: bytes) -> tuple[dict[str, np.ndarray], Position]:
         raise DamagedCheckpoint(f"its format is {header.get('format')}, this version reads {FORMAT}")
     if _digest(header, state) != header.get("sha256"):
         raise DamagedCheckpoint("its checksum does not match its content")
-    position = Position(header["epoch"], header["batch"], header["sums"], header["config_hash"])
-    return state, position
+    return state, _position(header)
 
 
-def read(path: Path) -> tuple[dict[str, np.ndarray], Position]:
-    """Read and verify one checkpoint; raises `DamagedCheckpoint` as `decode` does, or when there is no such file."""
+def _position(header: Mapping[str, Any]) -> Position:
+    """The position a header states; whoever made the file may have put anything there."""
+    epoch, batch, sums, config_hash = (header.get(key) for key in ("epoch", "batch", "sums", "config_hash"))
+    counters = all(type(value) is int and value >= 0 for value in (epoch, batch))
+    if not counters or not isinstance(sums, dict) or not isinstance(config_hash, str):
+        raise DamagedCheckpoint("its header does not say after which epoch and batch it was taken")
+    if any(type(value) not in (int, float) for value in sums.values()):
+        raise DamagedCheckpoint("its running sums are no numbers")
+    return Position(epoch, batch, sums, config_hash)  # type: ignore[arg-type]
+
+
+def read(path: Path, config_hash: str | None = None) -> tuple[dict[str, np.ndarray], Position]:
+    """Read and verify one checkpoint.
+
+    Raises
+    ------
+    DamagedCheckpoint
+        as `decode` does, when there is no such file, when it holds another epoch than its name says, or when it belongs
+        to a run with another config than that of `config_hash`.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:
         raise DamagedCheckpoint(f"it cannot be read: {error.strerror}") from None
-    return decode(content)
+    state, position = decode(content)
+    if position.file_name != path.name:
+        raise DamagedCheckpoint(f"it was written as {position.file_name}")
+    if config_hash is not None and position.config_hash != config_hash:
+        raise DamagedCheckpoint("it belongs to a run with another config")
+    return state, position
 
 
 def listed(folder: Path) -> list[tuple[int, int, Path]]:

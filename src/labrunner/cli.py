@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from labrunner import signals
 from labrunner.errors import Interrupted, LabrunnerError, RequestError
-from labrunner.verbs.printing import complain
+from labrunner.verbs.printing import complain, show
 
 CFG = ("job", "hydra", "all")
 
@@ -23,6 +23,7 @@ CFG = ("job", "hydra", "all")
 class Arguments:
     """What was typed, sorted."""
 
+    argv: list[str] = field(default_factory=list)  # all of it
     verb: str = "train"
     words: list[str] = field(default_factory=list)  # what is neither flag nor override
     overrides: list[str] = field(default_factory=list)
@@ -62,7 +63,7 @@ def parse(argv: Sequence[str]) -> Arguments:
     """Sort the arguments; flags stand anywhere. Raises RequestError for a flag or a verb that is none."""
     from labrunner.helping import VERBS
 
-    arguments, rest = Arguments(), list(argv)
+    arguments, rest = Arguments(argv=list(argv)), list(argv)
     loose: list[str] = []
     while rest:
         word = rest.pop(0)
@@ -133,7 +134,7 @@ def dispatch(arguments: Arguments) -> int:
         from labrunner.helping import Catalogue, help_page, own_folders
 
         folders = own_folders(arguments.config_dir)
-        print(help_page(Catalogue(folders), width=max(72, min(shutil.get_terminal_size().columns, 110))))
+        show(help_page(Catalogue(folders), width=max(72, min(shutil.get_terminal_size().columns, 110))))
         return 0
     if arguments.cfg is not None and arguments.verb != "train":
         raise RequestError(f"--cfg shows what a new run is composed of, and does not go with {arguments.verb}")

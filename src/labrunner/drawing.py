@@ -73,6 +73,11 @@ class Drawing:
         self._pending.append(folder)
         self._requests.put((folder.absolute(), which))
 
+    @property
+    def pending(self) -> tuple[Path, ...]:
+        """The folders that are still to be drawn."""
+        return tuple(self._pending)
+
     def finish(self, timeout: float = 120.0) -> list[str]:
         """Wait until all that was asked is drawn, end the process, and return a line for each folder that failed.
 

@@ -6,8 +6,7 @@ import os
 import platform
 import shlex
 import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,13 +23,16 @@ def arithmetic(threads: int) -> Iterator[None]:
     import torch
     from threadpoolctl import threadpool_limits
 
-    before = torch.get_num_threads()
+    cudnn = torch.backends.cudnn
+    before = torch.get_num_threads(), cudnn.deterministic, cudnn.benchmark
     torch.set_num_threads(threads)
+    cudnn.deterministic, cudnn.benchmark = True, False  # on a GPU, convolutions that come out the same each time
     try:
         with threadpool_limits(limits=threads):
             yield
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(before[0])
+        cudnn.deterministic, cudnn.benchmark = before[1:]
 
 
 def threads_for(work: int) -> int:
@@ -75,6 +77,6 @@ def git_commit() -> str | None:
     return found.stdout.strip() or None if found.returncode == 0 else None
 
 
-def command_line() -> str:
+def command_line(argv: Sequence[str]) -> str:
     """The command as typed, to repeat it by copying."""
-    return shlex.join(["labrunner", *sys.argv[1:]])
+    return shlex.join(["labrunner", *argv])

@@ -10,10 +10,12 @@ import csv
 import io
 import json
 import os
+import shlex
 import socket
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -22,8 +24,9 @@ import numpy as np
 
 from labrunner import checkpoint
 from labrunner.aliases import check_aliases
-from labrunner.errors import RequestError
+from labrunner.errors import RequestError, RunError
 from labrunner.schema import Monitor
+from labrunner.selection import Chosen, chosen, finished
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +36,24 @@ MONITORS: tuple[str, ...] = get_args(Monitor)
 METRICS = ("epoch", "lr", *MONITORS)
 TIMING = ("epoch", "seconds", "train_seconds", "val_seconds")
 
+FOLDERS = ("checkpoints", "probes", "figures")
+BEGUN = {".lock", *FOLDERS, "metrics.csv", "timing.csv", "overrides.yaml", "environment.json"}  # before config.yaml
+LOCK_SECONDS = 0.5  # whoever reads a folder's status holds its lock for a moment
+
 Row = dict[str, Any]  # a column's name -> number, or None where there is none
+
+
+class WriteError(RunError):
+    """A file of a run folder could not be written: the disk is full, say."""
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what the operating system refuses into one line that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise WriteError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def sync_folder(folder: Path) -> None:
@@ -51,20 +71,27 @@ def sync_folder(folder: Path) -> None:
 def atomic_write(path: Path, content: bytes | str) -> None:
     """Write a file so that a reader, and a power cut, see the old content or the new and nothing between."""
     temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
+    with writing(path):
+        try:
+            with open(temporary, "wb") as file:
+                file.write(content.encode() if isinstance(content, str) else content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        sync_folder(path.parent)
 
 
 def to_json(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def to_yaml(value: Any) -> str:
+    import yaml
+
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, default_flow_style=None)
 
 
 def cell(value: Any) -> str:
@@ -84,26 +111,6 @@ def to_csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     return text.getvalue()
 
 
-def monitored(row: Mapping[str, Any], monitor: str) -> float | None:
-    """The monitored value of a row, turned so that smaller is better; None where it is blank."""
-    value = row[monitor]
-    if value is None or value != value:
-        return None
-    return float(value) if monitor.endswith("_loss") else -float(value)
-
-
-def best_epoch(rows: Sequence[Mapping[str, Any]], monitor: str) -> int | None:
-    """The epoch with the best monitored value, the earlier one of a tie; the last where the column is blank."""
-    best, chosen = None, None
-    for row in rows:
-        value = monitored(row, monitor)
-        if value is not None and (best is None or value < best):
-            best, chosen = value, int(row["epoch"])
-    if chosen is None and rows:
-        return int(rows[-1]["epoch"])
-    return chosen
-
-
 def refuse_used(path: Path) -> None:
     """Raise RequestError if a new run's folder would not be new."""
     try:
@@ -112,16 +119,44 @@ def refuse_used(path: Path) -> None:
         raise RequestError(f"the run folder {path} cannot be made: {error.strerror}") from None
     if not above.is_dir() and above != path.absolute():
         raise RequestError(f"the run folder {path} cannot be made: {above} is a file")
-    if path.is_dir() and not any(path.iterdir()):
-        return
     if path.is_dir() and (path / "config.yaml").is_file():
         raise RequestError(
             f"the run folder {path} holds a run already\n"
-            f"to go on with it: labrunner resume {path}; otherwise give hydra.run.dir another folder"
+            f"to go on with it: {resume_command(path)}; otherwise give hydra.run.dir another folder"
         )
+    if path.is_dir() and only_begun(path):
+        return
     if path.exists():
         what = "is not empty" if path.is_dir() else "is a file"
         raise RequestError(f"the run folder {path} {what}; give hydra.run.dir another one")
+
+
+def only_begun(path: Path) -> bool:
+    """Whether a folder is empty, or holds no more than a run that was killed before it had a config.yaml leaves."""
+    names = {entry.name for entry in path.iterdir()}
+    temporaries = {f".{name}.tmp" for name in (*BEGUN, "config.yaml")}
+    inside = (entry for name in FOLDERS if (path / name).is_dir() for entry in (path / name).iterdir())
+    return not names or (".lock" in names and names <= BEGUN | temporaries and not any(inside))
+
+
+def resume_command(path: Path, *changes: str) -> str:
+    """The command that goes on with a run, as one can paste it."""
+    return shlex.join(["labrunner", "resume", str(path), *changes])
+
+
+def undrawn(path: Path) -> str:
+    """What is said of a run whose drawing was cut."""
+    return f"the run is done, its figures and report are not drawn; to draw them: {resume_command(path)}"
+
+
+def refuse_links(path: Path) -> None:
+    """Raise RequestError if something in a run folder is a symbolic link: writing would leave the folder."""
+    for folder in (path, *(path / name for name in FOLDERS)):
+        for entry in os.scandir(folder) if folder.is_dir() and (folder == path or not folder.is_symlink()) else ():
+            if entry.is_symlink():
+                raise RequestError(
+                    f"{entry.path} is a symbolic link, and no run makes one; what it names is left alone"
+                )
 
 
 def held(path: Path) -> str:
@@ -174,34 +209,66 @@ class RunFolder:
         refuse_used(path)
         folder = cls(path)
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            with writing(path):
+                path.mkdir(parents=True, exist_ok=True)
             folder.acquire()
-            for name in ("checkpoints", "probes", "figures"):
-                (path / name).mkdir()
-            atomic_write(path / "metrics.csv", to_csv(METRICS, ()))
-            atomic_write(path / "timing.csv", to_csv(TIMING, ()))
-        except OSError as error:
+            refuse_used(path)  # another process may have been quicker
+            folder._make_folders()
+            folder.write_csv("metrics.csv", METRICS, ())
+            folder.write_csv("timing.csv", TIMING, ())
+        except WriteError as error:
             folder.close()
-            raise RequestError(f"cannot make the run folder {path}: {error.strerror or error}") from None
+            cause = error.__cause__
+            said = cause.strerror if isinstance(cause, OSError) else None
+            raise RequestError(f"cannot make the run folder {path}: {said or error}") from None
+        except BaseException:
+            folder.close()
+            raise
         return folder
 
     @classmethod
     def reopen(cls, path: Path) -> RunFolder:
-        """An existing run folder, to resume it. Raises RequestError if another process holds it."""
+        """An existing run folder, to resume it.
+
+        Raises
+        ------
+        RequestError
+            when another process holds it, it cannot be written to, or a symbolic link leads out of it.
+        """
         folder = cls(path)
-        folder.acquire()
-        for name in ("checkpoints", "probes", "figures"):
-            (path / name).mkdir(exist_ok=True)
+        refuse_links(path)  # the lock itself may be one
+        try:
+            folder.acquire()
+            refuse_links(path)
+            folder._make_folders()
+        except WriteError as error:
+            folder.close()
+            raise RequestError(str(error)) from None
+        except BaseException:
+            folder.close()
+            raise
         return folder
 
     def acquire(self) -> None:
         from filelock import Timeout
 
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            raise RequestError(held(self.path)) from None
+        with writing(self.path / ".lock"):
+            try:
+                self._lock.acquire(timeout=LOCK_SECONDS)
+            except Timeout:
+                raise RequestError(held(self.path)) from None
         self._open = True
+
+    def _make_folders(self) -> None:
+        with writing(self.path):
+            for name in FOLDERS:
+                (self.path / name).mkdir(exist_ok=True)
+
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.close()
 
     def close(self) -> None:
         if self._open:
@@ -231,7 +298,8 @@ class RunFolder:
         )
 
     def log(self, message: str) -> None:
-        with open(self.path / "log.txt", "a", encoding="utf-8") as file:
+        path = self.path / "log.txt"
+        with writing(path), open(path, "a", encoding="utf-8") as file:
             file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {message}\n")
 
     def report_error(self, error: BaseException) -> None:
@@ -243,7 +311,7 @@ class RunFolder:
     # what grows epoch by epoch
 
     def record(self, row: Row, timing: Row, facts: Mapping[str, float], step: int) -> None:
-        """Append the rows of one epoch: metrics, timing, and the facts of its start."""
+        """Append the rows of one epoch: metrics, timing, and the facts of its start, `step` batches into the run."""
         self._behind.submit(self._append_rows, row, timing, dict(facts), step)
 
     def commit(
@@ -288,11 +356,20 @@ class RunFolder:
     def _append_rows(self, row: Row, timing: Row, facts: dict[str, float], step: int) -> None:
         self._append("metrics.csv", [row[name] for name in METRICS])
         self._append("timing.csv", [timing[name] for name in TIMING])
-        self._append("probes/epochs.csv", [row["epoch"], step, *facts.values()])
+        self._append("probes/epochs.csv", [row["epoch"], step, *self._in_columns(facts)])
+
+    def _in_columns(self, facts: Mapping[str, float]) -> list[float | None]:
+        """The facts in the order of the columns that `record_start` fixed; blank where there is none today."""
+        with open(self.path / "probes" / "epochs.csv", encoding="utf-8", newline="") as file:
+            header = next(csv.reader(file))
+        strangers = facts.keys() - set(header)
+        if strangers:
+            raise ValueError(f"start_epoch gives {sorted(strangers)[0]}, which it did not before the first epoch")
+        return [facts.get(name) for name in header[2:]]
 
     def _append(self, name: str, values: Sequence[Any]) -> None:
         line = to_csv([cell(value) for value in values], ())
-        with open(self.path / name, "ab") as file:
+        with writing(self.path / name), open(self.path / name, "ab") as file:
             file.write(line.encode())
             file.flush()
             os.fsync(file.fileno())
@@ -300,8 +377,9 @@ class RunFolder:
     def _save(self, state: Mapping[str, np.ndarray], position: checkpoint.Position, keep_epochs: Iterable[int]) -> None:
         folder = self.path / "checkpoints"
         atomic_write(folder / position.file_name, checkpoint.encode(state, position))
-        for path in checkpoint.superseded(folder, keep_epochs, position):
-            path.unlink(missing_ok=True)
+        with writing(folder):
+            for path in checkpoint.superseded(folder, keep_epochs, position):
+                path.unlink(missing_ok=True)
 
 
 def whole_lines(path: Path) -> io.StringIO:
@@ -384,9 +462,11 @@ class Run:
     def _locked(self) -> bool:
         from filelock import FileLock, Timeout
 
-        lock = FileLock(self.path / ".lock")
+        path = self.path / ".lock"
+        if path.is_symlink() or not path.is_file():  # reading makes no file
+            return False
         try:
-            with lock.acquire(timeout=0):
+            with FileLock(path).acquire(timeout=0):
                 return False
         except Timeout:
             return True
@@ -482,12 +562,25 @@ class Run:
         return None if self.confusion is None else [str(name) for name in self.confusion.columns]
 
     @cached_property
-    def best_epoch(self) -> int | None:
-        """The epoch that was, or would be, tested."""
-        rows = read_rows(self.path / "metrics.csv")
-        if rows and self.config["select"] == "last":
-            return int(rows[-1]["epoch"])
-        return best_epoch(rows, self.config["monitor"])
+    def row_list(self) -> list[Row]:
+        """metrics.csv as the trainer has it: dicts, None where a cell is blank."""
+        try:
+            rows = read_rows(self.path / "metrics.csv")
+        except (ValueError, csv.Error):
+            rows = None
+        if rows is None or any(tuple(row) != METRICS for row in rows):
+            raise RequestError(f"{self.path / 'metrics.csv'} is not what a run writes")
+        return rows
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs came to their end: not the one in which a run diverged."""
+        return len(finished(self.row_list))
+
+    @property
+    def chosen(self) -> Chosen | None:
+        """The epoch that was, or would be, tested, and why."""
+        return chosen(self.row_list, self.config["monitor"], self.config["select"])
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}, status={self.status!r})"

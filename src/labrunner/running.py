@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labrunner import __version__, checkpoint, records, schema, signals
-from labrunner.errors import Interrupted, LabrunnerError, RunError
+from labrunner.errors import Interrupted, LabrunnerError, RequestError, RunError
 from labrunner.machine import arithmetic, environment, threads_for
-from labrunner.records import RunFolder
+from labrunner.records import RunFolder, WriteError, resume_command, to_yaml, undrawn
+from labrunner.selection import Why, chosen, finished
 
 if TYPE_CHECKING:
     from labrunner.data import Data
@@ -40,6 +43,7 @@ class Result:
     status: str  # done or diverged
     error: str | None
     epoch: int | None  # the chosen one
+    why: Why | None  # it was chosen
     epochs: int  # finished ones
     val: Mapping[str, Any] | None  # the row of the chosen epoch
     test: Mapping[str, Any] | None
@@ -56,16 +60,21 @@ class Ready:
     threads: int
 
 
-def prepare(config: dict[str, Any], shared: Shared, threads: int | None = None) -> Ready:
+def prepare(
+    config: dict[str, Any], shared: Shared, threads: int | None = None, saved: Mapping[str, Any] | None = None
+) -> Ready:
     """Build data and learner. Raises RequestError as long as nothing was written.
 
-    `threads` is the count that a resumed run began with; None follows the config.
+    `threads` is the count that a resumed run began with; None follows the config. `saved` is the config as its folder
+    has it, which names the run; None where it is `config` itself.
     """
     from labrunner.build import build
     from labrunner.schedule import make
-    from labrunner.trainer import Plan
 
     data, learner = build(config, shared.samples)
+    refuse_blank_monitor(config, data)
+    from labrunner.trainer import Plan
+
     asked = config["threads"]
     if asked != "auto":
         count = int(asked)
@@ -77,11 +86,21 @@ def prepare(config: dict[str, Any], shared: Shared, threads: int | None = None) 
         epochs=epochs_of(config),
         schedule=make(config["schedule"], config["optim"]["lr"]),
         monitor=config["monitor"],
-        select=config["select"] if data.val is not None or config["monitor"].startswith("train_") else "last",
+        select=config["select"],
         patience=config["reg"]["patience"],
-        config_hash=config_hash(config),
+        config_hash=config_hash(config if saved is None else saved),
     )
     return Ready(config, data, learner, plan, count)
+
+
+def refuse_blank_monitor(config: Mapping[str, Any], data: Data) -> None:
+    """Early stopping that watches an empty column would never stop."""
+    monitor, patience = config["monitor"], config["reg"]["patience"]
+    if data.val is None and patience is not None and monitor.startswith("val_"):
+        raise RequestError(
+            f"reg.patience={patience} watches {monitor}, and dataset={data.description.name} is left no validation "
+            "sample; try a larger dataset.val_fraction, or monitor=train_loss"
+        )
 
 
 def run(
@@ -122,46 +141,91 @@ def run(
     run_folder = RunFolder.create(folder)
     with kept(run_folder), signals.deferred() as stop, arithmetic(ready.threads):
         run_folder.write("overrides.yaml", to_yaml({"overrides": list(overrides), "choices": dict(choices or {})}))
+        run_folder.write_json("environment.json", environment(ready.threads, command))
         run_folder.write("config.yaml", to_yaml(config))  # from here on it can be resumed
         run_folder.status("running")
         run_folder.log(f"labrunner {__version__} begins: {command or 'from Python'}")
-        record_start(ready, run_folder, command)
-        return carry_out(ready, run_folder, shared, Start(), stop)
+        record_start(ready, run_folder)
+        result = carry_out(ready, run_folder, shared, Start(), stop)
+    return unless_stopped(result, stop)
 
 
-def resume(config: dict[str, Any], folder: Path, shared: Shared, *, command: str = "") -> Result:
-    """Go on with the run in `folder` from its newest good checkpoint, up to the epochs that `config` asks for.
+def resume(
+    config: dict[str, Any],
+    run_folder: RunFolder,
+    shared: Shared,
+    *,
+    saved: Mapping[str, Any] | None = None,
+    command: str = "",
+) -> Result:
+    """Go on with a run from its newest good checkpoint, up to the epochs that `config` asks for.
+
+    Parameters
+    ----------
+    config : checked and complete, as plain dicts
+    run_folder : reopened; it is closed afterwards
+    shared : what runs of this process share
+    saved : the config as the folder has it, if that lacks keys which came with a later version
+    command : the command line, for the record
 
     Raises
     ------
     RequestError
-        when another process holds the folder.
+        when the request cannot be carried out; nothing has been written.
     RunError
         when no checkpoint of this run can be read.
     """
-    recorded = records.load_run(folder).environment
+    recorded = records.load_run(run_folder.path).environment
     threads = recorded.get("threads")
-    ready = prepare(config, shared, threads=threads if schema.takes("threads", threads) and threads != "auto" else None)
-    run_folder = RunFolder.reopen(folder)
+    kept_threads = threads if schema.takes("threads", threads) and threads != "auto" else None
+    ready = prepare(config, shared, kept_threads, saved)
     with kept(run_folder), signals.deferred() as stop, arithmetic(ready.threads):
-        run_folder.write_json("environment.json", recorded | {"threads": ready.threads})
-        start = restore(ready, run_folder, shared, command)
-        run_folder.write("config.yaml", to_yaml(config))
+        start = restore(ready, run_folder, shared)
+        record_resume(recorded, environment(ready.threads, command), len(start.rows), run_folder, shared)
+        run_folder.write("config.yaml", to_yaml(dict(config if saved is None else saved)))
         run_folder.status("running")
         run_folder.log(f"labrunner {__version__} resumes after epoch {len(start.rows)}, batch {start.batch}: {command}")
-        return carry_out(ready, run_folder, shared, start, stop)
+        result = carry_out(ready, run_folder, shared, start, stop)
+    return unless_stopped(result, stop)
 
 
-def record_start(ready: Ready, run_folder: RunFolder, command: str) -> None:
+def unless_stopped(result: Result, stop: signals.Stop) -> Result:
+    """A signal that came too late to cut a finished run still ends the command."""
+    if stop.signum is not None and result.status == "done":
+        raise Interrupted(stop.signum, undrawn(result.folder))
+    return result
+
+
+def record_resume(
+    recorded: dict[str, Any], now: dict[str, Any], epochs: int, run_folder: RunFolder, shared: Shared
+) -> None:
+    """Add this resume to environment.json, which goes on to tell how the run began."""
+    before = recorded.get("versions")
+    versions = before if isinstance(before, dict) else {}
+    changed = [
+        f"{package} {versions[package]}, now {version}"
+        for package, version in now["versions"].items()
+        if package in versions and versions[package] != version
+    ]
+    if changed:
+        message = f"the run began with {'; '.join(changed)}: the bytes may differ from those of a run in one piece"
+        shared.say(f"labrunner: warning: {message}")
+        run_folder.log(message)
+    listed = recorded.get("resumed")
+    this = {"from_epoch": epochs} | {key: now[key] for key in ("labrunner", "threads", "versions", "command")}
+    resumed = [*(listed if isinstance(listed, list) else []), this]
+    run_folder.write_json("environment.json", (recorded or now) | {"resumed": resumed})
+
+
+def record_start(ready: Ready, run_folder: RunFolder) -> None:
     """What is known before the first batch, of a learner that still is as it was built."""
-    run_folder.write_json("environment.json", environment(ready.threads, command))
     run_folder.write("summary.txt", ready.learner.summary() + "\n")
     hashes = {name: checkpoint.tensor_hash(name, array) for name, array in sorted(ready.learner.weights().items())}
     run_folder.write_json("initial.json", hashes)
     run_folder.record_start(ready.learner.start_epoch(0))
 
 
-def restore(ready: Ready, run_folder: RunFolder, shared: Shared, command: str = "") -> Start:
+def restore(ready: Ready, run_folder: RunFolder, shared: Shared) -> Start:
     """Load the newest checkpoint that is whole and this run's; cut the rows beyond it."""
     from labrunner.trainer import Start
 
@@ -169,9 +233,7 @@ def restore(ready: Ready, run_folder: RunFolder, shared: Shared, command: str = 
     listed = checkpoint.listed(folder)
     for _, _, path in reversed(listed):
         try:
-            state, position = checkpoint.read(path)
-            if position.config_hash != ready.plan.config_hash:
-                raise checkpoint.DamagedCheckpoint("it belongs to a run with another config")
+            state, position = checkpoint.read(path, ready.plan.config_hash)
             ready.learner.load(state)
         except (checkpoint.DamagedCheckpoint, ValueError) as error:
             shared.say(f"labrunner: warning: passing over {path}: {error}")
@@ -187,14 +249,14 @@ def restore(ready: Ready, run_folder: RunFolder, shared: Shared, command: str = 
     if listed:
         raise RunError(f"none of the {len(listed)} checkpoints in {folder} can be read; start the run anew")
     run_folder.cut_back(0)
-    record_start(ready, run_folder, command)  # it may have been cut before these were written
+    record_start(ready, run_folder)  # it may have been cut before these were written
     return Start()
 
 
 def carry_out(ready: Ready, run_folder: RunFolder, shared: Shared, start: Start, stop: signals.Stop) -> Result:
     """Fit, choose, test, record: what a new run and a resumed one have in common."""
     from labrunner.results import read_test, write_facts
-    from labrunner.trainer import Diverged, StopRequested, chosen_epoch, estimate, fit
+    from labrunner.trainer import Diverged, StopRequested, estimate, fit
 
     config, data, learner, plan = ready.config, ready.data, ready.learner, ready.plan
     announce(shared, estimate(learner, data, plan.epochs - len(start.rows)), plan.epochs - len(start.rows))
@@ -209,9 +271,11 @@ def carry_out(ready: Ready, run_folder: RunFolder, shared: Shared, start: Start,
             run_folder.log(message)
             run_folder.status("diverged", message)
             finish_drawing(run_folder, shared, config)
-            return Result(run_folder.path, "diverged", message, None, len(start.rows), None, None)
-    epoch = chosen_epoch(rows, plan)
-    assert epoch is not None
+            epochs = len(finished(records.read_rows(run_folder.path / "metrics.csv")))
+            return Result(run_folder.path, "diverged", message, None, None, epochs, None, None)
+    choice = chosen(rows, plan.monitor, plan.select)
+    assert choice is not None
+    epoch = choice.epoch
     load_epoch(ready, run_folder, epoch)
     try:
         test = read_test(run_folder, data, learner, epoch, stop)
@@ -219,19 +283,19 @@ def carry_out(ready: Ready, run_folder: RunFolder, shared: Shared, start: Start,
         raise Interrupted(request.signum) from None
     write_facts(run_folder, data, learner, len(rows), epoch)
     run_folder.status("done")
-    run_folder.log(f"done: epoch {epoch} of {len(rows)} chosen by {plan.select} {plan.monitor}")
+    run_folder.log(f"done: epoch {epoch} of {len(rows)} chosen ({choice.why} {plan.monitor})")
     finish_drawing(run_folder, shared, config)
-    return Result(run_folder.path, "done", None, epoch, len(rows), rows[epoch - 1], test)
+    return Result(run_folder.path, "done", None, epoch, choice.why, len(rows), rows[epoch - 1], test)
 
 
 def load_epoch(ready: Ready, run_folder: RunFolder, epoch: int) -> None:
     """The weights of the chosen epoch, from its checkpoint."""
     path = run_folder.path / "checkpoints" / checkpoint.Position(epoch).file_name
     try:
-        state, _ = checkpoint.read(path)
-    except checkpoint.DamagedCheckpoint as error:
+        state, _ = checkpoint.read(path, ready.plan.config_hash)
+        ready.learner.load(state)
+    except (checkpoint.DamagedCheckpoint, ValueError) as error:
         raise RunError(f"the checkpoint of the chosen epoch, {path}, cannot be used: {error}") from None
-    ready.learner.load(state)
 
 
 # around the run
@@ -243,12 +307,11 @@ def kept(run_folder: RunFolder) -> Iterator[None]:
     try:
         yield
     except Interrupted as interrupted:
-        run_folder.status("interrupted", f"signal {interrupted.signum}")
-        run_folder.log(f"interrupted by signal {interrupted.signum}")
-        raise Interrupted(interrupted.signum, f"interrupted; to go on: labrunner resume {run_folder.path}") from None
-    except OSError as error:
-        message = f"cannot write {error.filename or run_folder.path}: {error.strerror or error}"
-        raise RunError(failed(run_folder, error, message)) from error
+        with suppress(WriteError):  # a full disk takes nothing away from how the command ends
+            run_folder.status("interrupted", f"signal {interrupted.signum}")
+            run_folder.log(f"interrupted by signal {interrupted.signum}")
+        how = f"interrupted; to go on: {resume_command(run_folder.path)}"
+        raise Interrupted(interrupted.signum, how) from None
     except LabrunnerError as error:
         failed(run_folder, error, str(error))
         raise
@@ -262,11 +325,9 @@ def kept(run_folder: RunFolder) -> Iterator[None]:
 
 def failed(run_folder: RunFolder, error: BaseException, message: str) -> str:
     """Record a failure as far as the disk allows; returns the message."""
-    try:
+    with suppress(WriteError):  # a full disk may be what is being reported
         run_folder.report_error(error)
         run_folder.status("failed", message)
-    except OSError:
-        pass  # a full disk is what is being reported
     return message
 
 
@@ -278,12 +339,6 @@ def config_hash(config: Mapping[str, Any]) -> str:
     """SHA-256 of what the config makes the run compute."""
     counted = {key: value for key, value in config.items() if key not in schema.OUTSIDE_HASH}
     return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()
-
-
-def to_yaml(value: Any) -> str:
-    import yaml
-
-    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, default_flow_style=None)
 
 
 def announce(shared: Shared, seconds: float, epochs: int) -> None:
@@ -310,7 +365,8 @@ def progress(shared: Shared, epochs: int, done: int) -> Iterator[Any]:
         return
     from tqdm import tqdm
 
-    with tqdm(total=epochs, initial=done, unit="epoch", leave=False, dynamic_ncols=True, mininterval=0.2) as bar:
+    width: dict[str, Any] = {"dynamic_ncols": True} if terminal_columns() else {"ncols": 80, "nrows": 24}
+    with tqdm(total=epochs, initial=done, unit="epoch", leave=False, mininterval=0.2, **width) as bar:
 
         def show(epoch: int, batch: int, loss: float, row: records.Row | None) -> None:
             accuracy = row and row["val_accuracy"]
@@ -320,6 +376,14 @@ def progress(shared: Shared, epochs: int, done: int) -> Iterator[Any]:
                 bar.update(epoch - bar.n)
 
         yield show
+
+
+def terminal_columns() -> int:
+    """Columns of the terminal that stderr is; 0 where it does not say, as in some containers."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns
+    except (OSError, ValueError):
+        return 0
 
 
 def finish_drawing(run_folder: RunFolder, shared: Shared, config: Mapping[str, Any]) -> None:

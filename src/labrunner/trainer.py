@@ -16,8 +16,9 @@ from labrunner.data import Data, Split
 from labrunner.errors import Interrupted, RunError
 from labrunner.learner import Batch, BatchOut, Learner
 from labrunner.probes import Probe
-from labrunner.records import Row, best_epoch, monitored
+from labrunner.records import Row
 from labrunner.schedule import Schedule
+from labrunner.selection import chosen, stopped_early
 
 FLUSH_SECONDS = 0.25  # how often what came out becomes numbers, is looked at and told to the progress bar
 FLUSH_BATCHES = 64  # or after so many batches, which bounds what is kept
@@ -49,7 +50,8 @@ class Start:
 class Journal(Protocol):
     """Where rows and checkpoints go; `labrunner.records.RunFolder` is one."""
 
-    def record(self, row: Row, timing: Row, facts: Mapping[str, float], step: int) -> None: ...
+    def record(self, row: Row, timing: Row, facts: Mapping[str, float], step: int) -> None:
+        """The rows of an epoch; `facts` and `step`, the training batches before it, are those of its start."""
 
     def commit(
         self,
@@ -107,11 +109,11 @@ def fit(
     total = plan.epochs * data.train.batch_count
     for probe in probes:
         probe.start(learner, data)
-    while len(rows) < plan.epochs and not stopped_early(rows, plan):
+    while len(rows) < plan.epochs and not stopped_early(rows, plan.monitor, plan.patience):
         epoch, begin = len(rows) + 1, time.perf_counter()
         facts = learner.start_epoch(epoch)
-        step = epoch * data.train.batch_count  # training batches up to the end of this epoch
-        lr = plan.schedule(step - 1, total, rows)
+        step = (epoch - 1) * data.train.batch_count  # training batches before this epoch
+        lr = plan.schedule(step + data.train.batch_count - 1, total, rows)  # of its last batch
         passed = start if epoch == len(start.rows) + 1 else Start()
         training = TrainingPass(learner, data.train, plan, rows, total, passed, probes)
         try:
@@ -282,26 +284,10 @@ def defined(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def stopped_early(rows: Sequence[Row], plan: Plan) -> bool:
-    """Whether the monitor has not improved for `patience` epochs in a row: a function of the rows alone."""
-    if plan.patience is None or not rows or all(monitored(row, plan.monitor) is None for row in rows):
-        return False
-    best = best_epoch(rows, plan.monitor)
-    assert best is not None
-    return int(rows[-1]["epoch"]) - best >= plan.patience
-
-
 def kept_epochs(rows: Sequence[Row], plan: Plan) -> set[int]:
     """Epochs whose checkpoints stay: the last two, and the best."""
-    best = best_epoch(rows, plan.monitor)
-    return {len(rows), len(rows) - 1} | ({best} if best is not None else set())
-
-
-def chosen_epoch(rows: Sequence[Row], plan: Plan) -> int | None:
-    """The epoch to test: the best by the monitor, or the last."""
-    if plan.select == "last":
-        return int(rows[-1]["epoch"]) if rows else None
-    return best_epoch(rows, plan.monitor)
+    best = chosen(rows, plan.monitor, "best")
+    return {len(rows), len(rows) - 1} | ({best.epoch} if best is not None else set())
 
 
 def estimate(learner: Learner, data: Data, epochs: int, clock: Callable[[], float] = time.perf_counter) -> float:

@@ -137,6 +137,20 @@ def test_a_first_run_leaves_figures_and_a_report_and_says_where(fresh, tmp_path)
     assert not drawing_processes(tmp_path)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals are POSIX")
+@pytest.mark.parametrize("columns", [100, 0])
+def test_a_terminal_sees_a_bar_that_leaves_nothing_behind(tmp_path, columns):
+    from tests.cli.terminal import on_a_terminal
+
+    code, seen = on_a_terminal("epochs=4", "figures=none", "hydra.run.dir=run", cwd=tmp_path, columns=columns)
+    assert code == 0
+    assert "| 0/4 [" in seen
+    assert "epoch/s" in seen
+    lines = seen.rpartition(" \r")[2].splitlines()
+    assert lines[0].startswith("mlp on digits: epoch ")
+    assert lines[-1].strip() == "run"
+
+
 def test_the_installed_command_says_its_version():
     script = Path(sys.executable).with_name("labrunner")
     if not script.is_file():

@@ -42,8 +42,8 @@ def _panel(axes: Axes, run: Run, quantity: str) -> None:
     axes.set_xlim(epochs[0] - 0.5, epochs[-1] + max(0.5, 0.02 * (epochs[-1] - epochs[0])))
     if run.status == "diverged":
         axes.axvline(int(epochs[-1]), color=GREY, linestyle=":", label=f"diverged in epoch {epochs[-1]}")
-    if run.best_epoch is not None:
-        _mark(axes, run, quantity, run.best_epoch)
+    if run.chosen is not None:
+        _mark(axes, run, quantity, run.chosen.epoch)
     if not any(drawn):
         axes.set_yticks([])
         axes.text(0.5, 0.5, f"no {quantity} was recorded", transform=axes.transAxes, ha="center", color=GREY)

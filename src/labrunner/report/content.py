@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import shlex
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -73,22 +72,22 @@ def status(run: Run) -> Status:
 
 def progress(run: Run) -> Progress | None:
     """None before the first epoch was recorded."""
-    if run.rows.empty or run.best_epoch is None:
+    if run.chosen is None:
         return None
-    last, monitor = int(run.rows["epoch"].iloc[-1]), run.config["monitor"]
+    last, monitor = run.epochs, run.config["monitor"]
     if run.test is not None:
         chosen = run.test["epoch"]
         epoch = count(chosen, "test.json#epoch")
     else:
-        chosen = run.best_epoch
+        chosen = run.chosen.epoch
         epoch = count(chosen, f"metrics.csv#{chosen}/epoch")
+    reason = {
+        "last": "the last one, as select=last asks",
+        "blank": f"the last one, since {monitor} is blank",
+        "best": f"the {'lowest' if monitor.endswith('_loss') else 'highest'} {monitor}",
+    }[run.chosen.why]
     value = None
-    if run.config["select"] == "last":
-        reason = "the last one, as select=last asks"
-    elif run.rows[monitor].isna().all():
-        reason = f"the last one, since {monitor} is blank"
-    else:
-        reason = f"the {'lowest' if monitor.endswith('_loss') else 'highest'} {monitor}"
+    if run.chosen.why == "best":
         at = run.rows.loc[run.rows["epoch"] == chosen, monitor]
         value = number(at.iloc[0], f"metrics.csv#{chosen}/{monitor}", 4) if len(at) else None
     seconds = None if run.timing is None else float(run.timing["seconds"].sum())
@@ -126,9 +125,9 @@ def _score(value: Any, row: str, column: str) -> Shown:
 
 def validation(run: Run) -> dict[str, Shown] | None:
     """The metrics of the val split in the best epoch so far; None if there is none."""
-    epoch = run.best_epoch
-    if epoch is None:
+    if run.chosen is None:
         return None
+    epoch = run.chosen.epoch
     row = run.rows.loc[run.rows["epoch"] == epoch].iloc[0]
     columns = {"loss": "val_loss", "f1": "val_f1", "auroc": "val_auroc"}
     shown = {name: _score(row[column], f"metrics.csv#{epoch}/", column) for name, column in columns.items()}
@@ -248,7 +247,10 @@ def environment(run: Run) -> dict[str, Any]:
         (str(package), exact(version, f"environment.json#versions/{package}"))
         for package, version in sorted((record.get("versions") or {}).items())
     ]
+    resumed = [entry for entry in record.get("resumed") or () if isinstance(entry, dict)]
+    rows += [
+        ("resumed after epoch", exact(entry.get("from_epoch"), f"environment.json#resumed/{index}/from_epoch"))
+        for index, entry in enumerate(resumed, start=1)
+    ]
     command = record.get("command")
-    if isinstance(command, list):
-        command = shlex.join(map(str, command))
     return {"rows": rows, "command": None if command is None else Shown(command, "environment.json#command")}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from labrunner import schema
 from labrunner.errors import RequestError
 from labrunner.helping import GROUPS, MEANINGS, Catalogue, Option, nearest, own_folders
+from labrunner.verbs.printing import show
 
 if TYPE_CHECKING:
     from labrunner.cli import Arguments
@@ -17,7 +18,7 @@ def main(arguments: Arguments) -> int:
     if not words:
         raise RequestError("explain takes a key, a group or an option: labrunner explain optim.lr")
     known = Catalogue(own_folders(arguments.config_dir))
-    print("\n\n".join(explain(word, known) for word in words))
+    show("\n\n".join(explain(word, known) for word in words))
     return 0
 
 

@@ -10,18 +10,25 @@ if TYPE_CHECKING:
     from labrunner.running import Result
 
 
+def clean(text: str) -> str:
+    """Text for a terminal: what was typed, or stands in a file of a stranger's, may hold control characters."""
+    return "".join(each if each.isprintable() or each in "\n\t" else ascii(each)[1:-1] for each in text)
+
+
+def show(text: str) -> None:
+    """A result, on stdout."""
+    print(clean(text))
+
+
+def say(text: str) -> None:
+    """A line for the user that is no result: to stderr, so that stdout stays clean."""
+    print(clean(text), file=sys.stderr, flush=True)
+
+
 def complain(message: str) -> None:
     """An error as the command line says it."""
-    # what was typed may hold anything; a terminal gets text
-    clean = "".join(each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in message)
-    first, *rest = clean.split("\n")
-    print(f"labrunner: error: {first}", *(f"  {line}" for line in rest), sep="\n", file=sys.stderr, flush=True)
-
-
-def print_yaml(value: Any) -> None:
-    import yaml
-
-    sys.stdout.write(yaml.safe_dump(value, sort_keys=False, allow_unicode=True, default_flow_style=None))
+    first, *rest = message.split("\n")
+    say("\n".join([f"labrunner: error: {first}", *(f"  {line}" for line in rest)]))
 
 
 def print_result(result: Result, config: Mapping[str, Any], choices: Mapping[str, str]) -> int:
@@ -30,22 +37,16 @@ def print_result(result: Result, config: Mapping[str, Any], choices: Mapping[str
         complain(f"the run diverged: {result.error}\nwhat it got to: {result.folder}")
         return 1
     what = f"{choices.get('model', 'model')} on {choices.get('dataset', 'data')}"
-    print(f"{what}: epoch {result.epoch} of {result.epochs} chosen {reason(result, config)}")
+    reasons = {"best": "by {}", "last": "as the last", "blank": "as the last, since there is no {}"}
+    reason = reasons[result.why or "last"].format(config["monitor"])
+    show(f"{what}: epoch {result.epoch} of {result.epochs} chosen {reason}")
     if result.val is not None and result.val["val_accuracy"] is not None:
-        print("  validation  " + numbers(result.val, "val_"))
+        show("  validation  " + numbers(result.val, "val_"))
     if result.test is not None:
         interval = f"  (95% interval {result.test['accuracy_low']:.3f} to {result.test['accuracy_high']:.3f})"
-        print("  test        " + numbers(result.test, "") + interval)
-    print(f"  {result.folder}")
+        show("  test        " + numbers(result.test, "") + interval)
+    show(f"  {result.folder}")
     return 0
-
-
-def reason(result: Result, config: Mapping[str, Any]) -> str:
-    if config["select"] == "last":
-        return "as the last"
-    if result.val is None or result.val[config["monitor"]] is None:
-        return f"as the last, since there is no {config['monitor']}"
-    return f"by {config['monitor']}"
 
 
 def numbers(values: Mapping[str, Any], prefix: str) -> str:

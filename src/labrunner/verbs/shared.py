@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from labrunner.errors import Interrupted
+from labrunner.verbs.printing import say
 
 if TYPE_CHECKING:
     from labrunner.running import Shared
@@ -13,21 +17,24 @@ if TYPE_CHECKING:
 DRAWING_SECONDS = 120.0
 
 
-def say(text: str) -> None:
-    """A line for the user that is no result: to stderr, so that stdout stays clean."""
-    print(text, file=sys.stderr, flush=True)
-
-
 @contextmanager
 def shared_for() -> Iterator[Shared]:
     """Shared state with a drawing process, started now and waited for at the end."""
     from labrunner.drawing import Drawing
 
+    # before torch is imported: a waiting thread that spins takes the processor from whatever else runs
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     drawing = Drawing()
     with drawing:
         drawing.start()  # it imports matplotlib on the other core while this process imports torch
         from labrunner.running import Shared
 
         yield Shared(drawing=drawing, say=say, bars=sys.stderr.isatty())
-        for message in drawing.finish(DRAWING_SECONDS):
+        try:
+            messages = drawing.finish(DRAWING_SECONDS)
+        except Interrupted as interrupted:
+            from labrunner.records import undrawn
+
+            raise Interrupted(interrupted.signum, undrawn(drawing.pending[0]) if drawing.pending else "") from None
+        for message in messages:
             say(f"labrunner: warning: {message}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from labrunner.compose import compose
 from labrunner.errors import RequestError
 from labrunner.helping import Catalogue, own_folders
+from labrunner.verbs.printing import show
 
 if TYPE_CHECKING:
     from labrunner.cli import Arguments
@@ -16,13 +17,12 @@ def main(arguments: Arguments) -> int:
     if arguments.words:
         raise RequestError(f"summary takes overrides, as in model=cnn dataset=mnist5k, and not {arguments.words[0]}")
     composed = compose(arguments.overrides, Catalogue(own_folders(arguments.config_dir)))
-    from labrunner.build import build_learner
-    from labrunner.data.sets import describe
+    from labrunner.build import build_learner, describe
 
-    description = describe(composed.config["dataset"])
+    description = describe(composed.config)
     learner = build_learner(composed.config, description.shape, description.num_classes)
     shape = " x ".join(str(size) for size in description.shape)
-    print(f"{composed.choices['model']} for {description.name}: {shape} inputs, {description.num_classes} classes")
-    print(learner.summary())
-    print(f"{learner.work:,} multiply-adds a sample in a forward pass (linear and convolutional layers)")
+    show(f"{composed.choices['model']} for {description.name}: {shape} inputs, {description.num_classes} classes")
+    show(learner.summary())
+    show(f"{learner.work:,} multiply-adds a sample in a forward pass (linear and convolutional layers)")
     return 0

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from labrunner.compose import compose
 from labrunner.helping import Catalogue, own_folders
-from labrunner.verbs.printing import print_result, print_yaml
+from labrunner.verbs.printing import print_result, show
 from labrunner.verbs.shared import shared_for
 
 if TYPE_CHECKING:
@@ -17,12 +17,18 @@ def main(arguments: Arguments) -> int:
     composed = compose(arguments.overrides, Catalogue(own_folders(arguments.config_dir)))
     if arguments.cfg is not None:
         shown = {"job": composed.config, "hydra": {"hydra": composed.hydra}}
-        print_yaml(shown.get(arguments.cfg) or composed.config | {"hydra": composed.hydra})
+        from labrunner.records import to_yaml
+
+        show(to_yaml(shown.get(arguments.cfg) or composed.config | {"hydra": composed.hydra}).rstrip("\n"))
         return 0
-    from labrunner.machine import command_line  # NumPy comes with it, which a refused request need not wait for
+    # NumPy comes with these, which a refused request need not wait for
+    from labrunner.build import describe
+    from labrunner.machine import command_line
     from labrunner.records import refuse_used
 
-    refuse_used(composed.run_dir)  # before torch is imported; `RunFolder.create` looks again
+    # before torch is imported; the run looks again
+    refuse_used(composed.run_dir)
+    describe(composed.config)
     with shared_for() as shared:
         from labrunner.running import run
 
@@ -32,6 +38,6 @@ def main(arguments: Arguments) -> int:
             shared,
             overrides=composed.overrides,
             choices=composed.choices,
-            command=command_line(),
+            command=command_line(arguments.argv),
         )
     return print_result(result, composed.config, composed.choices)
