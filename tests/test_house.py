@@ -22,7 +22,7 @@ trust  build  drawing
 trainer  results  facts  checks  verdict  report
 data  scratch  deep  probes  figures
 checkpoint  records  machine  compose  metrics  schedule  signals
-errors  seeding  initial  learner  kit  schema  helping  aliases  selection
+errors  seeding  initial  learner  kit  schema  helping  aliases  selection  files
 """
 PLACES = {
     unit: (-row, column) for row, line in enumerate(FLOORS.split("\n")) for column, unit in enumerate(line.split())

@@ -16,18 +16,14 @@ import pytest
 from labrunner import checkpoint, records
 from labrunner.checkpoint import Position
 from labrunner.errors import RequestError
+from labrunner.files import WriteError, atomic_write, cell, read_csv, to_csv, to_json
 from labrunner.records import (
     METRICS,
     TIMING,
     Behind,
     RunFolder,
-    WriteError,
-    atomic_write,
-    cell,
     load_run,
-    read_csv,
     read_rows,
-    to_csv,
 )
 
 HOSTILE = [
@@ -124,7 +120,7 @@ def test_text_is_written_as_utf8_and_bytes_as_they_are(tmp_path):
 
 def test_json_refuses_what_other_readers_could_not_read():
     with pytest.raises(ValueError, match="JSON compliant"):
-        records.to_json({"loss": math.nan})
+        to_json({"loss": math.nan})
 
 
 # cells

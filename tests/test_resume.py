@@ -12,6 +12,7 @@ import yaml
 
 from labrunner import checkpoint, records, running, trainer
 from labrunner.checkpoint import Position
+from labrunner.files import WriteError
 from labrunner.records import load_run
 from tests.cli.lab import Lab, assert_same_run
 
@@ -294,7 +295,7 @@ def test_a_run_from_before_a_key_was_there_goes_on_as_it_began(lab):
 
 def test_a_disk_that_is_full_does_not_change_how_an_interrupted_command_ends(lab, monkeypatch):
     def full(self, *arguments, **named):
-        raise records.WriteError("cannot write status.json: No space left on device")
+        raise WriteError("cannot write status.json: No space left on device")
 
     from labrunner.deep import TorchLearner
 

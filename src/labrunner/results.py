@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labrunner import records
+from labrunner.files import read_json
 from labrunner.metrics import confusion, wilson
 from labrunner.records import RunFolder
 from labrunner.trainer import Evaluation, defined, evaluate
@@ -24,7 +24,7 @@ def read_test(run_folder: RunFolder, data: Data, learner: Learner, epoch: int, s
     if data.test is None:
         return None
     evaluation = evaluate(learner, data.test, stop, "test")
-    before = records.read_json(run_folder.path / "test.json") or {}
+    before = read_json(run_folder.path / "test.json") or {}
     test = test_numbers(evaluation) | {"epoch": epoch, "reads": int(before.get("reads", 0)) + 1}
     write_evaluation(run_folder, data, evaluation)
     run_folder.write_json("test.json", test)

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from labrunner import __version__, checkpoint, records, schema, signals
 from labrunner.errors import Interrupted, LabrunnerError, RequestError, RunError
+from labrunner.files import WriteError, to_yaml
 from labrunner.machine import arithmetic, environment, threads_for
-from labrunner.records import RunFolder, WriteError, resume_command, to_yaml, undrawn
+from labrunner.records import RunFolder, resume_command, undrawn
 from labrunner.selection import Why, chosen, finished
 
 if TYPE_CHECKING:

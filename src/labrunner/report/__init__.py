@@ -10,7 +10,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from labrunner.records import Run, atomic_write
+from labrunner.files import atomic_write
+from labrunner.records import Run
 from labrunner.report import content
 
 TEMPLATES = Path(__file__).parent / "templates"

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from labrunner import schema
 from labrunner.errors import RequestError
+from labrunner.files import to_yaml
 from labrunner.helping import Catalogue, own_folders
 from labrunner.machine import command_line
-from labrunner.records import Run, RunFolder, load_run, resume_command, to_yaml
+from labrunner.records import Run, RunFolder, load_run, resume_command
 from labrunner.selection import stopped_early
 from labrunner.verbs.printing import print_result, say, show
 from labrunner.verbs.saved import checked_config

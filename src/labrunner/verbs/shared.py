@@ -22,8 +22,8 @@ def shared_for() -> Iterator[Shared]:
     """Shared state with a drawing process, started now and waited for at the end."""
     from labrunner.drawing import Drawing
 
-    # before torch is imported: how often a thread looks for work before it sleeps. Where it looks longer, as by default,
-    # two threads on a machine that does something else are several times slower; see benchmarks/
+    # before torch is imported: how often a thread looks for work before it sleeps. Where it looks longer, as by
+    # default, two threads on a machine that does something else are several times slower; see benchmarks/
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     drawing = Drawing()

@@ -17,7 +17,7 @@ def main(arguments: Arguments) -> int:
     composed = compose(arguments.overrides, Catalogue(own_folders(arguments.config_dir)))
     if arguments.cfg is not None:
         shown = {"job": composed.config, "hydra": {"hydra": composed.hydra}}
-        from labrunner.records import to_yaml
+        from labrunner.files import to_yaml
 
         show(to_yaml(shown.get(arguments.cfg) or composed.config | {"hydra": composed.hydra}).rstrip("\n"))
         return 0
