@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 
 from labrunner.figures.look import BLUE, GREY, VERMILLION
 from labrunner.records import Run
@@ -24,7 +24,7 @@ def curves(run: Run) -> Figure | None:
     left, right = figure.subplots(1, 2)
     _panel(left, run, "loss")
     _panel(right, run, "accuracy")
-    right.yaxis.set_major_formatter(PercentFormatter(xmax=1.0))
+    right.yaxis.set_major_formatter(lambda share, _: f"{round(100 * share, 6):g}%")  # 100%, and 99.5% where it is close
     seen = losses[np.isfinite(losses)]
     if seen.min() > 0 and np.log10(seen.max() / seen.min()) > DECADES:
         left.set_yscale("log")
