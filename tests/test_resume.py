@@ -160,6 +160,12 @@ def test_a_run_that_stopped_early_is_not_tested_again_by_a_resume(lab):
     assert json.loads((folder / "test.json").read_text())["reads"] == 1
 
 
+def test_a_run_that_stopped_early_says_so(lab):
+    ended = lab("hydra.run.dir=run", *TINY, "epochs=30", "reg.patience=1", "optim.lr=0.3")
+    assert ended.out.splitlines()[0].endswith("; stopped early, 30 epochs were asked for")
+    assert "stopped early" not in lab("hydra.run.dir=all", *TINY, "epochs=2").out
+
+
 def test_a_done_smoke_run_offers_nothing_that_would_do_nothing(lab):
     lab.train("run", *TINY, "smoke=true")
     for changes in ((), ("epochs=40",)):
@@ -322,3 +328,13 @@ def test_an_error_of_the_operating_system_that_is_no_writing_keeps_its_traceback
     assert "cannot write" not in ended.err
     assert "weights.bin" in ended.err
     assert "Traceback" in (lab.folder / "run" / "log.txt").read_text()
+
+
+def test_a_new_run_follows_no_link_either(lab):
+    outside = lab.folder / "outside"
+    outside.write_text("precious")
+    (lab.folder / "run").mkdir()
+    (lab.folder / "run" / ".lock").touch()
+    (lab.folder / "run" / ".metrics.csv.tmp").symlink_to(outside)
+    assert "symbolic link" in lab("hydra.run.dir=run", *TINY).err
+    assert outside.read_text() == "precious"

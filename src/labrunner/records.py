@@ -151,6 +151,7 @@ class RunFolder:
         try:
             with writing(path):
                 path.mkdir(parents=True, exist_ok=True)
+            refuse_links(path)
             folder.acquire()
             refuse_used(path)  # another process may have been quicker
             folder._make_folders()

@@ -39,7 +39,9 @@ def print_result(result: Result, config: Mapping[str, Any], choices: Mapping[str
     what = f"{choices.get('model', 'model')} on {choices.get('dataset', 'data')}"
     reasons = {"best": "by {}", "last": "as the last", "blank": "as the last, since there is no {}"}
     reason = reasons[result.why or "last"].format(config["monitor"])
-    show(f"{what}: epoch {result.epoch} of {result.epochs} chosen {reason}")
+    early = not config["smoke"] and result.epochs < config["epochs"]
+    stopped = f"; stopped early, {config['epochs']} epochs were asked for" if early else ""
+    show(f"{what}: epoch {result.epoch} of {result.epochs} chosen {reason}{stopped}")
     if result.val is not None and result.val["val_accuracy"] is not None:
         show("  validation  " + numbers(result.val, "val_"))
     if result.test is not None:
