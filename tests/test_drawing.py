@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from labrunner.drawing import Drawing
+from labrunner.errors import Interrupted
 from tests.folders import write_run
 
 SRC = Path(__file__).parents[1] / "src"
@@ -103,6 +105,7 @@ def test_the_parent_imports_nothing_that_draws(tmp_path):
 import sys
 from pathlib import Path
 from labrunner.drawing import Drawing
+from labrunner.errors import Interrupted
 with Drawing() as drawing:
     drawing.ask(Path({str(folder)!r}))
     print(drawing.finish())
@@ -196,3 +199,31 @@ def test_leaving_without_finish_ends_the_child_and_what_it_was_at(tmp_path):
         drawing.ask(write_run(tmp_path / "a"))
         child = child_of(drawing)
     assert not is_running(child)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs POSIX timers")
+def test_an_interrupt_while_it_is_waited_for_ends_everything_without_a_traceback(tmp_path, monkeypatch):
+    """Python 3.11 takes a thread for ended when an exception interrupts its join (bpo-45274's remedy)."""
+
+    def ring(*_):
+        raise Interrupted(signal.SIGINT)
+
+    failures: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", failures.append)
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        with Drawing() as drawing:
+            drawing.ask(write_run(tmp_path / "run"))
+            talk = drawing._talk
+            signal.setitimer(signal.ITIMER_REAL, 0.05)  # importing matplotlib alone takes longer
+            with pytest.raises(Interrupted):
+                drawing.finish()
+            assert drawing.pending == (tmp_path / "run",)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
+    deadline = time.monotonic() + 10.0
+    while talk in threading.enumerate() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert talk not in threading.enumerate()
+    assert failures == []

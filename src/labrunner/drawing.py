@@ -43,6 +43,7 @@ class Drawing:
         self._pending: list[Path] = []
         self._messages: list[str] = []
         self._talk: threading.Thread | None = None
+        self._over = threading.Event()  # the thread's own word: an interrupted join() takes it for ended (bpo-45274)
         self._failure: str | None = None
 
     def start(self) -> None:
@@ -89,8 +90,7 @@ class Drawing:
         self._requests.put(None)
         late = False
         if self._talk is not None:
-            self._talk.join(timeout)
-            late = self._talk.is_alive()
+            late = not self._over.wait(timeout)
         self.close()
         if late:
             self._failure = f"drawing was stopped after {timeout:g} s"
@@ -109,7 +109,7 @@ class Drawing:
             self._process.kill()
             self._process.wait()
             if self._talk is not None:
-                self._talk.join()
+                self._over.wait()
             for pipe in (self._process.stdin, self._process.stdout):
                 with contextlib.suppress(OSError):  # a request that the child never took
                     if pipe is not None:
@@ -129,6 +129,12 @@ class Drawing:
         self.close()
 
     def _serve(self, process: subprocess.Popen[str]) -> None:
+        try:
+            self._hand_over(process)
+        finally:
+            self._over.set()
+
+    def _hand_over(self, process: subprocess.Popen[str]) -> None:
         """Hand over one request, take its answer, and so on: neither pipe ever holds more than a line."""
         assert process.stdin is not None
         assert process.stdout is not None

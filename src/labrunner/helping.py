@@ -203,7 +203,7 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 VERBS = {
     "train": "run what the overrides say; the verb may be left out",
-    "resume": "finish a cut run, or extend a finished one: resume RUN [epochs=40]",
+    "resume": "finish a cut run, extend a finished one, or draw its figures: resume RUN [epochs=40]",
     "summary": "the model's table of layers, without training",
     "explain": "what a key or an option means, and what it takes: explain optim.lr",
 }

@@ -140,7 +140,7 @@ def run(
 
     ready = prepare(config, shared)
     run_folder = RunFolder.create(folder)
-    with kept(run_folder), signals.deferred() as stop, arithmetic(ready.threads):
+    with signals.deferred() as stop, kept(run_folder), arithmetic(ready.threads):
         run_folder.write("overrides.yaml", to_yaml({"overrides": list(overrides), "choices": dict(choices or {})}))
         run_folder.write_json("environment.json", environment(ready.threads, command))
         run_folder.write("config.yaml", to_yaml(config))  # from here on it can be resumed
@@ -180,7 +180,7 @@ def resume(
     threads = recorded.get("threads")
     kept_threads = threads if schema.takes("threads", threads) and threads != "auto" else None
     ready = prepare(config, shared, kept_threads, saved)
-    with kept(run_folder), signals.deferred() as stop, arithmetic(ready.threads):
+    with signals.deferred() as stop, kept(run_folder), arithmetic(ready.threads):
         start = restore(ready, run_folder, shared)
         record_resume(recorded, environment(ready.threads, command), len(start.rows), run_folder, shared)
         run_folder.write("config.yaml", to_yaml(dict(config if saved is None else saved)))
