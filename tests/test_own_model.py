@@ -226,3 +226,13 @@ def test_a_name_beside_its_target_is_refused(lab):
     ended = lab("model=both")
     assert ended.code == 2
     assert "name and a _target_" in ended.err
+
+
+def test_a_config_of_ones_own_is_not_passed_over_without_a_word(lab):
+    lab.write("conf/model/tiny.yaml", "_target_: named.net\n")
+    lab.write("conf/config.yaml", "seed: 5\n")
+    ended = lab("hydra.run.dir=run", "smoke=true", "figures=none")
+    assert ended.code == 0
+    assert "warning" in ended.err
+    assert "config.yaml is not read" in ended.err
+    assert load_run(lab.folder / "run").config["seed"] == 0

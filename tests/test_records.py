@@ -37,6 +37,7 @@ HOSTILE = [
     'say "hi"',
     "two\nlines",
     "two\r\nlines",
+    "two\rlines",
     " blank ",
     "כלב",
     "nan",

@@ -81,9 +81,12 @@ def cell(value: Any) -> str:
 
 def to_csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows([cell(value) for value in row] for row in rows)
+    plain = csv.writer(text, lineterminator="\n")
+    quoted = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    for row in (header, *rows):
+        cells = [cell(value) for value in row]
+        # the writer knows its own line end alone, readers take a lone carriage return for one
+        (quoted if any("\r" in each for each in cells) else plain).writerow(cells)
     return text.getvalue()
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from labrunner.compose import compose
 from labrunner.helping import Catalogue, own_folders
-from labrunner.verbs.printing import print_result, show
+from labrunner.verbs.printing import print_result, say, show
 from labrunner.verbs.shared import shared_for
 
 if TYPE_CHECKING:
@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Arguments) -> int:
-    composed = compose(arguments.overrides, Catalogue(own_folders(arguments.config_dir)))
+    folders = own_folders(arguments.config_dir)
+    for path in (folder / "config.yaml" for folder in folders):
+        if path.is_file():
+            say(f"labrunner: warning: {path} is not read: put what it sets into an experiment")
+    composed = compose(arguments.overrides, Catalogue(folders))
     if arguments.cfg is not None:
         shown = {"job": composed.config, "hydra": {"hydra": composed.hydra}}
         from labrunner.files import to_yaml
