@@ -236,3 +236,13 @@ def test_a_config_of_ones_own_is_not_passed_over_without_a_word(lab):
     assert "warning" in ended.err
     assert "config.yaml is not read" in ended.err
     assert load_run(lab.folder / "run").config["seed"] == 0
+
+
+def test_a_model_that_was_edited_since_the_run_began_is_said_aloud(own):
+    assert own("model=tiny", "hydra.run.dir=run", "epochs=1", "dataset=fake", "figures=none").code == 0
+    assert own("resume", "run", "epochs=2").err == ""
+    source = own.folder / "my_models.py"
+    source.write_text(source.read_text().replace("nn.ReLU()", "nn.Tanh()"))
+    ended = own("resume", "run", "epochs=3")
+    assert ended.code == 0, ended.err
+    assert "warning: the run began with my_models.py sha256:" in ended.err

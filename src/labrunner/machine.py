@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import shlex
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from labrunner import __version__, records
@@ -46,8 +48,8 @@ def threads_for(work: int) -> int:
     return max(1, min(MOST_THREADS, cores))
 
 
-def environment(threads: int, command: str) -> dict[str, Any]:
-    """What environment.json says."""
+def environment(threads: int, command: str, files: Sequence[Path] = ()) -> dict[str, Any]:
+    """What environment.json says; `files` of the user's own count among the versions, by their hash."""
     from importlib.metadata import PackageNotFoundError, version
 
     versions = {}
@@ -56,6 +58,7 @@ def environment(threads: int, command: str) -> dict[str, Any]:
             versions[package] = version(package)
         except PackageNotFoundError:
             continue
+    versions |= {path.name: "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in files}
     return {
         "format": records.FORMAT,
         "labrunner": __version__,

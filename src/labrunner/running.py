@@ -142,7 +142,7 @@ def run(
     run_folder = RunFolder.create(folder)
     with signals.deferred() as stop, kept(run_folder), arithmetic(ready.threads):
         run_folder.write("overrides.yaml", to_yaml({"overrides": list(overrides), "choices": dict(choices or {})}))
-        run_folder.write_json("environment.json", environment(ready.threads, command))
+        run_folder.write_json("environment.json", environment(ready.threads, command, own_files(config)))
         run_folder.write("config.yaml", to_yaml(config))  # from here on it can be resumed
         run_folder.status("running")
         run_folder.log(f"labrunner {__version__} begins: {command or 'from Python'}")
@@ -182,12 +182,20 @@ def resume(
     ready = prepare(config, shared, kept_threads, saved)
     with signals.deferred() as stop, kept(run_folder), arithmetic(ready.threads):
         start = restore(ready, run_folder, shared)
-        record_resume(recorded, environment(ready.threads, command), len(start.rows), run_folder, shared)
+        now = environment(ready.threads, command, own_files(config))
+        record_resume(recorded, now, len(start.rows), run_folder, shared)
         run_folder.write("config.yaml", to_yaml(dict(config if saved is None else saved)))
         run_folder.status("running")
         run_folder.log(f"labrunner {__version__} resumes after epoch {len(start.rows)}, batch {start.batch}: {command}")
         result = carry_out(ready, run_folder, shared, start, stop)
     return unless_stopped(result, stop)
+
+
+def own_files(config: Mapping[str, Any]) -> list[Path]:
+    """The file of the user's own model, which is imported by now: a resume compares it."""
+    module = sys.modules.get(str(config["model"].get("_target_", "")).rpartition(".")[0])
+    file = getattr(module, "__file__", None)
+    return [] if file is None else [Path(file)]
 
 
 def unless_stopped(result: Result, stop: signals.Stop) -> Result:

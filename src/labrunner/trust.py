@@ -42,7 +42,7 @@ def _check_target(target: Any, here: Path, path: str) -> None:
     if not inside or taken:
         raise RequestError(
             f"the saved config names {target} ({path}), and no module {module} lies under {here}\n"
-            "if you trust the folder it comes from, add --trust"
+            f"start labrunner in the folder that holds {module}.py; --trust takes it from wherever Python finds it"
         )
 
 

@@ -253,4 +253,12 @@ def environment(run: Run) -> dict[str, Any]:
         for index, entry in enumerate(resumed, start=1)
     ]
     command = record.get("command")
-    return {"rows": rows, "command": None if command is None else Shown(command, "environment.json#command")}
+    commands = [
+        Shown(str(entry.get("command")), f"environment.json#resumed/{index}/command")
+        for index, entry in enumerate(resumed, start=1)
+    ]
+    return {
+        "rows": rows,
+        "resumed": commands,
+        "command": None if command is None else Shown(command, "environment.json#command"),
+    }
