@@ -6,14 +6,20 @@ import pytest
 import torch
 from torch import nn
 
-from labrunner.deep.optimizers import SGD, Adam
+from labrunner.deep.optimizers import NAMES, SGD, Adagrad, Adam, AdamW, RMSprop, make
+from labrunner.errors import RequestError
 
 CASES = {
     "sgd": (SGD, torch.optim.SGD, {}),
     "momentum": (SGD, torch.optim.SGD, {"momentum": 0.9}),
     "nesterov": (SGD, torch.optim.SGD, {"momentum": 0.8, "nesterov": True}),
     "adam": (Adam, torch.optim.Adam, {"betas": (0.8, 0.95), "eps": 1e-6}),
+    "adamw": (AdamW, torch.optim.AdamW, {"betas": (0.8, 0.95), "eps": 1e-6}),
+    "rmsprop": (RMSprop, torch.optim.RMSprop, {"alpha": 0.95, "eps": 1e-6}),
+    "rmsprop_momentum": (RMSprop, torch.optim.RMSprop, {"momentum": 0.8}),
+    "adagrad": (Adagrad, torch.optim.Adagrad, {"eps": 1e-6}),
 }
+NO_REG = {"weight_decay": 0.0, "l1": 0.0, "clip_norm": None}
 
 
 def parameters() -> dict[str, nn.Parameter]:
@@ -46,6 +52,8 @@ def test_a_hundred_steps_are_those_of_torch(case, decayed):
         reference.step()
     for name, parameter in theirs.items():
         torch.testing.assert_close(ours[name], parameter, rtol=1e-12, atol=1e-12)
+        named = {slot for slot, value in reference.state[parameter].items() if value is not None}
+        assert named == optimizer.slots[name].keys(), "slots are named as in torch"
         for slot, value in reference.state[parameter].items():
             if value is not None:
                 torch.testing.assert_close(optimizer.slots[name][slot], value, rtol=1e-12, atol=1e-12)
@@ -55,7 +63,7 @@ def test_a_hundred_steps_are_those_of_torch(case, decayed):
 def test_a_parameter_without_a_gradient_stands_still_with_its_state(case):
     ours_of, _, settings = CASES[case]
     ours = parameters()
-    optimizer = ours_of(ours, **settings, weight_decay=0.1, decayed=list(ours))
+    optimizer = ours_of(ours, **settings, weight_decay=0.1, decayed=list(ours), l1=0.01, clip_norm=0.5)
 
     def step(names) -> None:
         optimizer.clear()
@@ -86,3 +94,37 @@ def test_slots_have_the_memory_format_of_their_weights(case):
     optimizer.step(0.1)
     for name, slots in optimizer.slots.items():
         assert all(value.stride() == ours[name].stride() for value in slots.values() if value.ndim)
+
+
+@pytest.mark.parametrize(
+    ("options", "twin"),
+    [
+        ({"name": "sgd", "momentum": 0.9, "nesterov": True}, lambda p: SGD(p, momentum=0.9, nesterov=True)),
+        ({"name": "lms"}, SGD),
+        ({"name": "adam", "betas": [0.5, 0.9], "eps": 1e-3}, lambda p: Adam(p, (0.5, 0.9), 1e-3)),
+        ({"name": "adamw", "betas": [0.5, 0.9], "eps": 1e-3}, lambda p: AdamW(p, (0.5, 0.9), 1e-3)),
+        (
+            {"name": "rmsprop", "alpha": 0.9, "eps": 1e-3, "momentum": 0.5},
+            lambda p: RMSprop(p, alpha=0.9, eps=1e-3, momentum=0.5),
+        ),
+        ({"name": "adagrad", "eps": 1e-3}, lambda p: Adagrad(p, eps=1e-3)),
+    ],
+    ids=lambda value: value["name"] if isinstance(value, dict) else "",
+)
+def test_a_group_names_its_optimizer(options, twin):
+    ours, theirs = parameters(), parameters()
+    made, twin_optimizer = make(ours, {**options, "lr": 7.0}, NO_REG, list(ours)), twin(theirs)
+    assert type(made) is type(twin_optimizer)
+    rng = torch.Generator().manual_seed(1)
+    for _ in range(3):
+        for name, parameter in ours.items():
+            parameter.grad = torch.randn(parameter.shape, generator=rng, dtype=torch.float64)
+            theirs[name].grad = parameter.grad.clone()
+        made.step(0.1)
+        twin_optimizer.step(0.1)
+    assert all(torch.equal(parameter, theirs[name]) for name, parameter in ours.items())
+
+
+def test_an_unknown_optimizer_is_refused_with_the_known_ones():
+    with pytest.raises(RequestError, match=f"optim=lion.*{', '.join(NAMES)}"):
+        make(parameters(), {"name": "lion"}, NO_REG, [])

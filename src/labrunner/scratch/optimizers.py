@@ -1,24 +1,33 @@
 """Optimizers: how a gradient becomes a step. Formulas, slot names and order of operations are torch's.
 
-Everything happens in place: the parameters are the network's own arrays, and no step allocates memory.
+Everything happens in place: the parameters are the network's own arrays, and no step allocates another.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
+from typing import Any
 
 import numpy as np
 
+from labrunner.errors import RequestError
+
+NAMES = ("sgd", "lms", "adam", "adamw", "rmsprop", "adagrad")
+
 
 class Optimizer:
-    """What the optimizers share: the parameters, weight decay, and slots that outlive a step.
+    """What the optimizers share: the parameters, what is done to a gradient beforehand, slots that outlive a step.
+
+    In this order: the gradient of the data, the l1 term, clipping, weight decay, the update.
 
     Parameters
     ----------
     parameters : name -> array, updated in place
-    weight_decay : adds weight_decay * w to the gradient of w, before anything else looks at it
-    decayed : names of the parameters that decay
+    weight_decay : adds weight_decay * w to the gradient of w, after clipping
+    decayed : names of the parameters that weight decay and l1 pull at
+    l1 : adds l1 * sign(w) to the gradient of w, where sign(0) = 0
+    clip_norm : a longer gradient, of all parameters together, is scaled down to this length (Pascanu et al. 2013)
 
     Attributes
     ----------
@@ -26,28 +35,47 @@ class Optimizer:
     """
 
     def __init__(
-        self, parameters: Mapping[str, np.ndarray], weight_decay: float = 0.0, decayed: Collection[str] = ()
+        self,
+        parameters: Mapping[str, np.ndarray],
+        weight_decay: float = 0.0,
+        decayed: Collection[str] = (),
+        *,
+        l1: float = 0.0,
+        clip_norm: float | None = None,
     ) -> None:
         unknown = sorted(set(decayed) - set(parameters))
         if unknown:
             raise ValueError(f"no parameter to decay is called {', '.join(unknown)}; there are {', '.join(parameters)}")
         self.parameters = dict(parameters)
-        self.weight_decay = weight_decay
+        self.weight_decay, self.l1, self.clip_norm = weight_decay, l1, clip_norm
         self.slots: dict[str, dict[str, np.ndarray]] = {}
         self._work = {name: np.empty_like(w) for name, w in self.parameters.items()}
-        names = decayed if weight_decay != 0.0 else ()
-        self._decayed = {name: np.empty_like(self.parameters[name]) for name in names}
+        self._decayed = frozenset(decayed if weight_decay != 0.0 else ())
+        self._sparse = frozenset(decayed if l1 != 0.0 else ())
+        # the caller's gradients are left as they are: what changes is a copy
+        changed = self.parameters if clip_norm is not None else self._decayed | self._sparse
+        self._copies = {name: np.empty_like(self.parameters[name]) for name in changed}
 
     def step(self, gradients: Mapping[str, np.ndarray], lr: float) -> None:
         """Move every parameter once, with learning rate `lr`; leaves the gradients as they are."""
+        for name, g in self._copies.items():
+            np.copyto(g, gradients[name])
+        for name in self._sparse:
+            sign = np.sign(self.parameters[name], out=self._work[name])
+            self._copies[name] += np.multiply(sign, self.l1, out=sign)
+        if self.clip_norm is not None:
+            self._clip(self.clip_norm)
         for name, w in self.parameters.items():
-            g = gradients[name]
+            g = self._copies.get(name, gradients[name])
             if name in self._decayed:
-                g = np.multiply(w, self.weight_decay, out=self._decayed[name])
-                g += gradients[name]  # g + lambda w
+                self.decay(name, g, lr)
             if name not in self.slots:
                 self.slots[name] = self.blank(name)
             w -= self.update(name, g, lr)
+
+    def decay(self, name: str, g: np.ndarray, lr: float) -> None:
+        """Weight decay, as a part of the gradient `g`."""
+        g += np.multiply(self.parameters[name], self.weight_decay, out=self._work[name])  # g + lambda w
 
     def update(self, name: str, g: np.ndarray, lr: float) -> np.ndarray:
         """What to subtract from the parameter, given its gradient; in a buffer that the next call overwrites."""
@@ -56,6 +84,14 @@ class Optimizer:
     def blank(self, name: str) -> dict[str, np.ndarray]:
         """The slots of a parameter before its first step."""
         raise NotImplementedError
+
+    def _clip(self, longest: float) -> None:
+        norm = math.hypot(*(float(np.linalg.norm(g)) for g in self._copies.values()))
+        # a length that is no number ends in weights that are none: 0 * inf would leave the run standing still unseen
+        scale = longest / (norm + 1e-6) if math.isfinite(norm) else math.nan
+        if not scale >= 1.0:
+            for g in self._copies.values():
+                g *= scale
 
 
 class SGD(Optimizer):
@@ -72,8 +108,11 @@ class SGD(Optimizer):
         nesterov: bool = False,
         weight_decay: float = 0.0,
         decayed: Collection[str] = (),
+        *,
+        l1: float = 0.0,
+        clip_norm: float | None = None,
     ) -> None:
-        super().__init__(parameters, weight_decay, decayed)
+        super().__init__(parameters, weight_decay, decayed, l1=l1, clip_norm=clip_norm)
         if nesterov and momentum <= 0.0:
             raise ValueError("nesterov looks ahead by the momentum and needs one above 0")
         self.momentum = momentum
@@ -113,8 +152,11 @@ class Adam(Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 0.0,
         decayed: Collection[str] = (),
+        *,
+        l1: float = 0.0,
+        clip_norm: float | None = None,
     ) -> None:
-        super().__init__(parameters, weight_decay, decayed)
+        super().__init__(parameters, weight_decay, decayed, l1=l1, clip_norm=clip_norm)
         self.betas = betas
         self.eps = eps
 
@@ -143,3 +185,134 @@ class Adam(Optimizer):
     def blank(self, name: str) -> dict[str, np.ndarray]:
         w = self.parameters[name]
         return {"step": np.zeros((), np.int64), "exp_avg": np.zeros_like(w), "exp_avg_sq": np.zeros_like(w)}
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay: w <- w - lr * lambda * w first, then Adam's step (Loshchilov & Hutter 2019).
+
+    The decay is not part of the gradient, so the running means do not scale it.
+    """
+
+    def decay(self, name: str, g: np.ndarray, lr: float) -> None:
+        self.parameters[name] *= 1.0 - lr * self.weight_decay
+
+
+class RMSprop(Optimizer):
+    """Steps scaled by a running mean of the gradient's square (Tieleman & Hinton 2012).
+
+    v <- a v + (1 - a) g^2;  d = g / (sqrt(v) + eps);  w <- w - lr d, or with momentum b <- m b + d; w <- w - lr b.
+    """
+
+    def __init__(
+        self,
+        parameters: Mapping[str, np.ndarray],
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        decayed: Collection[str] = (),
+        *,
+        l1: float = 0.0,
+        clip_norm: float | None = None,
+    ) -> None:
+        super().__init__(parameters, weight_decay, decayed, l1=l1, clip_norm=clip_norm)
+        self.alpha, self.eps, self.momentum = alpha, eps, momentum
+
+    def update(self, name: str, g: np.ndarray, lr: float) -> np.ndarray:
+        slots, work = self.slots[name], self._work[name]
+        v = slots["square_avg"]
+        slots["step"] += 1
+
+        np.multiply(g, g, out=work)
+        work *= 1.0 - self.alpha
+        v *= self.alpha
+        v += work  # a v + (1 - a) g^2
+
+        np.sqrt(v, out=work)
+        work += self.eps
+        np.divide(g, work, out=work)  # g / (sqrt(v) + eps)
+        if self.momentum > 0.0:
+            b = slots["momentum_buffer"]
+            b *= self.momentum
+            b += work  # m b + d
+            np.copyto(work, b)
+        work *= lr
+        return work
+
+    def blank(self, name: str) -> dict[str, np.ndarray]:
+        w = self.parameters[name]
+        slots = {"step": np.zeros((), np.int64), "square_avg": np.zeros_like(w)}
+        return slots | ({"momentum_buffer": np.zeros_like(w)} if self.momentum > 0.0 else {})
+
+
+class Adagrad(Optimizer):
+    """Steps scaled by the sum of all squared gradients so far, so that they only shrink (Duchi et al. 2011).
+
+    s <- s + g^2;  w <- w - lr * g / (sqrt(s) + eps)
+    """
+
+    def __init__(
+        self,
+        parameters: Mapping[str, np.ndarray],
+        eps: float = 1e-10,
+        weight_decay: float = 0.0,
+        decayed: Collection[str] = (),
+        *,
+        l1: float = 0.0,
+        clip_norm: float | None = None,
+    ) -> None:
+        super().__init__(parameters, weight_decay, decayed, l1=l1, clip_norm=clip_norm)
+        self.eps = eps
+
+    def update(self, name: str, g: np.ndarray, lr: float) -> np.ndarray:
+        slots, work = self.slots[name], self._work[name]
+        s = slots["sum"]
+        slots["step"] += 1
+
+        s += np.multiply(g, g, out=work)  # s + g^2
+        np.sqrt(s, out=work)
+        work += self.eps
+        np.divide(g, work, out=work)  # g / (sqrt(s) + eps)
+        work *= lr
+        return work
+
+    def blank(self, name: str) -> dict[str, np.ndarray]:
+        return {"step": np.zeros((), np.int64), "sum": np.zeros_like(self.parameters[name])}
+
+
+def make(
+    parameters: Mapping[str, np.ndarray], options: Mapping[str, Any], reg: Mapping[str, Any], decayed: Collection[str]
+) -> Optimizer:
+    """The optimizer of the composed `optim` and `reg` groups.
+
+    Parameters
+    ----------
+    parameters : name -> array, updated in place
+    options : name, and the keys of that optimizer; its lr is the schedule's business
+    reg : weight_decay, l1 and clip_norm
+    decayed : names of the parameters that weight decay and l1 pull at
+
+    Raises
+    ------
+    RequestError
+        when there is no optimizer of that name here.
+    """
+    pull: dict[str, Any] = {
+        "weight_decay": reg["weight_decay"],
+        "decayed": decayed,
+        "l1": reg["l1"],
+        "clip_norm": reg["clip_norm"],
+    }
+    name = options["name"]
+    if name == "sgd":
+        return SGD(parameters, options["momentum"], options["nesterov"], **pull)
+    if name == "lms":
+        return SGD(parameters, **pull)
+    if name in ("adam", "adamw"):
+        beta1, beta2 = options["betas"]
+        return (Adam if name == "adam" else AdamW)(parameters, (beta1, beta2), options["eps"], **pull)
+    if name == "rmsprop":
+        return RMSprop(parameters, options["alpha"], options["eps"], options["momentum"], **pull)
+    if name == "adagrad":
+        return Adagrad(parameters, options["eps"], **pull)
+    raise RequestError(f"optim={name}: there is no such optimizer; try one of {', '.join(NAMES)}")
