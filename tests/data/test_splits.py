@@ -7,11 +7,15 @@ import pytest
 
 from labrunner import deep, scratch
 from labrunner.data import Data, Description, Samples, load, make
+from labrunner.data.augment import Augment
 from labrunner.data.splits import EVAL_BATCH, Normalization, shares, stratified
 from labrunner.errors import RequestError
-from tests.data.settings import DIGITS, FAKE, MLP_NUMPY, config
+from labrunner.learner import Wants
+from labrunner.seeding import generator
+from tests.data.settings import DIGITS, FAKE, IRIS, MLP_NUMPY, config
 
 PARTS = ("train", "val", "test")
+SHIFT = {"name": "shift", "shift": 2, "rotate": 0.0, "flip": 0.0, "crop": 0}
 
 
 def data_of(samples: Samples | None = None, **changes) -> Data:
@@ -264,3 +268,230 @@ def test_numpy_and_torch_see_equal_numbers(dataset, precision):
         np.testing.assert_array_equal(of_numpy.inputs, of_torch.inputs.numpy())
         np.testing.assert_array_equal(of_numpy.targets, of_torch.targets.numpy())
         assert of_numpy.step == of_torch.step
+
+
+# what a data set is asked for: an official test split, fewer samples, wrong labels
+
+
+def positions(count: int = 200, classes: int = 4, test: np.ndarray | None = None) -> Samples:
+    """Samples whose only feature is their position."""
+    names = tuple("abcdef"[:classes])
+    inputs = np.arange(count, dtype=np.float32)[:, None]
+    return Samples(Description("positions", (1,), names), inputs, np.arange(count) * 7 % classes, test=test)
+
+
+def test_an_official_test_split_stays_test_and_val_is_a_share_of_the_rest():
+    official = np.arange(150, 200)[::-1].copy()
+    data = data_of(positions(test=official), dataset={**IRIS, "val_fraction": 0.1, "test_fraction": 0.5})
+    assert data.test.index.tolist() == list(range(150, 200))
+    assert [len(data.val), len(data.train)] == [15, 135]
+    assert sorted([*data.val.index, *data.train.index]) == list(range(150))
+    assert np.ptp(np.bincount(data.val.labels)) <= 1
+
+
+def test_an_official_test_split_needs_no_key_of_its_own():
+    without = {key: value for key, value in IRIS.items() if key != "test_fraction"}
+    assert len(data_of(positions(test=np.arange(10)), dataset=without).test) == 10
+
+
+def test_an_official_test_split_that_leaves_nothing_is_refused():
+    with pytest.raises(RequestError, match=r"val_fraction=0\.9 leaves no sample of positions"):
+        data_of(positions(test=np.arange(1, 200)), dataset={**IRIS, "val_fraction": 0.9})
+
+
+@pytest.mark.parametrize("most", [1, 5, 29])
+def test_per_class_keeps_exactly_so_many_training_samples_of_each_class(most):
+    samples = positions()
+    full, capped = data_of(samples, dataset=IRIS), data_of(samples, dataset={**IRIS, "per_class": most})
+    assert np.bincount(capped.train.labels).tolist() == [most] * 4
+    assert set(capped.train.index) <= set(full.train.index)
+    for name in ("val", "test"):
+        np.testing.assert_array_equal(getattr(capped, name).index, getattr(full, name).index)
+
+
+def test_per_class_leaves_smaller_classes_whole():
+    labels = np.repeat([0, 1], [90, 10])
+    samples = Samples(Description("odd", (1,), ("a", "b")), np.zeros((100, 1), np.float32), labels)
+    assert np.bincount(data_of(samples, dataset={**IRIS, "per_class": 20}).train.labels).tolist() == [20, 6]
+
+
+def test_more_per_class_adds_samples_and_takes_none_away():
+    few, more = (set(data_of(positions(), dataset={**IRIS, "per_class": n}).train.index) for n in (5, 12))
+    assert few < more
+
+
+def test_the_mean_is_that_of_the_samples_that_per_class_leaves():
+    values = whole(data_of(positions(), dataset={**IRIS, "per_class": 3}).train)
+    assert abs(values.mean()) < 1e-12
+    assert values.var() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("share", "count"), [(0.0, 0), (0.1, 12), (0.25, 30), (0.9, 108)])
+def test_label_noise_replaces_exactly_its_share_of_the_training_labels(share, count):
+    samples = positions()
+    data = data_of(samples, dataset={**IRIS, "label_noise": share})
+    assert int((data.train.labels != samples.labels[data.train.index]).sum()) == count
+    for split in (data.val, data.test):
+        np.testing.assert_array_equal(split.labels, samples.labels[split.index])
+    fed = {x.item(): y.item() for batch in data.train.batches(1) for x, y in zip(*batch[:2], strict=True)}
+    inputs = whole(data.train)[:, 0].tolist()
+    assert [fed[x] for x in inputs] == data.train.labels.tolist()
+    assert samples.labels.tolist() == positions().labels.tolist(), "the shared samples were changed"
+
+
+def test_label_noise_counts_what_per_class_leaves():
+    samples = positions()
+    train = data_of(samples, dataset={**IRIS, "label_noise": 0.5, "per_class": 5}).train
+    assert int((train.labels != samples.labels[train.index]).sum()) == 10
+
+
+def test_label_noise_draws_the_other_classes_evenly():
+    samples = positions(12_000)
+    train = data_of(samples, dataset={**IRIS, "label_noise": 0.6}).train
+    true = samples.labels[train.index]
+    moved = np.zeros((4, 4))
+    np.add.at(moved, (true, train.labels), 1)
+    # 1,800 of each class keep no label of theirs for 0.6 of them: 360 to each other class, give or take chance
+    off = moved[~np.eye(4, dtype=bool)]
+    assert off.sum() == round(0.6 * len(train))
+    assert np.abs(off - 360).max() < 5 * np.sqrt(360)
+
+
+def test_more_label_noise_keeps_what_less_has_replaced():
+    samples = positions()
+    little, much = (data_of(samples, dataset={**IRIS, "label_noise": share}).train.labels for share in (0.1, 0.3))
+    replaced = little != samples.labels[data_of(samples, dataset=IRIS).train.index]
+    np.testing.assert_array_equal(little[replaced], much[replaced])
+
+
+@pytest.mark.parametrize("key", ["per_class", "label_noise"])
+def test_what_is_drawn_depends_on_the_split_seed_and_not_on_the_seed(key):
+    options = {**IRIS, key: {"per_class": 5, "label_noise": 0.3}[key]}
+
+    def drawn(seed: int, split_seed: int) -> tuple[list[int], list[int]]:
+        train = data_of(positions(), dataset={**options, "split_seed": split_seed}, seed=seed).train
+        return train.index.tolist(), train.labels.tolist()
+
+    assert drawn(0, 0) == drawn(1, 0)
+    assert drawn(0, 0) != drawn(0, 1)
+
+
+# what a learner wants
+
+
+def wanting(samples: Samples, wants: Wants, **changes) -> Data:
+    settings = config(model=MLP_NUMPY, **changes)
+    learner = scratch.make(settings, samples.description.shape, samples.description.num_classes)
+    learner.wants = wants
+    return make(settings, samples, learner)
+
+
+@pytest.mark.parametrize("kind", ["none", "unit", "standard"])
+def test_grey_images_become_three_equal_channels(kind):
+    samples, options = load(DIGITS), {**DIGITS, "normalize": kind}
+    grey = data_of(samples, dataset=options)
+    colour = wanting(samples, Wants(channels=3), dataset=options)
+    for one, three in zip(grey.train.batches(1), colour.train.batches(1), strict=True):
+        assert three.inputs.shape[1:] == (3, 8, 8)
+        np.testing.assert_array_equal(three.inputs, np.repeat(one.inputs, 3, axis=1))
+    np.testing.assert_array_equal(whole(colour.val), np.repeat(whole(grey.val), 3, axis=1))
+    assert colour.train.pixels(np.array([0])).shape == (1, 1, 8, 8)
+
+
+@pytest.mark.parametrize("kind", ["none", "standard"])
+def test_mean_and_deviation_of_the_learner_take_the_place_of_the_training_splits(kind):
+    samples = load(FAKE)
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    data = wanting(samples, Wants(mean=mean, std=std), dataset={"normalize": kind})
+    expected = (samples.inputs[data.val.index] / 255.0 - np.array(mean)[:, None, None]) / np.array(std)[:, None, None]
+    np.testing.assert_allclose(whole(data.val), expected, rtol=1e-12, atol=1e-13)
+
+
+def test_grey_images_take_the_mean_and_deviation_of_three_channels():
+    samples = load(DIGITS)
+    data = wanting(samples, Wants(3, None, (0.1, 0.2, 0.3), (1.0, 2.0, 4.0)), dataset=DIGITS)
+    grey = samples.inputs[data.val.index] / 16.0
+    expected = np.concatenate([grey - 0.1, (grey - 0.2) / 2.0, (grey - 0.3) / 4.0], axis=1)
+    np.testing.assert_allclose(whole(data.val), expected, atol=1e-14)
+
+
+def test_a_mean_of_other_channels_than_the_images_have_is_refused():
+    with pytest.raises(RequestError, match="by 3 channels and those of dataset=digits have 1"):
+        wanting(load(DIGITS), Wants(mean=(0.1, 0.2, 0.3), std=(1.0, 1.0, 1.0)), dataset=DIGITS)
+
+
+def test_a_table_has_no_channels_for_a_learner_to_want():
+    table, wants = load(IRIS), Wants(3, 8, (0.5, 0.5, 0.5), (1.0, 1.0, 1.0))
+    np.testing.assert_array_equal(whole(wanting(table, wants, dataset=IRIS).val), whole(data_of(dataset=IRIS).val))
+
+
+# weights, mixing and augmentation
+
+
+def test_weights_of_the_samples_are_the_targets_in_the_learners_type():
+    weights = np.random.default_rng(0).dirichlet([1.0] * 4, size=200)
+    plain = positions()
+    samples = Samples(plain.description, plain.inputs, plain.labels, weights=weights)
+    data = data_of(samples, dataset={**IRIS, "normalize": "none"}, precision="float32")
+    for batch in data.train.batches(1):
+        assert batch.targets.dtype == np.float32
+        np.testing.assert_array_equal(batch.targets, weights[batch.inputs[:, 0].astype(int)].astype(np.float32))
+    np.testing.assert_array_equal(next(data.val.in_order()).targets, weights[data.val.index].astype(np.float32))
+
+
+def test_mixup_mixes_inputs_and_targets_of_a_batch_alike():
+    plain, mixed = (data_of(dataset=FAKE, reg={"mixup": alpha}, batch_size=7).train for alpha in (0.0, 0.8))
+    for number, (before, after) in enumerate(zip(plain.batches(2), mixed.batches(2), strict=True)):
+        rng = generator(0, "mixup", 2, number)
+        kept, partners = rng.beta(0.8, 0.8), rng.permutation(len(before.targets))
+        certain = np.eye(4)[before.targets]
+        np.testing.assert_allclose(after.targets, kept * certain + (1 - kept) * certain[partners], atol=1e-15)
+        expected = kept * before.inputs + (1 - kept) * before.inputs[partners]
+        np.testing.assert_allclose(after.inputs, expected, atol=1e-14)
+        assert after.step == before.step
+
+
+def test_mixup_and_augmentation_leave_evaluation_alone():
+    plain = data_of(dataset=FAKE)
+    changed = data_of(dataset=FAKE, reg={"mixup": 0.4}, augment=SHIFT)
+    for name in PARTS:
+        for before, after in zip(getattr(plain, name).in_order(), getattr(changed, name).in_order(), strict=True):
+            np.testing.assert_array_equal(before.inputs, after.inputs)
+            np.testing.assert_array_equal(before.targets, after.targets)
+
+
+@pytest.mark.parametrize("kind", ["none", "standard"])
+def test_training_images_are_augmented_before_they_are_normalized(kind):
+    samples, options = load(FAKE), {"normalize": kind}
+    plain = data_of(samples, dataset={**options, "normalize": "none"}, batch_size=7)
+    changed = data_of(samples, dataset=options, augment=SHIFT, batch_size=7)
+    augment = Augment(SHIFT, samples.description.shape, np.asarray, "float64")
+    scale, shift = changed.normalization.scale, changed.normalization.shift
+    for number, (before, after) in enumerate(zip(plain.train.batches(3), changed.train.batches(3), strict=True)):
+        moved = augment(before.inputs.astype(np.uint8), generator(0, "augment", 3, number))
+        assert (moved != before.inputs).any()
+        np.testing.assert_allclose(after.inputs, moved * scale + shift, atol=1e-13)
+        np.testing.assert_array_equal(before.targets, after.targets)
+
+
+def test_augmented_and_mixed_passes_can_begin_in_the_middle():
+    split = data_of(reg={"mixup": 0.4}, augment={**SHIFT, "rotate": 20.0}, batch_size=7).train
+    complete = seen(split, 2)
+    for start in range(split.batch_count + 1):
+        assert seen(split, 2, start) == complete[start:]
+
+
+def test_bf16_has_batches_of_float32():
+    samples, settings = load(DIGITS), config(dataset=DIGITS, model=MLP_NUMPY, precision="float32", reg={"mixup": 0.2})
+    learner = scratch.make(settings, (1, 8, 8), 10)
+    one, other = (make({**settings, "precision": kind}, samples, learner).train for kind in ("float32", "bf16"))
+    assert next(other.batches(1)).inputs.dtype == next(other.batches(1)).targets.dtype == np.float32
+    assert seen(one, 1) == seen(other, 1)
+
+
+@pytest.mark.parametrize(
+    ("size", "smoke", "last"), [(32, False, 28), (59, False, 1), (60, False, 60), (99, False, 60), (7, True, 7)]
+)
+def test_the_last_batch_is_as_long_as_it_says(size, smoke, last):
+    split = data_of(batch_size=size, smoke=smoke).train
+    assert split.last_batch == last == len(list(split.batches(1))[-1].targets)

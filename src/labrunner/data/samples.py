@@ -1,0 +1,148 @@
+"""What a data set is and what it holds: `Description` and `Samples`, and how both change when less is asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from labrunner.errors import RequestError
+from labrunner.helping import nearest
+
+WHITE = 255.0  # of images that were resized
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a data set is: enough to build a network for it."""
+
+    name: str
+    shape: tuple[int, ...]  # (channels, height, width) of images, (features,) of tables
+    class_names: tuple[str, ...]
+    white: float | None = None  # the pixel value of full brightness; None for tables
+    feature_names: tuple[str, ...] = ()  # of tables, as far as they have names
+    soft: bool = False  # targets are weights over the classes, and the classes mean nothing
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names)
+
+    def with_classes(self, names: Sequence[Any]) -> Description:
+        """The same with these classes alone, in this order."""
+        return dataclasses.replace(self, class_names=tuple(self.class_names[k] for k in self.numbers_of(names)))
+
+    def numbers_of(self, names: Sequence[Any]) -> list[int]:
+        """The numbers of classes by name; 3 names the class "3".
+
+        Raises
+        ------
+        RequestError
+            for a name that no class has or that comes twice, and for fewer than two names.
+        """
+        if self.soft:
+            raise RequestError(f"dataset={self.name} has no classes to choose from; try dataset.classes=null")
+        words = [str(name) for name in names]
+        for word in words:
+            if word not in self.class_names:
+                close = nearest(word, self.class_names)
+                hint = f"did you mean {close}? " if close else ""
+                known = _some(self.class_names)
+                raise RequestError(f"dataset.classes: dataset={self.name} has no class {word}\n{hint}there are {known}")
+            if words.count(word) > 1:
+                raise RequestError(f"dataset.classes names {word} twice; try naming it once")
+        if len(words) < 2:
+            raise RequestError("dataset.classes names one class, which leaves nothing to tell apart; try two or more")
+        return [self.class_names.index(word) for word in words]
+
+    def resized(self, size: int) -> Description:
+        """The same with images of `size` x `size` pixels from 0 to 255; itself if they are that large."""
+        if self.white is None:
+            raise RequestError(f"dataset={self.name} is a table and has no size in pixels; try dataset.size=null")
+        shape = (self.shape[0], size, size)
+        return self if shape == self.shape else dataclasses.replace(self, shape=shape, white=WHITE)
+
+
+def _some(names: Sequence[str], most: int = 12) -> str:
+    return ", ".join(names[:most]) + (f", … ({len(names)} of them)" if len(names) > most else "")
+
+
+@dataclass(frozen=True)
+class Samples:
+    """All samples of a data set, in its own order."""
+
+    description: Description
+    inputs: np.ndarray  # (N, *shape), uint8 images or float32 features
+    labels: np.ndarray  # (N,) int64 in [0, K)
+    weights: np.ndarray | None = None  # (N, K) float64 whose rows sum to 1: targets that are no labels
+    test: np.ndarray | None = None  # positions of the official test split, int64; None if there is none
+
+    def __post_init__(self) -> None:
+        """Refuse labels and shapes that a metric or a network would pass over silently."""
+        name, expected = self.description.name, self.description.shape
+        count, classes = len(self.labels), self.description.num_classes
+        if self.inputs.shape[1:] != expected:
+            raise RequestError(f"dataset={name}: samples have shape {self.inputs.shape[1:]}, described as {expected}")
+        if len(self.inputs) != count:
+            raise RequestError(f"dataset={name}: {len(self.inputs)} samples and {count} labels")
+        if count == 0:
+            raise RequestError(f"dataset={name} has no samples")
+        low, high = int(self.labels.min()), int(self.labels.max())
+        if low < 0 or high >= classes:
+            raise RequestError(f"dataset={name}: labels from {low} to {high}, described are classes 0 to {classes - 1}")
+        if self.weights is not None:
+            self._check_weights(self.weights)
+        if self.test is not None and len(self.test):
+            if self.test.min() < 0 or self.test.max() >= count:
+                raise RequestError(f"dataset={name}: the test split names samples beyond the {count} that there are")
+            if len(np.unique(self.test)) != len(self.test):
+                raise RequestError(f"dataset={name}: the test split names a sample twice")
+
+    def _check_weights(self, weights: np.ndarray) -> None:
+        name, shape = self.description.name, (len(self.labels), self.description.num_classes)
+        if weights.shape != shape:
+            raise RequestError(f"dataset={name}: the weights have shape {weights.shape}, and {shape} is described")
+        wrong = np.flatnonzero((np.abs(weights.sum(axis=1) - 1.0) > 1e-9) | (weights < 0.0).any(axis=1))
+        if len(wrong):
+            raise RequestError(
+                f"dataset={name}: the weights of sample {wrong[0]} are {weights[wrong[0]].tolist()}, "
+                "not shares that sum to 1"
+            )
+
+
+def choose_classes(samples: Samples, names: Sequence[Any]) -> Samples:
+    """Only the samples of these classes, numbered in the order given."""
+    numbers = samples.description.numbers_of(names)
+    renumbered = np.full(samples.description.num_classes, -1, dtype=np.int64)
+    renumbered[numbers] = np.arange(len(numbers))
+    labels = renumbered[samples.labels]
+    kept = labels >= 0
+    test = None
+    if samples.test is not None:
+        is_test = np.zeros(len(labels), dtype=bool)
+        is_test[samples.test] = True
+        test = np.flatnonzero(is_test[kept])
+    return Samples(samples.description.with_classes(names), samples.inputs[kept], labels[kept], test=test)
+
+
+def resize(samples: Samples, size: int) -> Samples:
+    """Images of `size` x `size` pixels from 0 to 255, bilinear; what shrinks is averaged over all pixels it covers."""
+    description, white = samples.description.resized(size), samples.description.white
+    if description == samples.description:
+        return samples
+    from PIL import Image
+
+    pixels = samples.inputs if white == WHITE else np.rint(samples.inputs * (WHITE / (white or WHITE))).astype(np.uint8)
+    resized = np.empty((len(pixels), *description.shape), dtype=np.uint8)
+    for image, into in zip(pixels, resized, strict=True):
+        for channel, plane in enumerate(image):
+            into[channel] = Image.fromarray(plane).resize((size, size), Image.Resampling.BILINEAR)
+    return dataclasses.replace(samples, description=description, inputs=resized)
+
+
+def take(array: Any, positions: Any) -> Any:
+    """``array[positions]``; torch's own name for it is five times as quick as its indexing."""
+    select = getattr(array, "index_select", None)
+    return array[positions] if select is None else select(0, positions)
