@@ -142,6 +142,21 @@ def check_a_tally_counts_the_targets_with_the_highest_score(make_learner: MakeLe
     assert tally.hits == hits, f"{tally.hits} hits are told, the probabilities have {hits}"
 
 
+def check_targets_may_be_weights_of_the_classes(make_learner: MakeLearner, data: Data) -> None:
+    """As under mixup: all of the weight on one class says what the label says."""
+    learner = _started(make_learner)
+    inputs, targets = learner.array(data.inputs), learner.array(data.targets)
+    scores = learner.eval_batch(Batch(inputs, targets, 0)).scores
+    certain = np.eye(scores.shape[1])[data.targets]
+    labelled = float(learner.eval_batch(Batch(inputs, targets, 0)).loss)
+    weighted = float(learner.eval_batch(Batch(inputs, learner.array(certain), 0)).loss)
+    assert np.isclose(weighted, labelled, rtol=1e-5), f"{weighted} with weights, {labelled} with labels"
+    first = learner.array(certain[: len(certain) // 2])
+    out = learner.train_batch(Batch(inputs[: len(first)], first, 0), data.lr)
+    assert np.isfinite(float(out.loss))
+    assert learner.tally([out], [first]).hits is None, "weights have no hits and no misses"
+
+
 def check_probabilities_are_float64_rows_that_sum_to_one(make_learner: MakeLearner, data: Data) -> None:
     learner = _started(make_learner)
     p = learner.probabilities([learner.scores(learner.array(data.inputs))])

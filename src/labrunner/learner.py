@@ -17,7 +17,7 @@ class Batch(NamedTuple):
     """What a learner gets to see at once."""
 
     inputs: Any  # (N, ...) in the learner's own array library, normalized
-    targets: Any  # (N,) integers in [0, K)
+    targets: Any  # (N,) integers in [0, K); in training also (N, K) weights whose rows sum to 1, as under mixup
     step: int  # training batches before this one; owns the randomness of the batch
 
 
@@ -32,7 +32,7 @@ class Tally(NamedTuple):
     """What came out of some training batches, as numbers."""
 
     losses: list[float]  # of each batch
-    hits: int  # samples whose target has the highest score
+    hits: int | None  # samples whose target has the highest score; None where targets are weights
 
 
 class Wants(NamedTuple):
@@ -42,6 +42,9 @@ class Wants(NamedTuple):
     size: int | None = None
     mean: tuple[float, ...] | None = None  # normalization that the weights were trained with
     std: tuple[float, ...] | None = None
+
+
+ANY = Wants()  # inputs as the data set has them
 
 
 @runtime_checkable

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from labrunner import deep, kit
-from tests.data.settings import ADAM, CNN, MOMENTUM, NESTEROV, config
+from tests.data.settings import ADAM, CNN, LENET, MLP, MOMENTUM, NESTEROV, SOFTMAX, config
 from tests.deep.odd import Bare, Odd, Single, TwoNames
 
 SHAPE, CLASSES = (2, 5, 5), 3
@@ -38,6 +38,37 @@ CONFIGS = {
         False,
         None,
     ),
+    "mlp norm adamw float32": (
+        config(model={**MLP, "batch_norm": True}, optim={**ADAM, "name": "adamw"}, reg=L2, **FLOAT32),
+        0.01,
+        False,
+        None,
+    ),
+    "mlp rmsprop mse": (
+        config(
+            model={**MLP, "loss": "mse", "activation": "silu"},
+            optim={"name": "rmsprop", "lr": 0.01, "alpha": 0.9, "eps": 1e-8, "momentum": 0.5},
+        ),
+        0.005,
+        True,
+        None,
+    ),
+    "mlp adagrad l1 clipped": (
+        config(optim={"name": "adagrad", "lr": 0.01, "eps": 1e-10}, reg={"l1": 1e-3, "clip_norm": 0.5}),
+        0.05,
+        True,
+        None,
+    ),
+    "mlp smoothing mse": (config(model={**MLP, "loss": "mse"}, reg={"label_smoothing": 0.2}), 0.02, False, None),
+    "mlp half": (config(optim=ADAM, precision="bf16", model=RELU_MLP), 0.01, False, None),
+    "softmax lms": (config(model=SOFTMAX, optim={"name": "lms", "lr": 0.1}), 0.1, True, None),
+    "lenet adam": (config(model=LENET, optim=ADAM, reg=DROPOUT, **FLOAT32), 0.003, False, None),
+    "lenet gelu avg": (
+        config(model={**LENET, "pooling": "avg", "activation": "gelu"}, optim=MOMENTUM),
+        0.05,
+        True,
+        None,
+    ),
     "own momentum": (config(optim=MOMENTUM, reg=L2), 0.02, True, Odd),
     "own adam float32": (config(optim=ADAM, **FLOAT32), 0.01, False, Odd),
     "own with two names": (config(optim=ADAM), 0.01, False, TwoNames),
@@ -58,9 +89,13 @@ def samples() -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_the_torch_learner_keeps_the_contract(name, check, samples):
     settings, lr, smooth, own = CONFIGS[name]
+    inputs, targets = samples
+    if settings["model"]["name"] == "lenet":
+        inputs = inputs.repeat(3, axis=2).repeat(3, axis=3)  # which leaves nothing of 5 x 5
     if own is Bare and check in NEEDS_LAYERS:
         pytest.skip("a network without modules has no layers to look at and to count the work of")
-    check(lambda: deep.make(settings, SHAPE, CLASSES, own), kit.Data(*samples, lr=lr, smooth=smooth))
+    shape = inputs.shape[1:]
+    check(lambda: deep.make(settings, shape, CLASSES, own), kit.Data(inputs, targets, lr=lr, smooth=smooth))
 
 
 def test_tables_go_through_as_images_do(samples):

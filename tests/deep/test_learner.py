@@ -163,3 +163,25 @@ def test_a_run_that_diverges_says_so_by_its_loss_alone():
         losses = [float(learner.train_batch(batch(learner, step), 1e30).loss) for step in range(5)]
         assert not math.isfinite(losses[-1])
         assert not math.isfinite(float(learner.eval_batch(batch(learner)).loss))
+
+
+def test_half_precision_rounds_products_and_keeps_weights_and_loss_in_float32():
+    exact, half = (deep.make(config(model=WIDE, precision=word), SHAPE, 5) for word in ("float32", "bf16"))
+    assert bytes_of(exact.weights()) == bytes_of(half.weights())
+    scores, rounded = (learner.scores(batch(learner).inputs) for learner in (exact, half))
+    assert rounded.dtype == torch.float32
+    assert not torch.equal(scores, rounded)
+    # eight bits of precision, through three layers
+    torch.testing.assert_close(rounded, scores, rtol=0.05, atol=0.05)
+    out = half.train_batch(batch(half), 0.1)
+    assert out.loss.dtype == torch.float32
+    assert {str(values.dtype) for values in half.state().values()} <= {"float32", "int64"}
+    assert all(values.dtype == np.float32 for values in half.activations(batch(half).inputs).values())
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
+def test_label_smoothing_is_in_the_training_loss_alone(loss):
+    model = {**WIDE, "loss": loss}
+    plain, smooth = (deep.make(config(model=model, reg={"label_smoothing": s}), SHAPE, 5) for s in (0.0, 0.3))
+    assert float(plain.eval_batch(batch(plain)).loss) == float(smooth.eval_batch(batch(smooth)).loss)
+    assert float(plain.train_batch(batch(plain), 0.0).loss) != float(smooth.train_batch(batch(smooth), 0.0).loss)

@@ -11,10 +11,10 @@ from labrunner import deep
 from labrunner.deep import choose_device
 from labrunner.deep.learner import decaying
 from labrunner.errors import RequestError
-from tests.data.settings import CNN, MLP, config
+from tests.data.settings import CNN, LENET, MLP, SOFTMAX, config
 from tests.deep.odd import Odd
 
-SHAPE = (3, 8, 8)
+SHAPE = (3, 12, 12)
 
 
 class Loaded(nn.Module):
@@ -45,6 +45,15 @@ class Loaded(nn.Module):
             [f"backbone.block{n}.{name}" for n in (1, 2) for name in ("conv.weight", "norm.weight", "norm.bias")],
         ),
         ({**CNN, "channels": [4], "batch_norm": False}, ["backbone.block1.conv.weight", "backbone.block1.conv.bias"]),
+        (SOFTMAX, []),
+        (
+            LENET,
+            [
+                f"backbone.{block}.{name}"
+                for block in ("block1.conv", "block2.conv", "block3.linear", "block4.linear")
+                for name in ("weight", "bias")
+            ],
+        ),
     ],
 )
 def test_every_network_has_a_backbone_and_a_head(model, names):
@@ -61,6 +70,22 @@ def test_dropout_changes_no_name():
 def test_the_cnn_halves_the_image_rounded_down_where_it_pools(pooling, features):
     learner = deep.make(config(model={**CNN, "channels": [3, 2], "pooling": pooling}), (1, 9, 8), 5)
     assert learner.weights()["head.weight"].shape == (5, features)
+
+
+@pytest.mark.parametrize(
+    ("side", "pooling", "features"), [(28, "max", 16 * 5 * 5), (12, "avg", 16), (13, "max", 16), (5, "none", 16)]
+)
+def test_lenet_has_the_sizes_of_the_paper_down_to_the_smallest_image(side, pooling, features):
+    learner = deep.make(config(model={**LENET, "pooling": pooling}), (1, side, side), 10)
+    shapes = {name: values.shape for name, values in learner.weights().items() if name.endswith("weight")}
+    assert list(shapes.values()) == [(6, 1, 5, 5), (16, 6, 5, 5), (120, features), (84, 120), (10, 84)]
+    assert learner.scores(learner.array(np.zeros((2, 1, side, side)))).shape == (2, 10)
+
+
+def test_lenet_has_as_many_parameters_as_the_textbook_says():
+    learner = deep.make(config(model=LENET), (1, 28, 28), 10)
+    # 156 + 2,416 + 48,120 + 10,164 + 850, with all 16 maps connected to all 6
+    assert sum(count for count, _ in learner.parameters().values()) == 61_706
 
 
 def parameters_that_decay(network: nn.Module, decay_all: bool) -> set[str]:
@@ -207,7 +232,7 @@ class ForOtherImages(nn.Linear):
         (lambda input_shape: None, "num_classes"),
         (Nothing, "no parameters"),
         (TooMany, r"\(1, 6\).*\(1, 5\)"),
-        (Unpooled, r"\(1, 5, 6, 6\).*\(1, 5\)"),
+        (Unpooled, r"\(1, 5, 10, 10\).*\(1, 5\)"),
         (ForOtherImages, r"ForOtherImages"),
         (lambda **_: "a word", "str"),
     ],

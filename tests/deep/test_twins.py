@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
+import yaml
 
 from labrunner import deep, scratch
 from labrunner.data import load, make
+from labrunner.deep import networks
+from labrunner.helping import packaged_conf
 from labrunner.learner import Batch
+from labrunner.schema import Activation
+from labrunner.scratch.layers import ACTIVATIONS
 from tests.data.settings import ADAM, DIGITS, MLP, NESTEROV, SGD, config
+
+INITS = sorted(path.stem for path in (packaged_conf() / "init").glob("*.yaml"))
 
 
 def twins(settings, shape, classes):
@@ -17,20 +26,30 @@ def twins(settings, shape, classes):
 
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
-@pytest.mark.parametrize("scheme", ["default", "he", "xavier"])
-def test_they_start_from_the_same_bytes(scheme, precision):
+@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize("scheme", INITS)
+def test_they_start_from_the_same_bytes(scheme, batch_norm, precision):
+    init = yaml.safe_load((packaged_conf() / "init" / f"{scheme}.yaml").read_text())
     for seed in (0, 7):
-        settings = config(init={"name": scheme}, precision=precision, seed=seed)
+        settings = config(init=init, precision=precision, seed=seed, model={**MLP, "batch_norm": batch_norm})
         ours, theirs = (learner.weights() for learner in twins(settings, (1, 4, 4), 3))
         assert list(ours) == list(theirs)
         for name in ours:
-            assert ours[name].dtype == theirs[name].dtype == precision
+            assert ours[name].dtype == theirs[name].dtype == ("int64" if "num_batches" in name else precision)
             assert ours[name].tobytes() == theirs[name].tobytes(), name
 
 
-@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])
-def test_their_gradients_agree(activation):
-    settings = config(model={**MLP, "activation": activation, "hidden": [9, 8]})
+def test_they_know_the_same_activations():
+    assert list(networks.ACTIVATIONS) == list(ACTIVATIONS) == list(get_args(Activation))
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_their_gradients_agree(activation, smoothing, loss, batch_norm):
+    model = {**MLP, "activation": activation, "hidden": [9, 8], "loss": loss, "batch_norm": batch_norm}
+    settings = config(model=model, reg={"label_smoothing": smoothing})
     ours, theirs = twins(settings, (2, 3, 3), 4)
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(20, 2, 3, 3)), rng.integers(0, 4, size=20)
@@ -40,14 +59,40 @@ def test_their_gradients_agree(activation):
     for name, gradient in of_numpy.items():
         assert np.abs(gradient).max() > 1e-6
         assert np.abs(gradient - of_torch[name]).max() < 1e-12, name
+    loss_of_numpy = ours.eval_batch(Batch(x, y, 0)).loss
+    loss_of_torch = theirs.eval_batch(Batch(theirs.array(x), theirs.array(y), 0)).loss
+    assert float(loss_of_numpy) == pytest.approx(float(loss_of_torch), rel=1e-12)
 
 
-@pytest.mark.parametrize("reg", [{}, {"weight_decay": 0.01}, {"weight_decay": 0.01, "decay_all": True}])
-@pytest.mark.parametrize("optim", [SGD, NESTEROV, {**ADAM, "betas": [0.8, 0.99]}], ids=["sgd", "nesterov", "adam"])
+OPTIMS = {
+    "sgd": (SGD, 0.05),
+    "nesterov": (NESTEROV, 0.05),
+    "lms": ({"name": "lms", "lr": 0.05}, 0.05),
+    "adam": ({**ADAM, "betas": [0.8, 0.99]}, 0.01),
+    "adamw": ({**ADAM, "name": "adamw"}, 0.01),
+    "rmsprop": ({"name": "rmsprop", "lr": 0.01, "alpha": 0.9, "eps": 1e-6, "momentum": 0.5}, 0.003),
+    "adagrad": ({"name": "adagrad", "lr": 0.01, "eps": 1e-10}, 0.02),
+}
+REGS = [
+    {},
+    {"weight_decay": 0.01},
+    {"weight_decay": 0.01, "decay_all": True},
+    {"l1": 0.001, "clip_norm": 0.5, "label_smoothing": 0.1},
+    {"mixup": 0.4},
+]
+
+
+@pytest.mark.parametrize("reg", REGS, ids=lambda reg: " ".join(reg) or "none")
+@pytest.mark.parametrize("optim", OPTIMS)
 def test_after_two_hundred_steps_on_the_same_batches_they_hold_the_same_weights(optim, reg):
-    lr = 0.01 if optim["name"] == "adam" else 0.05
-    settings = config(dataset=DIGITS, optim=optim, reg=reg, model={**MLP, "hidden": [32]})
+    options, lr = OPTIMS[optim]
+    settings = config(dataset=DIGITS, optim=options, reg=reg, model={**MLP, "hidden": [32]})
     check_twins_train_alike(settings, lr)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
+def test_with_batch_norm_they_train_alike_running_means_included(loss):
+    check_twins_train_alike(config(dataset=DIGITS, model={**MLP, "batch_norm": True, "loss": loss}), 0.02)
 
 
 def check_twins_train_alike(settings, lr: float) -> None:
@@ -63,5 +108,5 @@ def check_twins_train_alike(settings, lr: float) -> None:
         assert float(loss) == pytest.approx(float(theirs.train_batch(same, lr).loss), abs=1e-9)
     ends = ours.weights(), theirs.weights()
     for name, values in ends[0].items():
-        assert np.abs(values - start[name]).max() > 1e-3, "nothing was learned"
+        assert np.abs(values - start[name]).max() > 1e-3, f"{name} has not moved"
         assert np.abs(values - ends[1][name]).max() < 1e-9, name

@@ -2,48 +2,78 @@
 
 from __future__ import annotations
 
-import copy
-
 import numpy as np
 import pytest
 
 from labrunner import kit
 from labrunner.learner import Batch
 from labrunner.scratch import NumpyLearner, make
+from tests.data.settings import ADALINE, ADAM, MLP_NUMPY, NEURON, PERCEPTRON, SGD, config
 
-SGD = {"name": "sgd", "momentum": 0.0, "nesterov": False}
-ADAM = {"name": "adam", "betas": [0.9, 0.999], "eps": 1e-8}
-PLAIN = {
-    "seed": 0,
-    "precision": "float64",
-    "model": {"name": "mlp_numpy", "hidden": [7, 5], "activation": "tanh"},
-    "optim": SGD,
-    "reg": {"dropout": 0.0, "weight_decay": 0.0, "decay_all": False},
-    "init": {"name": "default"},
-}
+PLAIN = config(model=MLP_NUMPY)
+NORM = {**MLP_NUMPY, "batch_norm": True}
 
-
-def config(**changes: dict) -> dict:
-    merged = copy.deepcopy(PLAIN)
-    for key, value in changes.items():
-        merged[key] = {**merged[key], **value} if isinstance(value, dict) else value
-    return merged
-
-
+# the config, the learning rate, and whether finite differences apply
 CONFIGS = {
-    "sgd": (config(), 0.1, True),
-    "momentum": (config(optim={**SGD, "momentum": 0.9}), 0.02, True),
+    "sgd": (config(model=MLP_NUMPY), 0.1, True),
+    "momentum": (config(model=MLP_NUMPY, optim={**SGD, "momentum": 0.9}), 0.02, True),
     "nesterov_l2": (
-        config(optim={**SGD, "momentum": 0.9, "nesterov": True}, reg={"weight_decay": 0.01}, precision="float32"),
+        config(
+            model=MLP_NUMPY,
+            optim={**SGD, "momentum": 0.9, "nesterov": True},
+            reg={"weight_decay": 0.01},
+            precision="float32",
+        ),
         0.02,
         False,
     ),
-    "adam": (config(optim=ADAM), 0.01, True),
-    "adam_float32_relu": (config(optim=ADAM, precision="float32", model={"activation": "relu"}), 0.01, False),
-    "dropout": (config(reg={"dropout": 0.5}), 0.1, False),
-    "dropout_float32_adam": (config(reg={"dropout": 0.3}, optim=ADAM, precision="float32"), 0.01, False),
-    "sigmoid_he": (config(model={"activation": "sigmoid"}, init={"name": "he"}), 0.1, True),
-    "softmax_regression_xavier": (config(model={"hidden": []}, init={"name": "xavier"}), 0.1, True),
+    "adam": (config(model=MLP_NUMPY, optim=ADAM), 0.01, True),
+    "adam_float32_relu": (
+        config(optim=ADAM, precision="float32", model={**MLP_NUMPY, "activation": "relu"}),
+        0.01,
+        False,
+    ),
+    "adamw": (config(model=MLP_NUMPY, optim={**ADAM, "name": "adamw"}, reg={"weight_decay": 0.1}), 0.01, True),
+    "rmsprop": (
+        config(model=MLP_NUMPY, optim={"name": "rmsprop", "lr": 0.01, "alpha": 0.9, "eps": 1e-8, "momentum": 0.5}),
+        0.005,
+        True,
+    ),
+    "adagrad_l1_clipped": (
+        config(
+            model=MLP_NUMPY, optim={"name": "adagrad", "lr": 0.01, "eps": 1e-10}, reg={"l1": 1e-3, "clip_norm": 0.5}
+        ),
+        0.05,
+        True,
+    ),
+    "dropout": (config(model=MLP_NUMPY, reg={"dropout": 0.5}), 0.1, False),
+    "dropout_float32_adam": (
+        config(model=MLP_NUMPY, reg={"dropout": 0.3}, optim=ADAM, precision="float32"),
+        0.01,
+        False,
+    ),
+    "smoothing": (config(model=MLP_NUMPY, reg={"label_smoothing": 0.2}), 0.1, False),
+    "batch_norm": (config(model=NORM), 0.1, False),
+    "batch_norm_float32_adam": (config(model=NORM, optim=ADAM, precision="float32"), 0.01, False),
+    "mse_silu": (config(model={**MLP_NUMPY, "loss": "mse", "activation": "silu"}), 0.02, True),
+    "sigmoid_he": (config(model={**MLP_NUMPY, "activation": "sigmoid"}, init={"name": "he"}), 0.1, True),
+    "gelu_orthogonal": (config(model={**MLP_NUMPY, "activation": "gelu"}, init={"name": "orthogonal"}), 0.1, True),
+    "softmax_regression_xavier": (
+        config(model={**MLP_NUMPY, "hidden": []}, init={"name": "xavier"}),
+        0.1,
+        True,
+    ),
+    "adaline": (config(model=ADALINE, init={"name": "zeros"}), 0.01, True),
+    "adaline_without_bias_adam": (config(model={**ADALINE, "bias": False}, optim=ADAM), 0.01, True),
+    # from random weights: at zero the criterion is already at its lowest, and nothing is right
+    "perceptron": (config(model=PERCEPTRON, init={"name": "default"}), 0.05, False),
+    "perceptron_float32": (config(model=PERCEPTRON, precision="float32"), 0.05, False),
+}
+OF_TWO = {
+    "neuron": (config(model=NEURON), 0.1, True),
+    "neuron_mse_momentum": (config(model={**NEURON, "loss": "mse"}, optim={**SGD, "momentum": 0.9}), 0.1, True),
+    "adaline_of_one_unit": (config(model=ADALINE), 0.01, True),
+    "perceptron_of_one_unit": (config(model=PERCEPTRON), 0.05, False),
 }
 
 
@@ -62,6 +92,14 @@ def test_the_numpy_learner_keeps_the_contract(name, check, samples):
     check(lambda: make(settings, (1, 3, 4), 3), kit.Data(*samples, lr=lr, smooth=smooth))
 
 
+@pytest.mark.parametrize("check", kit.CHECKS, ids=kit.name_of)
+@pytest.mark.parametrize("name", OF_TWO)
+def test_the_learners_of_one_unit_keep_the_contract(name, check, samples):
+    settings, lr, smooth = OF_TWO[name]
+    inputs, targets = samples
+    check(lambda: make(settings, (1, 3, 4), 2), kit.Data(inputs, targets % 2, lr=lr, smooth=smooth))
+
+
 def test_tables_go_through_as_images_do(samples):
     inputs, targets = samples
     kit.check_learner(lambda: make(PLAIN, (12,), 3), inputs.reshape(24, 12), targets, smooth=True)
@@ -70,7 +108,7 @@ def test_tables_go_through_as_images_do(samples):
 class _WithAFault(NumpyLearner):
     def __init__(self) -> None:
         sound = make(PLAIN, (1, 3, 4), 3)
-        super().__init__(sound.network, sound.optimizer, sound.seed)
+        super().__init__(sound.network, sound.loss, sound.optimizer, sound.seed)
 
 
 class _LearnsWhileEvaluating(_WithAFault):
@@ -132,7 +170,7 @@ def test_dropout_depends_on_the_step_and_the_seed_alone(samples):
     inputs, targets = samples
 
     def scores(seed: int, step: int, earlier: int = 0) -> bytes:
-        learner = make(config(seed=seed, reg={"dropout": 0.5}), (1, 3, 4), 3)
+        learner = make(config(model=MLP_NUMPY, seed=seed, reg={"dropout": 0.5}), (1, 3, 4), 3)
         learner.load(make(PLAIN, (1, 3, 4), 3).state())  # the same weights whatever the seed
         for _ in range(earlier):
             learner.train_batch(Batch(inputs, targets, 99), 0.0)

@@ -6,10 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from labrunner.scratch.layers import ACTIVATIONS, Dropout, Flatten, Layer, Linear, Sigmoid
+from labrunner.scratch.layers import ACTIVATIONS, BatchNorm, Dropout, Flatten, Layer, Linear, Sigmoid
 from labrunner.seeding import generator
 
-TORCH_ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid}
+TORCH_ACTIVATIONS = {
+    "relu": torch.relu,
+    "leaky_relu": torch.nn.functional.leaky_relu,
+    "elu": torch.nn.functional.elu,
+    "gelu": torch.nn.functional.gelu,
+    "silu": torch.nn.functional.silu,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+}
 H = 1e-5
 
 
@@ -21,7 +29,22 @@ def linear() -> Linear:
     return layer
 
 
-LAYERS = {"linear": linear, "flatten": Flatten, "dropout": lambda: Dropout(0.4), **ACTIVATIONS}
+def batch_norm(dtype: type[np.floating] = np.float64) -> BatchNorm:
+    layer = BatchNorm(4, dtype)
+    rng = np.random.default_rng(0)
+    for value in layer.parameters.values():
+        value[...] = rng.normal(size=4)
+    return layer
+
+
+LAYERS = {
+    "linear": linear,
+    "batch_norm": batch_norm,
+    "flatten": Flatten,
+    "dropout": lambda: Dropout(0.4),
+    **ACTIVATIONS,
+}
+OF_A_TYPE = {"linear": lambda dtype: Linear(4, 3, dtype), "batch_norm": batch_norm}
 
 
 def x_for(name: str) -> np.ndarray:
@@ -78,6 +101,44 @@ def test_linear_is_that_of_torch():
     np.testing.assert_allclose(layer.gradients["bias"], twin.bias.grad, rtol=1e-12, atol=1e-12)
 
 
+def test_linear_without_a_bias_is_a_product_alone():
+    layer = Linear(4, 3, np.float64, bias=False)
+    layer.weight[...] = np.arange(12.0).reshape(3, 4)
+    x = x_for("linear")
+    np.testing.assert_array_equal(forward(layer, x), x @ layer.weight.T)
+    layer.backward(np.ones((5, 3)))
+    assert layer.gradients.keys() == layer.parameters.keys() == {"weight"}
+
+
+def test_batch_norm_is_that_of_torch_in_training_and_afterwards():
+    layer = batch_norm()
+    twin = torch.nn.BatchNorm1d(4, dtype=torch.float64)
+    twin.load_state_dict({name: torch.from_numpy(v.copy()) for name, v in (layer.parameters | layer.buffers).items()})
+    rng = np.random.default_rng(5)
+    for n in (8, 3, 2):
+        x = rng.normal(2.0, 3.0, size=(n, 4))
+        inputs, upstream = torch.from_numpy(x).requires_grad_(), rng.normal(size=(n, 4))
+        twin.zero_grad()
+        y = twin(inputs)
+        y.backward(torch.from_numpy(upstream))
+        np.testing.assert_allclose(forward(layer, x), y.detach(), rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(layer.backward(upstream), inputs.grad, rtol=1e-10, atol=1e-12)
+        for name, parameter in twin.named_parameters():
+            np.testing.assert_allclose(layer.gradients[name], parameter.grad, rtol=1e-12, atol=1e-12)
+        for name, buffer in twin.named_buffers():
+            np.testing.assert_allclose(layer.buffers[name], buffer, rtol=1e-12)
+    before = {name: value.copy() for name, value in layer.buffers.items()}
+    np.testing.assert_allclose(layer.forward(x), twin.eval()(torch.from_numpy(x)).detach(), rtol=1e-12, atol=1e-12)
+    assert all((before[name] == value).all() for name, value in layer.buffers.items()), "evaluation measures nothing"
+
+
+def test_batch_norm_makes_a_batch_of_mean_zero_and_variance_one_whatever_its_scale():
+    layer = BatchNorm(4, np.float64)
+    y = forward(layer, np.random.default_rng(0).normal(-50.0, 7.0, size=(200, 4)))
+    np.testing.assert_allclose(y.mean(axis=0), 0.0, atol=1e-12)
+    np.testing.assert_allclose(y.var(axis=0), 1.0, rtol=1e-6)
+
+
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_activations_are_those_of_torch_kinks_and_far_ends_included(name):
     x = np.concatenate([np.linspace(-30, 30, 241), [-1e4, -800.0, 0.0, 800.0, 1e4]])
@@ -98,11 +159,12 @@ def test_sigmoid_keeps_its_digits_far_below_zero():
 @pytest.mark.parametrize("name", LAYERS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_layers_stay_in_their_precision(name, dtype):
-    layer = Linear(4, 3, dtype) if name == "linear" else LAYERS[name]()
+    layer = OF_A_TYPE[name](dtype) if name in OF_A_TYPE else LAYERS[name]()
     y = forward(layer, x_for(name).astype(dtype))
     assert y.dtype == dtype
     assert layer.backward(np.ones_like(y)).dtype == dtype
     assert all(gradient.dtype == dtype for gradient in layer.gradients.values())
+    assert layer.forward(x_for(name).astype(dtype)).dtype == dtype
 
 
 @pytest.mark.parametrize("name", LAYERS)

@@ -13,28 +13,24 @@ import torch
 from labrunner.errors import RequestError
 from labrunner.learner import Batch
 from labrunner.scratch import make
+from tests.data.settings import MLP_NUMPY, config
 
-CONFIG = {
-    "seed": 0,
-    "precision": "float64",
-    "model": {"name": "mlp_numpy", "hidden": [6], "activation": "tanh"},
-    "optim": {"name": "sgd", "lr": 0.1, "momentum": 0.9, "nesterov": False},
-    "reg": {"dropout": 0.0, "weight_decay": 0.0, "decay_all": False},
-    "init": {"name": "default"},
-}
+CONFIG = config(
+    model={**MLP_NUMPY, "hidden": [6]}, optim={"name": "sgd", "lr": 0.1, "momentum": 0.9, "nesterov": False}
+)
 ADAM = {"name": "adam", "lr": 0.001, "betas": [0.9, 0.999], "eps": 1e-8, "momentum": None}
 
 
 def learner(**changes):
     """`learner(reg__dropout=0.5)` has config["reg"]["dropout"] = 0.5."""
-    config = copy.deepcopy(CONFIG)
+    settings = copy.deepcopy(CONFIG)
     for key, value in changes.items():
         *groups, last = key.split("__")
-        place = config
+        place = settings
         for group in groups:
             place = place[group]
         place[last] = value
-    return make(config, (1, 2, 3), 3)
+    return make(settings, (1, 2, 3), 3)
 
 
 def batch(step: int = 0, dtype: type = np.float64) -> Batch:
@@ -166,9 +162,7 @@ def test_the_count_of_parameters_is_a_fact_of_the_epoch():
     ("changes", "words"),
     [
         ({"precision": "bfloat16"}, "precision=bfloat16.*float32, float64"),
-        ({"model__activation": "swish"}, "model.activation=swish.*relu, tanh, sigmoid"),
-        ({"optim__name": "lbfgs"}, "optim=lbfgs.*sgd, adam"),
-        ({"optim__momentum": 0.0, "optim__nesterov": True}, "optim.nesterov.*optim.momentum"),
+        ({"model__activation": "swish"}, "model.activation=swish.*relu, leaky_relu, .*sigmoid"),
     ],
 )
 def test_what_is_not_written_here_is_refused_by_its_key(changes, words):

@@ -10,12 +10,23 @@ import torch
 import torchsummary
 
 from labrunner import initial
-from labrunner.scratch.losses import cross_entropy, cross_entropy_and_gradient
+from labrunner.scratch.layers import BatchNorm
+from labrunner.scratch.losses import CrossEntropy
 from labrunner.scratch.network import Network
 from labrunner.seeding import generator
 
 SHAPE = (1, 3, 4)
-TORCH_ACTIVATIONS = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh, "sigmoid": torch.nn.Sigmoid}
+TORCH_ACTIVATIONS = {
+    "relu": torch.nn.ReLU,
+    "leaky_relu": torch.nn.LeakyReLU,
+    "elu": torch.nn.ELU,
+    "gelu": torch.nn.GELU,
+    "silu": torch.nn.SiLU,
+    "tanh": torch.nn.Tanh,
+    "sigmoid": torch.nn.Sigmoid,
+}
+KINKED = ("relu", "leaky_relu", "elu")  # their slope, or its slope, jumps at 0
+cross_entropy, cross_entropy_and_gradient = CrossEntropy(3).value, CrossEntropy(3).value_and_gradient
 
 
 class Fixed(torch.nn.Module):
@@ -29,9 +40,9 @@ class Fixed(torch.nn.Module):
         return x * self.scale
 
 
-def network(hidden=(6, 5), activation="tanh", dropout=0.0, dtype=np.float64) -> Network:
-    net = Network(SHAPE, hidden, 3, activation, dropout, dtype)
-    net.initialize("default", seed=0)
+def network(hidden=(6, 5), activation="tanh", dropout=0.0, batch_norm=False) -> Network:
+    net = Network(SHAPE, hidden, 3, activation, batch_norm=batch_norm, dropout=dropout, dtype=np.float64)
+    net.initialize({"name": "default"}, seed=0)
     return net
 
 
@@ -46,12 +57,15 @@ def twin_of(net: Network, activation: str) -> torch.nn.Sequential:
             modules[kind] = TORCH_ACTIVATIONS[activation]()
         elif kind.startswith("drop"):
             modules[kind] = Fixed(layer._scale)
+        elif isinstance(layer, BatchNorm):
+            modules[kind] = torch.nn.BatchNorm1d(len(layer.parameters["bias"]), dtype=torch.float64)
         else:
             outputs, inputs = layer.parameters["weight"].shape
-            modules[kind] = torch.nn.Linear(inputs, outputs, dtype=torch.float64)
+            modules[kind] = torch.nn.Linear(inputs, outputs, bias="bias" in layer.parameters, dtype=torch.float64)
     head = modules.pop("head")
     twin = torch.nn.Sequential(OrderedDict(backbone=torch.nn.Sequential(modules), head=head))
-    twin.load_state_dict({name: torch.from_numpy(w.copy()) for name, w in net.parameters.items()})
+    twin.load_state_dict({name: torch.from_numpy(w.copy()) for name, w in net.weights().items()})
+    assert list(twin.state_dict()) == list(net.weights())
     return twin
 
 
@@ -60,17 +74,18 @@ def batch(n: int = 8) -> tuple[np.ndarray, np.ndarray]:
     return rng.normal(size=(n, *SHAPE)), rng.integers(0, 3, size=n)
 
 
+@pytest.mark.parametrize("batch_norm", [False, True])
 @pytest.mark.parametrize("dropout", [0.0, 0.4])
 @pytest.mark.parametrize("activation", TORCH_ACTIVATIONS)
 @pytest.mark.parametrize("hidden", [(), (6,), (6, 5, 4)])
-def test_scores_loss_and_gradients_are_those_of_torch(hidden, activation, dropout):
-    net = network(hidden, activation, dropout)
+def test_scores_loss_and_gradients_are_those_of_torch(hidden, activation, dropout, batch_norm):
+    net = network(hidden, activation, dropout, batch_norm)
     x, targets = batch()
     scores = net.forward(x, training=True, rng=generator(0, "dropout", 0))
     loss, grad = cross_entropy_and_gradient(scores, targets)
     net.backward(grad)
 
-    twin = twin_of(net, activation)
+    twin = twin_of(net, activation)  # in training, batch norm takes the batch's own statistics, whatever it has tracked
     twin_scores = twin(torch.from_numpy(x))
     twin_loss = torch.nn.functional.cross_entropy(twin_scores, torch.from_numpy(targets))
     twin_loss.backward()
@@ -80,18 +95,19 @@ def test_scores_loss_and_gradients_are_those_of_torch(hidden, activation, dropou
         np.testing.assert_allclose(net.gradients[name], parameter.grad, rtol=1e-12, atol=1e-12, err_msg=name)
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.4])
+@pytest.mark.parametrize(("dropout", "batch_norm"), [(0.0, False), (0.4, False), (0.0, True)])
 @pytest.mark.parametrize("activation", TORCH_ACTIVATIONS)
-def test_gradients_agree_with_central_differences(activation, dropout):
-    net = network((6, 5), activation, dropout)
+def test_gradients_agree_with_central_differences(activation, dropout, batch_norm):
+    net = network((6, 5), activation, dropout, batch_norm)
     x, targets = batch()
 
     def forward() -> np.ndarray:
         return net.forward(x, training=True, rng=generator(0, "dropout", 0))
 
-    if activation == "relu":  # central differences across its kink would be no truth
+    if activation in KINKED:  # central differences across its kink would be no truth
         outputs = net.outputs(x, training=True, rng=generator(0, "dropout", 0))
-        assert min(np.abs(y).min() for name, y in outputs if "linear" in name) > 1e-4
+        before = "norm" if batch_norm else "linear"
+        assert min(np.abs(y).min() for name, y in outputs if before in name) > 1e-4
     net.backward(cross_entropy_and_gradient(forward(), targets)[1])
     h = 1e-5
     for name, w in net.parameters.items():
@@ -116,6 +132,16 @@ def test_layers_and_parameters_have_the_names_that_never_change():
         "backbone.drop2",
         "head",
     ]
+    assert list(network((6,), batch_norm=True).weights()) == [
+        "backbone.linear1.weight",
+        "backbone.norm1.weight",
+        "backbone.norm1.bias",
+        "backbone.norm1.running_mean",
+        "backbone.norm1.running_var",
+        "backbone.norm1.num_batches_tracked",
+        "head.weight",
+        "head.bias",
+    ]
     assert list(network((6,)).layers) == ["backbone.flatten", "backbone.linear1", "backbone.act1", "head"]
     assert list(network(()).layers) == ["backbone.flatten", "head"]
     assert list(network((6,)).parameters) == [
@@ -127,7 +153,9 @@ def test_layers_and_parameters_have_the_names_that_never_change():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("scheme", initial.SCHEMES)
+@pytest.mark.parametrize(
+    "scheme", [{"name": "default"}, {"name": "he"}, {"name": "orthogonal"}, {"name": "constant", "value": 0.3}]
+)
 def test_starting_weights_are_the_shared_ones_rounded(scheme, dtype):
     net = Network(SHAPE, [6], 3, dtype=dtype)
     net.initialize(scheme, seed=5)
@@ -145,7 +173,7 @@ def test_starting_weights_are_the_shared_ones_rounded(scheme, dtype):
 
 @pytest.mark.parametrize(("hidden", "dropout"), [((), 0.0), ((128,), 0.0), ((300, 100), 0.5)])
 def test_the_summary_is_torchsummary_s_table(hidden, dropout, capsys):
-    net = Network((1, 28, 28), hidden, 10, "relu", dropout)
+    net = Network((1, 28, 28), hidden, 10, "relu", dropout=dropout)
     modules = [torch.nn.Flatten()]
     width = 784
     for units in hidden:
@@ -156,6 +184,12 @@ def test_the_summary_is_torchsummary_s_table(hidden, dropout, capsys):
     printed = capsys.readouterr().out.strip().splitlines()
     end = next(i for i, line in enumerate(printed) if line.startswith("Non-trainable")) + 2
     assert net.summary().splitlines() == printed[:end]
+
+
+def test_penalties_pull_at_weights_and_not_at_biases_and_norms_unless_asked():
+    net = network((6,), batch_norm=True)
+    assert net.decaying(decay_all=False) == ["backbone.linear1.weight", "head.weight"]
+    assert net.decaying(decay_all=True) == list(net.parameters)
 
 
 def test_work_is_the_number_of_weights_of_the_linear_layers():

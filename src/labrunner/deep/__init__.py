@@ -8,17 +8,17 @@ from typing import Any
 import torch
 from torch import nn
 
-from labrunner.deep import networks
+from labrunner.deep import networks, optimizers
 from labrunner.deep.init import initialize
 from labrunner.deep.learner import TorchLearner, decaying
 from labrunner.deep.modes import evaluating, untouched_randomness
-from labrunner.deep.optimizers import SGD, Adam, Optimizer
 from labrunner.errors import RequestError
+from labrunner.learner import ANY, Wants
 from labrunner.seeding import number
 
 __all__ = ["TorchLearner", "make"]
 
-PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
+PRECISIONS = {"float32": torch.float32, "float64": torch.float64, "bf16": torch.float32}  # of weights and inputs
 
 
 def make(
@@ -26,6 +26,7 @@ def make(
     input_shape: tuple[int, ...],
     num_classes: int,
     own_network: Callable[..., nn.Module] | None = None,
+    wants: Wants = ANY,
 ) -> TorchLearner:
     """The learner of a checked config.
 
@@ -34,6 +35,7 @@ def make(
     config : the composed config, as plain dicts
     input_shape, num_classes : from the data set's description
     own_network : the user's class or function; it gets `input_shape`, `num_classes` and the keys of its YAML
+    wants : what the inputs have been made to be
 
     Raises
     ------
@@ -50,14 +52,31 @@ def make(
     # first the precision, then the float64 starting numbers: rounding happens once
     network = network.to(device, PRECISIONS[config["precision"]]).to(memory_format=torch.channels_last)
     if own_network is None or config["init"]["name"] != "default":
-        initialize(network, config["init"]["name"], config["seed"])
-    optimizer = optimizer_for(network, config["optim"], config["reg"])
-    return TorchLearner(network, optimizer, input_shape, config["seed"])
+        initialize(network, config["init"], config["seed"])
+    reg = config["reg"]
+    optimizer = optimizers.make(
+        dict(network.named_parameters()), config["optim"], reg, decaying(network, reg["decay_all"])
+    )
+    return TorchLearner(
+        network,
+        optimizer,
+        input_shape,
+        config["seed"],
+        loss=config["model"].get("loss", "cross_entropy") if own_network is None else "cross_entropy",
+        label_smoothing=reg["label_smoothing"],
+        half=config["precision"] == "bf16",
+        wants=wants,
+    )
 
 
 def shipped(config: dict[str, Any], input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
-    options = {key: value for key, value in config["model"].items() if key != "name"}
-    builders: dict[str, Callable[..., nn.Module]] = {"mlp": networks.mlp, "cnn": networks.cnn}
+    options = {key: value for key, value in config["model"].items() if key not in ("name", "loss")}
+    builders: dict[str, Callable[..., nn.Module]] = {
+        "mlp": networks.mlp,
+        "softmax": networks.softmax,
+        "cnn": networks.cnn,
+        "lenet": networks.lenet,
+    }
     build = builders[config["model"]["name"]]
     return build(input_shape, num_classes, dropout=config["reg"]["dropout"], **options)
 
@@ -90,15 +109,6 @@ def users_own(build: Callable[..., nn.Module], input_shape: tuple[int, ...], num
 def said(error: Exception) -> str:
     """The first line of an error, with its kind."""
     return f"{type(error).__name__}: {error}".splitlines()[0]
-
-
-def optimizer_for(network: nn.Module, options: dict[str, Any], reg: dict[str, Any]) -> Optimizer:
-    """The optimizer of the composed `optim` and `reg` groups, for a network that is on its device."""
-    parameters, decayed = dict(network.named_parameters()), decaying(network, reg["decay_all"])
-    if options["name"] == "sgd":
-        return SGD(parameters, options["momentum"], options["nesterov"], reg["weight_decay"], decayed)
-    beta1, beta2 = options["betas"]
-    return Adam(parameters, (beta1, beta2), options["eps"], reg["weight_decay"], decayed)
 
 
 def choose_device(name: str, precision: str = "float32") -> torch.device:

@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from labrunner.deep.losses import LOSSES
 from labrunner.deep.modes import untouched_buffers, untouched_randomness
 from labrunner.deep.optimizers import Optimizer
 from labrunner.deep.summary import layer_outputs, multiply_adds, summarize
-from labrunner.learner import Batch, BatchOut, Tally, Wants
+from labrunner.learner import ANY, Batch, BatchOut, Tally, Wants
 from labrunner.seeding import numbers
 
 NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
@@ -19,11 +20,14 @@ NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
 def to_numpy(tensor: torch.Tensor) -> np.ndarray:
     """A copy in C order, whatever the tensor's device and memory format."""
-    return np.array(tensor.detach().cpu().numpy(), order="C", copy=True)
+    tensor = tensor.detach().cpu()
+    if tensor.dtype == torch.bfloat16:  # which NumPy does not have
+        tensor = tensor.float()
+    return np.array(tensor.numpy(), order="C", copy=True)
 
 
 class TorchLearner:
-    """Any `nn.Module` that maps (N, *input_shape) to scores (N, K), trained with cross-entropy.
+    """Any `nn.Module` that maps (N, *input_shape) to scores (N, K), with its loss and optimizer.
 
     Parameters
     ----------
@@ -31,9 +35,11 @@ class TorchLearner:
     optimizer : made for the network's parameters
     input_shape : shape of one sample
     seed : the run's seed, for dropout and the like
+    loss : a key of `labrunner.deep.losses.LOSSES`
+    label_smoothing : share of each training target that is spread over all classes
+    half : compute products in bf16, where torch thinks it safe, while weights and loss stay as they are
+    wants : what the inputs have been made to be
     """
-
-    wants = Wants()
 
     def __init__(
         self,
@@ -41,14 +47,18 @@ class TorchLearner:
         optimizer: Optimizer,
         input_shape: tuple[int, ...],
         seed: int,
+        loss: str = "cross_entropy",
+        label_smoothing: float = 0.0,
+        half: bool = False,
+        wants: Wants = ANY,
     ) -> None:
         self.network, self.optimizer = network, optimizer
-        self.input_shape = input_shape
+        self.input_shape, self.wants, self.half = input_shape, wants, half
         self._seeds = numbers(seed, "layers")
         first = next(network.parameters())
         self._device, self._dtype = first.device, first.dtype
         self._named = dict(network.named_parameters())
-        self._loss = nn.CrossEntropyLoss()
+        self._loss, self._training_loss = LOSSES[loss](0.0), LOSSES[loss](label_smoothing)
         self.work = multiply_adds(network, torch.zeros(1, *input_shape, device=self._device, dtype=self._dtype))
         network.train()
         self._training = True
@@ -76,17 +86,27 @@ class TorchLearner:
     def train_batch(self, batch: Batch, lr: float) -> BatchOut:
         self._set_mode(training=True)
         self._seed_layers(batch.step)
-        scores = self.network(batch.inputs)
-        loss = self._loss(scores, batch.targets)
+        scores = self._forward(batch.inputs)
+        loss = self._training_loss(scores, batch.targets)
         self.optimizer.clear()
         loss.backward()
         self.optimizer.step(lr)
         return BatchOut(loss.detach(), scores.detach())
 
+    def _forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        if not self.half:
+            return self.network(inputs)
+        with torch.autocast(self._device.type, torch.bfloat16):
+            scores = self.network(inputs)
+        return scores.to(self._dtype)
+
     def tally(self, outs: Sequence[BatchOut], targets: Sequence[torch.Tensor]) -> Tally:
+        losses = torch.stack([out.loss for out in outs]).tolist()
+        if targets[0].ndim == 2:  # weights of several classes: there is no hit and no miss
+            return Tally(losses, None)
         scores = torch.cat([out.scores for out in outs])
         hits = (scores.argmax(dim=1) == torch.cat(list(targets))).sum()
-        return Tally(torch.stack([out.loss for out in outs]).tolist(), int(hits))
+        return Tally(losses, int(hits))
 
     def _set_mode(self, training: bool) -> None:
         if self._training is not training:  # walking all modules each batch would cost more than a small layer
@@ -107,13 +127,13 @@ class TorchLearner:
     def eval_batch(self, batch: Batch) -> BatchOut:
         self._set_mode(training=False)
         with torch.inference_mode():
-            scores = self.network(batch.inputs)
+            scores = self._forward(batch.inputs)
             return BatchOut(self._loss(scores, batch.targets), scores)
 
     def scores(self, inputs: torch.Tensor) -> torch.Tensor:
         self._set_mode(training=False)
         with torch.inference_mode():
-            return self.network(inputs)
+            return self._forward(inputs)
 
     def activations(self, inputs: torch.Tensor) -> dict[str, np.ndarray]:
         outputs = layer_outputs(self.network, lambda: self.scores(inputs))
@@ -124,7 +144,7 @@ class TorchLearner:
         trainable = {name: parameter for name, parameter in self._named.items() if parameter.requires_grad}
         with untouched_randomness(), untouched_buffers(self.network):
             self._seed_layers(batch.step)
-            loss = self._loss(self.network(batch.inputs), batch.targets)
+            loss = self._training_loss(self._forward(batch.inputs), batch.targets)
             found = torch.autograd.grad(loss, list(trainable.values()), allow_unused=True)
         return {
             name: to_numpy(torch.zeros_like(trainable[name]) if gradient is None else gradient)

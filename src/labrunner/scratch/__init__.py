@@ -1,6 +1,7 @@
-"""The NumPy side: a multilayer perceptron from scratch, forward and backward written out.
+"""The NumPy side: perceptron, Adaline, one neuron and a multilayer perceptron from scratch, every line to be read.
 
-One noun per file: `layers`, `losses`, `optimizers`, `network`, and the `learner` that joins them.
+One noun per file: `layers`, `losses`, `optimizers`, `network`, the `learner` that joins them, and the `perceptron`,
+which learns by a rule of its own.
 """
 
 from __future__ import annotations
@@ -10,49 +11,73 @@ from typing import Any
 import numpy as np
 
 from labrunner.errors import RequestError
+from labrunner.learner import ANY, Wants
+from labrunner.scratch import optimizers
 from labrunner.scratch.layers import ACTIVATIONS
 from labrunner.scratch.learner import NumpyLearner
+from labrunner.scratch.losses import (
+    CrossEntropy,
+    DeltaRule,
+    Loss,
+    SigmoidCrossEntropy,
+    SigmoidSquaredError,
+    SquaredError,
+)
 from labrunner.scratch.network import Network
-from labrunner.scratch.optimizers import SGD, Adam, Optimizer
+from labrunner.scratch.perceptron import PerceptronLearner
 
 PRECISIONS: dict[str, type[np.floating]] = {"float32": np.float32, "float64": np.float64}
+LOSSES: dict[tuple[str, str], type[Loss]] = {
+    ("adaline", "mse"): DeltaRule,
+    ("neuron", "cross_entropy"): SigmoidCrossEntropy,
+    ("neuron", "mse"): SigmoidSquaredError,
+    ("mlp_numpy", "cross_entropy"): CrossEntropy,
+    ("mlp_numpy", "mse"): SquaredError,
+}
 
 
-def make(config: dict[str, Any], input_shape: tuple[int, ...], num_classes: int) -> NumpyLearner:
-    """The learner of ``model=mlp_numpy``.
+def make(config: dict[str, Any], input_shape: tuple[int, ...], num_classes: int, wants: Wants = ANY) -> NumpyLearner:
+    """The learner of ``model=perceptron``, ``adaline``, ``neuron`` or ``mlp_numpy``.
 
     Parameters
     ----------
     config : the composed config as a nested dict; of it `seed`, `precision`, `model`, `optim`, `reg` and `init`
     input_shape : of one sample: (channels, height, width) or (features,)
     num_classes : number of classes
+    wants : what the inputs have been made to be
 
     Raises
     ------
     RequestError
         when the config asks for what is not written here.
     """
-    model, reg = config["model"], config["reg"]
-    dtype = _choice("precision", config["precision"], PRECISIONS)
-    _choice("model.activation", model["activation"], ACTIVATIONS)
-    network = Network(input_shape, model["hidden"], num_classes, model["activation"], reg["dropout"], dtype)
-    network.initialize(config["init"]["name"], config["seed"])
-    decayed = [name for name in network.parameters if reg["decay_all"] or not name.endswith(".bias")]
-    optimizer = _optimizer(network, config["optim"], reg["weight_decay"], decayed)
-    return NumpyLearner(network, optimizer, config["seed"])
+    model, reg, seed = config["model"], config["reg"], config["seed"]
+    dtype = _choice(model, "precision", config["precision"], PRECISIONS)
+    if model["name"] == "perceptron":
+        units = 1 if num_classes == 2 else num_classes
+        network = Network(input_shape, [], units, dtype=dtype)
+        network.initialize(config["init"], seed)
+        return PerceptronLearner(network, seed, num_classes, wants)
+    loss = LOSSES[model["name"], model.get("loss", "mse")](num_classes)  # Adaline has no other than mse
+    if model["name"] == "mlp_numpy":
+        _choice(model, "model.activation", model["activation"], ACTIVATIONS)
+        network = Network(
+            input_shape,
+            model["hidden"],
+            loss.units,
+            model["activation"],
+            batch_norm=model.get("batch_norm", False),
+            dropout=reg["dropout"],
+            dtype=dtype,
+        )
+    else:
+        network = Network(input_shape, [], loss.units, bias=model.get("bias", True), dtype=dtype)
+    network.initialize(config["init"], seed)
+    optimizer = optimizers.make(network.parameters, config["optim"], reg, network.decaying(reg["decay_all"]))
+    return NumpyLearner(network, loss, optimizer, seed, reg["label_smoothing"], wants)
 
 
-def _optimizer(network: Network, optim: dict[str, Any], weight_decay: float, decayed: list[str]) -> Optimizer:
-    kind = _choice("optim", optim["name"], {"sgd": SGD, "adam": Adam})
-    if kind is SGD:
-        if optim["nesterov"] and not optim["momentum"] > 0.0:
-            raise RequestError("optim.nesterov looks ahead by the momentum; give optim.momentum=0.9, say")
-        return SGD(network.parameters, optim["momentum"], optim["nesterov"], weight_decay, decayed)
-    beta1, beta2 = optim["betas"]
-    return Adam(network.parameters, (beta1, beta2), optim["eps"], weight_decay, decayed)
-
-
-def _choice(key: str, value: str, options: dict[str, Any]) -> Any:
+def _choice(model: dict[str, Any], key: str, value: str, options: dict[str, Any]) -> Any:
     if value not in options:
-        raise RequestError(f"model=mlp_numpy has no {key}={value}; there are {', '.join(options)}")
+        raise RequestError(f"model={model['name']} has no {key}={value}; there are {', '.join(options)}")
     return options[value]

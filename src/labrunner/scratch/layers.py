@@ -17,11 +17,13 @@ class Layer:
     Attributes
     ----------
     parameters : short name (``weight``, ``bias``) -> array, changed in place by whoever trains
+    buffers : the same of what is measured and not trained, as running means
     gradients : the same names -> dL/dparameter of the last backward call, in buffers that the next one overwrites
     """
 
     def __init__(self) -> None:
         self.parameters: dict[str, np.ndarray] = {}
+        self.buffers: dict[str, np.ndarray] = {}
         self.gradients: dict[str, np.ndarray] = {}
 
     def forward(self, x: np.ndarray, training: bool = False, rng: np.random.Generator | None = None) -> np.ndarray:
@@ -42,28 +44,83 @@ class Layer:
 
 
 class Linear(Layer):
-    """y = x W^T + b with x (N, in), W (out, in), b (out,), y (N, out). Starts from zeros."""
+    """y = x W^T + b with x (N, in), W (out, in), b (out,) if there is one, y (N, out). Starts from zeros."""
 
-    def __init__(self, inputs: int, outputs: int, dtype: type[np.floating]) -> None:
+    def __init__(self, inputs: int, outputs: int, dtype: type[np.floating], bias: bool = True) -> None:
         super().__init__()
         self.weight = np.zeros((outputs, inputs), dtype)
-        self.bias = np.zeros(outputs, dtype)
-        self.parameters = {"weight": self.weight, "bias": self.bias}
+        self.bias = np.zeros(outputs, dtype) if bias else None
+        self.parameters = {"weight": self.weight}
+        if self.bias is not None:
+            self.parameters["bias"] = self.bias
         self.gradients = {name: np.zeros_like(value) for name, value in self.parameters.items()}
 
     def forward(self, x: np.ndarray, training: bool = False, rng: np.random.Generator | None = None) -> np.ndarray:
         if training:
             self._x = x
         y = x @ self.weight.T  # y = x W^T + b
-        y += self.bias
+        if self.bias is not None:
+            y += self.bias
         return y
 
     def fill_gradients(self, grad: np.ndarray) -> None:
         np.matmul(grad.T, self._x, out=self.gradients["weight"])  # dL/dW = (dL/dy)^T x
-        np.sum(grad, axis=0, out=self.gradients["bias"])  # dL/db = sum over the batch of dL/dy
+        if self.bias is not None:
+            np.sum(grad, axis=0, out=self.gradients["bias"])  # dL/db = sum over the batch of dL/dy
 
     def input_gradient(self, grad: np.ndarray) -> np.ndarray:
         return grad @ self.weight  # dL/dx = dL/dy W
+
+
+class BatchNorm(Layer):
+    """y = g (x - m) / sqrt(v + eps) + b with the batch's own mean m and variance v of a unit (Ioffe & Szegedy 2015).
+
+    In evaluation m and v are running means over the training batches; the running variance is the unbiased one. Names,
+    eps and momentum are those of `torch.nn.BatchNorm1d`.
+    """
+
+    EPS = 1e-5
+    MOMENTUM = 0.1  # share of the new batch in the running means
+
+    def __init__(self, units: int, dtype: type[np.floating]) -> None:
+        super().__init__()
+        self.parameters = {"weight": np.ones(units, dtype), "bias": np.zeros(units, dtype)}
+        self.gradients = {name: np.zeros_like(value) for name, value in self.parameters.items()}
+        self.buffers = {
+            "running_mean": np.zeros(units, dtype),
+            "running_var": np.ones(units, dtype),
+            "num_batches_tracked": np.zeros((), np.int64),
+        }
+
+    def forward(self, x: np.ndarray, training: bool = False, rng: np.random.Generator | None = None) -> np.ndarray:
+        mean, variance = self.buffers["running_mean"], self.buffers["running_var"]
+        if training:
+            mean, variance = x.mean(axis=0), x.var(axis=0)
+            self._track(mean, variance, len(x))
+        deviation = np.sqrt(variance + x.dtype.type(self.EPS))
+        normalized = (x - mean) / deviation
+        if training:
+            self._normalized, self._deviation = normalized, deviation
+        return normalized * self.parameters["weight"] + self.parameters["bias"]
+
+    def _track(self, mean: np.ndarray, variance: np.ndarray, n: int) -> None:
+        """Move the running means towards the batch's: r <- 0.9 r + 0.1 batch, with v n / (n - 1) for the variance."""
+        for name, value in (("running_mean", mean), ("running_var", variance * (n / max(1, n - 1)))):
+            running = self.buffers[name]
+            running *= 1.0 - self.MOMENTUM
+            running += self.MOMENTUM * value
+        self.buffers["num_batches_tracked"] += 1
+
+    def fill_gradients(self, grad: np.ndarray) -> None:
+        np.sum(grad * self._normalized, axis=0, out=self.gradients["weight"])  # dL/dg = sum over the batch of dL/dy x^
+        np.sum(grad, axis=0, out=self.gradients["bias"])  # dL/db = sum over the batch of dL/dy
+
+    def input_gradient(self, grad: np.ndarray) -> np.ndarray:
+        # each x moves the mean and the variance of the whole batch: with d = dL/dx^ = g dL/dy,
+        # dL/dx = (d - mean(d) - x^ mean(d x^)) / sqrt(v + eps)
+        d = grad * self.parameters["weight"]
+        along = (d * self._normalized).mean(axis=0)
+        return (d - d.mean(axis=0) - self._normalized * along) / self._deviation
 
 
 class Flatten(Layer):
@@ -137,6 +194,45 @@ class ReLU(Activation):
         return y > 0.0
 
 
+class LeakyReLU(Activation):
+    """f(x) = x above 0, and x / 100 below, so that no unit is ever dead (Maas 2013); torch's slope."""
+
+    SLOPE = 0.01
+
+    def value(self, x: np.ndarray) -> np.ndarray:
+        return np.where(x > 0.0, x, x.dtype.type(self.SLOPE) * x)
+
+    def slope(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.where(x > 0.0, x.dtype.type(1.0), x.dtype.type(self.SLOPE))
+
+
+class ELU(Activation):
+    """f(x) = x above 0, and exp(x) - 1 below (Clevert 2016)."""
+
+    def value(self, x: np.ndarray) -> np.ndarray:
+        return np.where(x > 0.0, x, np.expm1(np.minimum(x, 0.0)))
+
+    def slope(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.where(x > 0.0, x.dtype.type(1.0), y + x.dtype.type(1.0))  # e^x = f + 1
+
+
+class GELU(Activation):
+    """f(x) = x P(x) with P the distribution function of the normal distribution (Hendrycks & Gimpel 2016)."""
+
+    def value(self, x: np.ndarray) -> np.ndarray:
+        return x * _normal_cdf(x)
+
+    def slope(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        density = np.exp(-0.5 * x * x) / math.sqrt(2.0 * math.pi)
+        return _normal_cdf(x) + x * density  # f' = P + x P'
+
+
+def _normal_cdf(x: np.ndarray) -> np.ndarray:
+    from scipy.special import erf  # NumPy has none
+
+    return 0.5 * (1.0 + erf(x / math.sqrt(2.0)))
+
+
 class Tanh(Activation):
     """f(x) = tanh(x)."""
 
@@ -151,11 +247,34 @@ class Sigmoid(Activation):
     """f(x) = 1 / (1 + exp(-x))."""
 
     def value(self, x: np.ndarray) -> np.ndarray:
-        z = np.exp(-np.abs(x))  # in (0, 1]: exp never overflows, and small values keep all their digits
-        return np.where(x >= 0.0, 1.0, z) / (1.0 + z)  # 1 / (1 + e^-x) = e^x / (1 + e^x)
+        return sigmoid(x)
 
     def slope(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         return y * (1.0 - y)  # f' = f (1 - f)
 
 
-ACTIVATIONS: dict[str, type[Activation]] = {"relu": ReLU, "tanh": Tanh, "sigmoid": Sigmoid}
+class SiLU(Activation):
+    """f(x) = x s(x) with s the sigmoid, also called swish (Elfwing 2018)."""
+
+    def value(self, x: np.ndarray) -> np.ndarray:
+        return x * sigmoid(x)
+
+    def slope(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return y + sigmoid(x) * (1.0 - y)  # f' = s + x s (1 - s) = f + s (1 - f)
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    """1 / (1 + exp(-x)), of x's shape and type."""
+    z = np.exp(-np.abs(x))  # in (0, 1]: exp never overflows, and small values keep all their digits
+    return np.where(x >= 0.0, 1.0, z) / (1.0 + z)  # 1 / (1 + e^-x) = e^x / (1 + e^x)
+
+
+ACTIVATIONS: dict[str, type[Activation]] = {
+    "relu": ReLU,
+    "leaky_relu": LeakyReLU,
+    "elu": ELU,
+    "gelu": GELU,
+    "silu": SiLU,
+    "tanh": Tanh,
+    "sigmoid": Sigmoid,
+}

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from labrunner.learner import Batch, BatchOut, Tally, Wants
-from labrunner.scratch.losses import cross_entropy, cross_entropy_and_gradient, softmax
+from labrunner.learner import ANY, Batch, BatchOut, Tally, Wants
+from labrunner.scratch.losses import Loss, lengths, smoothed, softmax
 from labrunner.scratch.network import Network
 from labrunner.scratch.optimizers import Optimizer
 from labrunner.seeding import generator
@@ -20,15 +20,28 @@ class NumpyLearner:
     Parameters
     ----------
     network : with its starting weights
+    loss : of the network's outputs
     optimizer : built on `network.parameters`, whose arrays it moves in place
     seed : the run's seed; with the step of a batch it decides what dropout leaves out
+    label_smoothing : share of each training target that is spread over all classes
+    wants : what the inputs have been made to be
     """
 
-    def __init__(self, network: Network, optimizer: Optimizer, seed: int) -> None:
+    def __init__(
+        self,
+        network: Network,
+        loss: Loss,
+        optimizer: Optimizer,
+        seed: int,
+        label_smoothing: float = 0.0,
+        wants: Wants = ANY,
+    ) -> None:
         self.network = network
+        self.loss = loss
         self.optimizer = optimizer
         self.seed = seed
-        self.wants = Wants()
+        self.label_smoothing = label_smoothing
+        self.wants = wants
         self.work = network.work()
 
     def array(self, values: np.ndarray) -> np.ndarray:
@@ -43,46 +56,57 @@ class NumpyLearner:
 
     def train_batch(self, batch: Batch, lr: float) -> BatchOut:
         """Forward, loss, backward, step. The scores are those of training, with dropout, before the step."""
-        with _quiet():
+        with quiet():
             out = self._differentiate(batch)
             self.optimizer.step(self.network.gradients, float(lr))
         return out
 
     def tally(self, outs: Sequence[BatchOut], targets: Sequence[Any]) -> Tally:
         """Losses of the batches, and how many samples have their target at the highest score."""
-        hits = sum(int((out.scores.argmax(axis=1) == y).sum()) for out, y in zip(outs, targets, strict=True))
+        hits = None
+        if targets[0].ndim == 1:
+            hits = sum(int((out.scores.argmax(axis=1) == y).sum()) for out, y in zip(outs, targets, strict=True))
         return Tally([float(out.loss) for out in outs], hits)
 
     def eval_batch(self, batch: Batch) -> BatchOut:
         """Loss and scores in evaluation mode; moves nothing."""
-        with _quiet():
-            scores = self.network.forward(batch.inputs)
-            return BatchOut(cross_entropy(scores, batch.targets), scores)
+        with quiet():
+            outputs = self.network.forward(batch.inputs)
+            return BatchOut(self.loss.value(outputs, batch.targets), self._scores(outputs))
 
     def scores(self, inputs: np.ndarray) -> np.ndarray:
         """(N, K) scores in evaluation mode; moves nothing."""
-        with _quiet():
-            return self.network.forward(inputs)
+        with quiet():
+            return self._scores(self.network.forward(inputs))
+
+    def _scores(self, outputs: np.ndarray) -> np.ndarray:
+        """Margins become distances to the boundary: their softmax neither saturates nor depends on the scale."""
+        if self.loss.is_margin:
+            outputs = outputs / outputs.dtype.type(lengths(self.network.head.weight))
+        return self.loss.scores(outputs)
 
     def probabilities(self, scores: Sequence[Any]) -> np.ndarray:
         """A pass's batches of scores as one (N, K) float64 array whose rows sum to 1."""
-        with _quiet():
+        with quiet():
             return softmax(np.concatenate(scores).astype(np.float64))
 
     def activations(self, inputs: np.ndarray) -> dict[str, np.ndarray]:
         """Output of each layer by its name, first axis N, in evaluation mode; moves nothing."""
-        with _quiet():
+        with quiet():
             return {name: y.copy() for name, y in self.network.outputs(inputs)}
 
     def gradients(self, batch: Batch) -> dict[str, np.ndarray]:
         """Gradient of the data term by the parameters' names, with the batch's own dropout; moves nothing."""
-        with _quiet():
+        before = {name: value.copy() for name, value in self.network.buffers.items()}
+        with quiet():
             self._differentiate(batch)
+        for name, value in before.items():  # running means
+            np.copyto(self.network.buffers[name], value)
         return {name: g.copy() for name, g in self.network.gradients.items()}
 
     def weights(self) -> dict[str, np.ndarray]:
-        """Copies of the parameters, under torch's state_dict names."""
-        return {name: w.copy() for name, w in self.network.parameters.items()}
+        """Copies of parameters and buffers, under torch's state_dict names."""
+        return {name: w.copy() for name, w in self.network.weights().items()}
 
     def state(self) -> dict[str, np.ndarray]:
         """Copies of the weights (``weights/<name>``) and the optimizer's slots (``optim/<name>/<slot>``)."""
@@ -101,10 +125,10 @@ class NumpyLearner:
         ValueError
             when names or shapes differ; nothing has changed then.
         """
-        parameters, optimizer = self.network.parameters, self.optimizer
-        expected = {f"weights/{name}": w for name, w in parameters.items()}
+        weights, optimizer = self.network.weights(), self.optimizer
+        expected = {f"weights/{name}": w for name, w in weights.items()}
         loaded_slots = {}
-        for name in parameters:
+        for name in self.network.parameters:
             blank = optimizer.blank(name)
             keys = {f"optim/{name}/{slot}": value for slot, value in blank.items()}
             if any(key in state for key in keys):
@@ -112,7 +136,7 @@ class NumpyLearner:
                 loaded_slots[name] = blank
         _check_fit(state, expected)
 
-        for name, w in parameters.items():
+        for name, w in weights.items():
             np.copyto(w, state[f"weights/{name}"])  # in place: the layers and the optimizer hold this very array
         for name, slots in loaded_slots.items():
             for slot, value in slots.items():
@@ -129,13 +153,18 @@ class NumpyLearner:
 
     def _differentiate(self, batch: Batch) -> BatchOut:
         rng = generator(self.seed, "dropout", int(batch.step)) if self.network.has_dropout else None
-        scores = self.network.forward(batch.inputs, training=True, rng=rng)
-        loss, grad = cross_entropy_and_gradient(scores, batch.targets)
+        outputs = self.network.forward(batch.inputs, training=True, rng=rng)
+        loss, grad = self.loss.value_and_gradient(outputs, self._training_targets(batch.targets, outputs.dtype))
         self.network.backward(grad)
-        return BatchOut(loss, scores)
+        return BatchOut(loss, self._scores(outputs))
+
+    def _training_targets(self, targets: np.ndarray, dtype: np.dtype) -> np.ndarray:
+        if self.label_smoothing == 0.0:
+            return targets
+        return smoothed(targets, self.loss.classes, self.label_smoothing, dtype)
 
 
-def _quiet() -> np.errstate:
+def quiet() -> np.errstate:
     """A run that diverges is seen by its loss; NumPy's warnings about overflow would only come first."""
     return np.errstate(over="ignore", invalid="ignore", divide="ignore")
 
