@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-slow lint smoke bench clean help
+.PHONY: demo test test-slow lint smoke docs bench clean help
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,9 @@ smoke: $(VENV)/installed  ## every smoke experiment, from the command line
 	  name=$$(basename $$file .yaml); echo "labrunner experiment=$$name"; \
 	  $(BIN)/labrunner experiment=$$name || exit 1; \
 	done
+
+docs: $(VENV)/installed  ## the tables of options in README.md and docs/options.md, from the YAML
+	$(BIN)/python docs/options.py
 
 bench: $(VENV)/tested  ## the benchmarks; on a quiet machine
 	$(BIN)/python benchmarks/epoch.py

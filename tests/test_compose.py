@@ -23,6 +23,7 @@ def test_nothing_said_gives_the_defaults_as_plain_values():
         "reg": "none",
         "init": "default",
         "freeze": "none",
+        "augment": "none",
     }
     assert composed.config["optim"] == {"name": "adam", "lr": 0.001, "betas": [0.9, 0.999], "eps": 1e-8}
     assert {type(value) for value in walk(composed.config)} <= {dict, list, str, int, float, bool, type(None)}

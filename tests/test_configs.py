@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from labrunner import compose, helping, schema
+from labrunner.data import vision
 from labrunner.errors import RequestError
 from labrunner.helping import GROUPS, Catalogue, packaged_conf
 from labrunner.records import load_run
@@ -23,6 +24,10 @@ SMALL = ("smoke=true", "figures=none", "batch_size=8")
 SMALL_DATA = {"fake": ("dataset.samples=60",)}
 
 by_path = pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(CONF).as_posix())
+
+
+def read(path: Path) -> dict:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
 def test_every_group_has_options_and_every_folder_is_a_group():
@@ -50,9 +55,10 @@ def test_every_file_begins_with_a_description_and_explains_every_key(path):
 
 @by_path
 def test_a_file_is_named_like_the_option_it_is(path):
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content = read(path)
     if path.parent != CONF and path.parent.name != "experiment":
-        assert content["name"] == path.stem
+        # or a preset of another option, under whose name the program knows it
+        assert content["name"] == path.stem or content.keys() == read(path.with_stem(content["name"])).keys()
         assert "_target_" not in content
     assert re.fullmatch(r"[a-z][a-z0-9_]*", path.stem)
 
@@ -69,31 +75,86 @@ def test_a_key_that_several_options_share_means_the_same_in_all_of_them():
             for key in option.keys.values():
                 meanings.setdefault(key.name, set()).add(key.meaning)
         several = {name: texts for name, texts in meanings.items() if len(texts) > 1}
-        # lr is in other units under adam, the split seed of made-up data makes the data as well, and each network
-        # has its nonlinearity in a place of its own
-        assert set(several) <= {"lr", "split_seed", "activation"}, several
+        # the split seed of made-up data makes the data as well, and each network has its nonlinearity in its own place
+        assert set(several) <= {"split_seed", "activation"}, several
 
 
-@pytest.mark.parametrize("dataset", NAMES["dataset"])
+CLASSES = {"digits": 10, "mnist5k": 10, "fake": 4, "iris": 3, "wine": 3, "blobs": 3}  # of the others two
+SIDES = {"digits": 8, "mnist5k": 28, "fake": 16, "photo_patches": 32}  # pixels; the others are tables
+EMBEDDED = [name for name in NAMES["dataset"] if name not in (*vision.NAMES, "csv")]
+SMALLEST = {"cnn": 4, "lenet": 12}
+
+
+def misfit(model: str, dataset: str) -> bool:
+    """Whether a model cannot take a data set, known from what both are."""
+    return (
+        (model in SMALLEST and SIDES.get(dataset, 0) < SMALLEST[model])
+        or (model == "neuron" and CLASSES.get(dataset, 2) != 2)
+        or (model == "perceptron" and dataset == "quadratic")
+    )
+
+
+@pytest.mark.parametrize("dataset", EMBEDDED)
 @pytest.mark.parametrize("model", NAMES["model"])
-def test_every_model_runs_on_every_data_set(lab, model, dataset):
-    folder = lab.train("run", f"model={model}", f"dataset={dataset}", *SMALL, *SMALL_DATA.get(dataset, ()))
-    run = load_run(folder)
+def test_every_model_runs_on_every_embedded_data_set_that_it_fits(lab, model, dataset):
+    request = (f"model={model}", f"dataset={dataset}", *SMALL, *SMALL_DATA.get(dataset, ()))
+    if misfit(model, dataset):
+        before = lab.tree()
+        refused = lab(*request)
+        assert refused.code == 2
+        assert f"model={model}" in refused.err
+        assert f"dataset={dataset}" in refused.err
+        assert "; try " in refused.err
+        assert lab.tree() == before
+        return
+    run = load_run(lab.train("run", *request))
     assert run.status == "done"
     assert len(run.rows) == 1
     assert np.isfinite(run.rows["train_loss"]).all()
-    assert run.test["n"] == len(run.predictions) == int(run.confusion.to_numpy().sum())
+    if dataset in ("quadratic", "point"):  # toy objectives have train alone
+        assert run.test is None
+        assert run.rows["val_loss"].isna().all()
+    else:
+        assert run.test["n"] == len(run.predictions) == int(run.confusion.to_numpy().sum())
+
+
+@pytest.mark.parametrize("dataset", EMBEDDED)
+@pytest.mark.parametrize("model", NAMES["model"])
+def test_the_way_out_of_a_misfit_leads_out(lab, model, dataset):
+    if not misfit(model, dataset):
+        return
+    request = {"model": model, "dataset": dataset}
+    words = lab(f"model={model}", f"dataset={dataset}").err.partition("; try ")[2].strip()
+    for way_out in words.split(" or "):
+        key, _, value = way_out.partition("=")
+        changed = [f"{name}={chosen}" for name, chosen in (request | {key: value}).items()]
+        lab.train(way_out.replace("/", " "), *changed, *SMALL, *SMALL_DATA.get(dataset, ()))
 
 
 OTHERS = [(group, name) for group in GROUPS if group not in ("model", "dataset", "experiment") for name in NAMES[group]]
+OF_TWO = ("dataset=fake", *SMALL_DATA["fake"], "dataset.num_classes=2")
+
+
+def has_no_part(model: str, group: str, name: str) -> bool:
+    """Whether an option does something that a model does not have."""
+    if model == "perceptron" and group == "optim":
+        return name not in ("sgd", "lms")
+    if model == "perceptron" and group == "reg":
+        return name not in ("none", "early_stopping")
+    return (group, name) == ("reg", "dropout") and model in schema.WITHOUT_HIDDEN
 
 
 @pytest.mark.parametrize(("group", "name"), OTHERS, ids=[f"{group}={name}" for group, name in OTHERS])
-def test_every_other_option_runs_with_every_model(lab, group, name):
+def test_every_other_option_runs_with_every_model_that_has_a_part_in_it(lab, group, name):
     for model in NAMES["model"]:
-        folder = lab.train(model, f"{group}={name}", f"model={model}", "dataset=fake", *SMALL_DATA["fake"], *SMALL)
-        config = load_run(folder).config
-        assert config[group]["name"] == name
+        request = (f"{group}={name}", f"model={model}", *OF_TWO, *SMALL)
+        if has_no_part(model, group, name):
+            refused = lab(*request)
+            assert refused.code == 2
+            assert "; try " in refused.err
+            continue
+        config = load_run(lab.train(model, *request)).config
+        assert config[group]["name"] == read(CONF / group / f"{name}.yaml")["name"]
         assert config["model"]["name"] == model
 
 
@@ -115,21 +176,34 @@ def test_the_command_line_wins_over_an_experiment(lab):
     ).out
     config = yaml.safe_load(said)
     assert config["smoke"] is False
-    assert config["model"] == {"name": "mlp", "hidden": [3], "activation": "relu"}
+    assert config["model"]["name"] == "mlp"
+    assert config["model"]["hidden"] == [3]
 
 
 @pytest.mark.parametrize("activation", schema.KEYS["model.activation"].__args__)
-@pytest.mark.parametrize("model", NAMES["model"])
-def test_every_activation_runs_with_every_model(lab, model, activation):
-    lab.train("run", f"model={model}", f"model.activation={activation}", "dataset=fake", *SMALL_DATA["fake"], *SMALL)
+@pytest.mark.parametrize("model", [owner.name for owner, _ in Catalogue().owners("model.activation")])
+def test_every_activation_runs_with_every_model_that_has_one(lab, model, activation):
+    lab.train("run", f"model={model}", f"model.activation={activation}", *OF_TWO, *SMALL)
 
 
 def test_the_rest_of_the_choices_run(lab):
     tiny = ("dataset=fake", *SMALL_DATA["fake"], *SMALL)
     lines = [f"monitor={word}" for word in schema.KEYS["monitor"].__args__]
     lines += [f"dataset.normalize={word}" for word in schema.KEYS["dataset.normalize"].__args__]
-    lines += [f"model=cnn model.pooling={word}" for word in schema.KEYS["model.pooling"].__args__]
-    lines += [f"precision={word} model={model}" for word in ("float32", "float64") for model in NAMES["model"]]
+    poolings, losses = schema.KEYS["model.pooling"].__args__, schema.KEYS["model.loss"].__args__
+    lines += [f"model={model} model.pooling={word}" for word in poolings for model in ("cnn", "lenet")]
+    lines += [f"model={model} model.loss={word}" for word in losses for model in ("mlp", "mlp_numpy", "cnn", "lenet")]
+    lines += [
+        f"precision={word} model={model}"
+        for word in schema.KEYS["precision"].__args__
+        for model in NAMES["model"]
+        if model != "neuron" and (word != "bf16" or model not in schema.NUMPY_MODELS)
+    ]
+    lines += [f"model={model} model.batch_norm=true" for model in ("mlp", "mlp_numpy")]
+    lines += ["model=adaline model.bias=false", "model=neuron model.loss=mse dataset.num_classes=2"]
+    lines += ["select=last", "dataset.per_class=3 dataset.label_noise=0.2", "model=adaline batch_size=1"]
+    lines += ["reg.mixup=0.3 reg.label_smoothing=0.1 reg.l1=0.001 reg.clip_norm=1 reg.dropout=0.2 reg.weight_decay=0.1"]
+    lines += ["augment.shift=1 augment.rotate=5 augment.flip=0.5 augment.crop=2", "schedule=step schedule.warmup=1"]
     lines += ["model=cnn model.batch_norm=false", "model=cnn model.kernel=1", "model.hidden=[]", "model.hidden=[3,4,5]"]
     lines += ["dataset.channels=1", "dataset.num_classes=2", "dataset.size=9", "dataset.noise=0", "batch_size=full"]
     lines += [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import re
 from pathlib import Path
 
@@ -25,6 +26,20 @@ def test_every_promise_names_a_test():
     for line in (ROOT / "docs" / "promises.md").read_text(encoding="utf-8").splitlines():
         if line.startswith("| ") and not line.startswith("| promise"):
             assert "`tests/" in line, line
+
+
+def maker():
+    """The script behind ``make docs``."""
+    spec = importlib.util.spec_from_file_location("options", ROOT / "docs" / "options.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_tables_of_options_are_what_make_docs_makes_today():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert maker().page(Catalogue()) == (ROOT / "docs" / "options.md").read_text(encoding="utf-8"), "run make docs"
+    assert maker().with_table(readme, Catalogue()) == readme, "run make docs"
 
 
 @pytest.mark.parametrize("group", GROUPS)

@@ -149,7 +149,7 @@ def test_an_init_that_is_asked_for_reaches_it(own):
     from labrunner import checkpoint, initial
 
     folder = own.train("run", "model=tiny", "init=xavier", *SMALL)
-    weights = initial.weight("xavier", 0, "out.weight", (4, 8)).astype("float32")
+    weights = initial.weight({"name": "xavier"}, 0, "out.weight", (4, 8)).astype("float32")
     assert json.loads((folder / "initial.json").read_text())["out.weight"] == checkpoint.tensor_hash(
         "out.weight", weights
     )
@@ -246,3 +246,39 @@ def test_a_model_that_was_edited_since_the_run_began_is_said_aloud(own):
     ended = own("resume", "run", "epochs=3")
     assert ended.code == 0, ended.err
     assert "warning: the run began with my_models.py sha256:" in ended.err
+
+
+WANTING = (
+    MODELS
+    + """
+
+from labrunner.learner import Wants
+
+
+class Wanting(TinyNet):
+    wants = Wants(channels=3, size=12, mean=(0.5, 0.5, 0.5))
+"""
+)
+
+
+def test_a_model_gets_the_images_that_it_wants(lab):
+    lab.write("my_models.py", WANTING)
+    lab.write("conf/model/wanting.yaml", TINY_YAML.replace("TinyNet", "Wanting"))
+    said = lab("summary", "model=wanting").out
+    assert "3,464" in said  # 3 * 12 * 12 inputs, 8 units
+    folder = lab.train("run", "model=wanting", "dataset=digits", "smoke=true")
+    assert load_run(folder).config["dataset"]["size"] is None, "the config says what was asked for"
+    before = (folder / "metrics.csv").read_bytes()
+    assert lab("resume", "run").code == 0
+    assert (folder / "metrics.csv").read_bytes() == before
+    asked = lab.train("asked", "model=wanting", "dataset=digits", "dataset.size=6", "smoke=true")
+    assert "872" in (asked / "summary.txt").read_text()  # 3 * 6 * 6 inputs, 8 units: what was asked for wins
+
+
+def test_wants_that_are_none_are_refused(lab):
+    lab.write("my_models.py", WANTING.replace("Wants(channels=3, size=12, mean=(0.5, 0.5, 0.5))", "224"))
+    lab.write("conf/model/wanting.yaml", TINY_YAML.replace("TinyNet", "Wanting"))
+    refused = lab("model=wanting")
+    assert refused.code == 2
+    assert "wants is of type int" in refused.err
+    assert not (lab.folder / "outputs").exists()

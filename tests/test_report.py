@@ -298,3 +298,18 @@ def test_writing_twice_gives_the_same_bytes(tmp_path):
     first = write(run).read_bytes()
     assert write(load_run(run.path)) == run.path / "report.html"
     assert (run.path / "report.html").read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("request_line", "shown"),
+    [
+        ("model=adaline dataset=quadratic epochs=2", "metrics.csv#2/train_loss"),
+        ("dataset=fake dataset.samples=60 dataset.test_fraction=0 epochs=2", "val_loss"),
+    ],
+)
+def test_a_finished_run_without_a_test_split_says_so_and_not_that_it_was_cut(lab, request_line, shown):
+    page = Page(render(load_run(lab.train("run", *request_line.split()))))
+    assert "No test split" in page.text
+    assert "did not get there" not in page.text
+    assert "so far" not in page.text
+    assert any(origin.endswith(shown) for origin, _ in page.shown)

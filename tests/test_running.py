@@ -345,6 +345,21 @@ KINDS = {
     "momentum with patience": ("optim=sgd", "optim.momentum=0.9", "optim.lr=0.5", "reg.patience=2", "schedule=cosine"),
     "cnn with dropout": ("model=cnn", "model.channels=[4]", "reg=dropout", "~hidden"),
     "numpy with dropout": ("model=mlp_numpy", "reg=dropout"),
+    "mixup of augmented images": ("reg=mixup", "augment.shift=1", "augment.rotate=10", "augment.flip=0.5"),
+    "adamw with plateau and penalties": (
+        "optim=adamw",
+        "model.batch_norm=true",
+        "reg.weight_decay=0.1",
+        "reg.l1=0.001",
+        "reg.clip_norm=0.5",
+        "schedule=plateau",
+        "schedule.patience=0",
+        "schedule.warmup=1",
+    ),
+    "numpy with batch norm": ("model=mlp_numpy", "optim=rmsprop", "model.batch_norm=true", "schedule=step"),
+    "adagrad, half precision": ("optim=adagrad", "precision=bf16", "model.loss=mse"),
+    "perceptron": ("model=perceptron", "~hidden", "dataset.label_noise=0.2", "dataset.per_class=10"),
+    "adaline": ("model=adaline", "~hidden", "optim.lr=0.0001"),
     "numpy with momentum": ("model=mlp_numpy", "optim=sgd", "optim.momentum=0.9", "optim.nesterov=true"),
 }
 
@@ -397,7 +412,17 @@ def test_early_stopping_is_among_what_was_cut_and_resumed(lab):
     assert len(rows) - (losses.index(min(losses)) + 1) == 2
 
 
-@pytest.mark.parametrize("kind", ["adam", "momentum with cosine", "cnn with dropout", "numpy with dropout"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "adam",
+        "momentum with cosine",
+        "cnn with dropout",
+        "numpy with dropout",
+        "numpy with batch norm",
+        "mixup of augmented images",
+    ],
+)
 def test_a_run_stopped_at_any_batch_ends_with_the_bytes_of_the_uninterrupted_one(lab, monkeypatch, kind):
     from labrunner.deep import TorchLearner
     from labrunner.scratch import NumpyLearner

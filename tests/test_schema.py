@@ -42,9 +42,9 @@ def test_every_value_in_the_yaml_files_is_one_that_the_table_takes():
                 schema.check_value(f"{prefix}{key}", schema.KEYS[f"{prefix}{key}"], value)
 
 
-def test_keys_outside_the_hash_and_keys_that_take_folders_exist():
+def test_keys_outside_the_hash_and_keys_that_take_paths_exist():
     assert set(schema.OUTSIDE_HASH) <= set(schema.KEYS)
-    assert set(schema.FOLDERS) == {"hydra.run.dir"}
+    assert set(schema.PATHS) - {"hydra.run.dir"} <= set(schema.KEYS)
     assert {key.partition(".")[0] for key in schema.KEYS if "." in key} <= set(GROUPS)
 
 
@@ -83,7 +83,8 @@ def test_the_range_of_a_key_ends_where_it_says(key):
         ("optim.lr", "a number above 0"),
         ("reg.dropout", "a number from 0 and below 1"),
         ("seed", "a whole number from 0 and below 2^63"),
-        ("dataset.size", "a whole number from 1 to 512"),
+        ("dataset.size", "a whole number from 1 to 512 or null"),
+        ("dataset.root", "text of at least 1 character"),
         ("batch_size", "a whole number from 1 or full"),
         ("reg.patience", "a whole number from 1 or null"),
         ("smoke", "true or false"),

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from labrunner.errors import RequestError
 from labrunner.helping import nearest
+from labrunner.learner import ANY, Wants
+from labrunner.schema import NUMPY_MODELS
 
 if TYPE_CHECKING:
     from labrunner.data import Data, Description
-    from labrunner.learner import Learner
+    from labrunner.learner import ANY, Learner
 
 
 def build(config: dict[str, Any], shared: dict[Any, Any]) -> tuple[Data, Learner]:
@@ -29,9 +31,33 @@ def build(config: dict[str, Any], shared: dict[Any, Any]) -> tuple[Data, Learner
     """
     from labrunner import data
 
+    config, own, wants = as_wanted(config)
     description = describe(config)
-    learner = build_learner(config, description.shape, description.num_classes)
-    return data.make(config, data.samples_of(config, shared), learner), learner
+    learner = build_learner(config, description, own, wants)
+    made = data.make(config, data.samples_of(config, shared), learner)
+    check_batches(config, made)
+    return made, learner
+
+
+def as_wanted(config: dict[str, Any]) -> tuple[dict[str, Any], functools.partial[Any] | None, Wants]:
+    """The config with the size of images that the model wants where none was asked for, its class, and its wants.
+
+    The class is the user's own, None for a shipped model; it says what it wants in an attribute:
+    ``wants = Wants(channels=3, size=64)``.
+    """
+    if "_target_" not in config["model"]:
+        return config, None, ANY
+    own = own_class(config["model"])
+    wants = getattr(own.func, "wants", ANY)
+    if not isinstance(wants, Wants):
+        raise RequestError(
+            f"_target_: {config['model']['_target_']}.wants is of type {type(wants).__name__}; "
+            "it takes labrunner.learner.Wants(channels=…, size=…, mean=…, std=…)"
+        )
+    dataset = config["dataset"]
+    if wants.size is not None and dataset.get("size", 0) is None:
+        config = {**config, "dataset": {**dataset, "size": wants.size}}
+    return config, own, wants
 
 
 def describe(config: dict[str, Any]) -> Description:
@@ -44,31 +70,79 @@ def describe(config: dict[str, Any]) -> Description:
 
 
 def check_fit(config: dict[str, Any], description: Description) -> None:
-    """Refuse a model that cannot take these samples; each error names a way out."""
-    model = config["model"]
-    if model.get("name") != "cnn":
+    """Refuse a model, or an augmentation, that cannot take these samples; each error names a way out."""
+    from labrunner.data.augment import check
+
+    model, name = config["model"], description.name
+    kind = model.get("name")
+    check(config["augment"], description.shape, name)
+    if kind in ("cnn", "lenet"):
+        if len(description.shape) != 3:
+            raise RequestError(f"model={kind} needs images and dataset={name} is a table; try model=mlp")
+        check_size(model, description)
+    if kind == "neuron" and description.num_classes != 2:
+        choose = f"dataset.classes=[{','.join(description.class_names[:2])}]"
+        raise RequestError(
+            f"model=neuron tells two classes apart and dataset={name} has {description.num_classes}; "
+            f"try model=softmax or {choose}"
+        )
+    if kind == "perceptron" and description.soft:
+        raise RequestError(
+            f"model=perceptron needs classes to tell apart and dataset={name} has none; try model=adaline"
+        )
+
+
+def check_size(model: dict[str, Any], description: Description) -> None:
+    """Refuse images of which a convolutional network would leave nothing."""
+    size, name = min(description.shape[1:]), description.name
+    if model["name"] == "lenet":
+        smallest = 5 if model["pooling"] == "none" else 12
+        if size < smallest:
+            raise RequestError(
+                f"model=lenet needs images of {smallest} x {smallest} pixels or more and those of dataset={name} are "
+                f"{size} x {size}; try dataset.size=28 or model=cnn"
+            )
         return
-    if len(description.shape) != 3:
-        raise RequestError(f"model=cnn needs images and dataset={description.name} is a table; try model=mlp")
-    size = min(description.shape[1:])
     halvings = len(model["channels"]) if model["pooling"] != "none" else 0
     if size >> halvings < 1:
         raise RequestError(
-            f"model.channels={model['channels']} halves the {size} x {size} images of dataset={description.name} "
+            f"model.channels={model['channels']} halves the {size} x {size} images of dataset={name} "
             f"{halvings} times, to nothing; try at most {size.bit_length() - 1} blocks, or model.pooling=none"
         )
 
 
-def build_learner(config: dict[str, Any], input_shape: tuple[int, ...], num_classes: int) -> Learner:
-    """The learner alone, for a data set of this shape."""
-    if config["model"].get("name") == "mlp_numpy":
+def check_batches(config: dict[str, Any], data: Data) -> None:
+    """Batch norm over vectors has nothing to compare in a batch of one."""
+    model = config["model"]
+    if model.get("name") in ("mlp", "mlp_numpy") and model["batch_norm"] and data.train.last_batch == 1:
+        raise RequestError(
+            f"batch_size={config['batch_size']} leaves one sample of {len(data.train)} for the last batch, and "
+            f"model.batch_norm=true has nothing to compare there; try batch_size={data.train.batch_size + 1}"
+        )
+
+
+def build_learner(
+    config: dict[str, Any],
+    description: Description,
+    own: functools.partial[Any] | None = None,
+    wants: Wants = ANY,
+) -> Learner:
+    """The learner alone, for a data set of this description."""
+    shape = description.shape
+    if wants.channels is not None and len(shape) == 3:
+        if shape[0] not in (1, wants.channels):
+            raise RequestError(
+                f"the model wants images of {wants.channels} channels and those of dataset={description.name} have "
+                f"{shape[0]}"
+            )
+        shape = (wants.channels, *shape[1:])
+    if config["model"].get("name") in NUMPY_MODELS:
         from labrunner import scratch
 
-        return scratch.make(config, input_shape, num_classes)
+        return scratch.make(config, shape, description.num_classes, wants)
     from labrunner import deep
 
-    own = own_class(config["model"]) if "_target_" in config["model"] else None
-    return deep.make(config, input_shape, num_classes, own)
+    return deep.make(config, shape, description.num_classes, own, wants)
 
 
 def own_class(options: dict[str, Any]) -> functools.partial[Any]:

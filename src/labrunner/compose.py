@@ -105,8 +105,7 @@ def check_override(text: str, known: Catalogue) -> None:
         _refuse_key(key, known)
     if prefix == "+":
         raise RequestError(f"{text}: {key} is there already, so it is set without the plus sign: {body}")
-    if key not in schema.FOLDERS:
-        _check_single(key, value.strip())
+    _check_single(key, value.strip())
 
 
 def _split_prefix(text: str) -> tuple[str, str]:
@@ -167,7 +166,7 @@ def _check_single(key: str, value: str) -> None:
         kind = schema.KEYS.get(key)
         takes = f"; it takes {schema.describe(kind)}" if kind is not None else ""
         raise RequestError(f"{key}= has no value{takes}")
-    if is_sweep(value):
+    if key not in schema.PATHS and is_sweep(value):
         first = value.split(",")[0].strip() if "," in value and "(" not in value else "…"
         raise RequestError(f"{key}={value} names several values, and a run takes one: {key}={first}\n{NO_SWEEPS}")
 
@@ -175,7 +174,7 @@ def _check_single(key: str, value: str) -> None:
 def quote_paths(override: str) -> str:
     """Quote the value of a key that takes a path: brackets, commas and equal signs are plain letters there."""
     key, _, value = override.partition("=")
-    if key not in schema.FOLDERS or value[:1] in "'\"":
+    if key not in schema.PATHS or value[:1] in "'\"":
         return override
     # in Hydra's quotes a backslash is a plain letter, but for those in front of a quote
     escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + found[2].replace("'", "\\'"), value)

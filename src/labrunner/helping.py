@@ -16,7 +16,7 @@ from pathlib import Path
 
 from labrunner.errors import RequestError
 
-GROUPS = ("model", "dataset", "optim", "schedule", "reg", "init", "freeze", "experiment")
+GROUPS = ("model", "dataset", "optim", "schedule", "reg", "init", "freeze", "augment", "experiment")
 
 MEANINGS = {
     "model": "what learns",
@@ -26,6 +26,7 @@ MEANINGS = {
     "reg": "what holds overfitting back",
     "init": "what the weights start from",
     "freeze": "which parameters train",
+    "augment": "how training images are varied",
     "experiment": "whole set-ups by name",
 }
 
@@ -205,6 +206,7 @@ VERBS = {
     "train": "run what the overrides say; the verb may be left out",
     "resume": "finish a cut run, extend a finished one, or draw its figures: resume RUN [epochs=40]",
     "summary": "the model's table of layers, without training",
+    "fetch": "download a data set ahead of an offline lab: fetch dataset=cifar10",
     "explain": "what a key or an option means, and what it takes: explain optim.lr",
 }
 

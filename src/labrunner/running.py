@@ -72,7 +72,8 @@ def prepare(
     from labrunner.build import build
     from labrunner.schedule import make
 
-    data, learner = build(config, shared.samples)
+    with arithmetic(1):  # starting weights must not depend on the threads that the environment names
+        data, learner = build(config, shared.samples)
     refuse_blank_monitor(config, data)
     from labrunner.trainer import Plan
 
@@ -85,7 +86,7 @@ def prepare(
         count = threads_for(learner.work * min(data.train.batch_size, len(data.train)))
     plan = Plan(
         epochs=epochs_of(config),
-        schedule=make(config["schedule"], config["optim"]["lr"]),
+        schedule=make(config["schedule"], config["optim"]["lr"], config["monitor"], data.train.batch_count),
         monitor=config["monitor"],
         select=config["select"],
         patience=config["reg"]["patience"],
@@ -94,14 +95,36 @@ def prepare(
     return Ready(config, data, learner, plan, count)
 
 
-def refuse_blank_monitor(config: Mapping[str, Any], data: Data) -> None:
-    """Early stopping that watches an empty column would never stop."""
-    monitor, patience = config["monitor"], config["reg"]["patience"]
-    if data.val is None and patience is not None and monitor.startswith("val_"):
-        raise RequestError(
-            f"reg.patience={patience} watches {monitor}, and dataset={data.description.name} is left no validation "
-            "sample; try a larger dataset.val_fraction, or monitor=train_loss"
+def blanks(config: Mapping[str, Any], data: Data) -> list[str]:
+    """Why columns of metrics.csv, or files, will stay empty."""
+    reasons = []
+    if config["reg"]["mixup"] > 0.0 or data.description.soft:
+        reasons.append(
+            "train_accuracy is blank: training targets are mixtures of classes, which have no hit and no miss"
         )
+    if data.val is None:
+        reasons.append("val_* is blank: there is no validation split")
+    if data.test is None:
+        reasons.append("no test.json, predictions.csv, per_class.csv and confusion.csv: there is no test split")
+    return reasons
+
+
+def refuse_blank_monitor(config: dict[str, Any], data: Data) -> None:
+    """Early stopping, or a plateau, that watches an empty column would wait for ever."""
+    monitor, who = config["monitor"], schema.watcher(config)
+    blank = (monitor.startswith("val_") and data.val is None) or (
+        monitor == "train_accuracy" and (config["reg"]["mixup"] > 0.0 or data.description.soft)
+    )
+    if who is None or not blank:
+        return
+    if monitor == "train_accuracy":
+        raise RequestError(
+            f"{who} watches train_accuracy, which is blank while targets are mixed; try monitor=train_loss"
+        )
+    raise RequestError(
+        f"{who} watches {monitor}, and dataset={data.description.name} is left no validation "
+        "sample; try a larger dataset.val_fraction, or monitor=train_loss"
+    )
 
 
 def run(
@@ -147,6 +170,8 @@ def run(
         run_folder.status("running")
         run_folder.log(f"labrunner {__version__} begins: {command or 'from Python'}")
         record_start(ready, run_folder)
+        for reason in blanks(config, ready.data):
+            run_folder.log(reason)
         result = carry_out(ready, run_folder, shared, Start(), stop)
     return unless_stopped(result, stop)
 
@@ -192,10 +217,10 @@ def resume(
 
 
 def own_files(config: Mapping[str, Any]) -> list[Path]:
-    """The file of the user's own model, which is imported by now: a resume compares it."""
+    """Files of the user's own, the model's, which is imported by now, and the data's: a resume compares them."""
     module = sys.modules.get(str(config["model"].get("_target_", "")).rpartition(".")[0])
-    file = getattr(module, "__file__", None)
-    return [] if file is None else [Path(file)]
+    files = [getattr(module, "__file__", None), config["dataset"].get("path")]
+    return [Path(file) for file in files if file is not None]
 
 
 def unless_stopped(result: Result, stop: signals.Stop) -> Result:

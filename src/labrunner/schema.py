@@ -20,7 +20,9 @@ Count = Annotated[int, Ge(1)]
 Share = Annotated[float, Ge(0), Lt(1)]
 Positive = Annotated[float, Gt(0)]
 NotNegative = Annotated[float, Ge(0)]
-Activation = Literal["relu", "tanh", "sigmoid"]
+Text = Annotated[str, MinLen(1)]
+Seed = Annotated[int, Ge(0), Lt(2**63)]
+Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid"]
 Monitor = Literal[
     "train_loss",
     "train_accuracy",
@@ -33,47 +35,81 @@ Monitor = Literal[
 ]
 
 KEYS: dict[str, Any] = {
-    "seed": Annotated[int, Ge(0), Lt(2**63)],
+    "seed": Seed,
     "epochs": Count,
     "batch_size": Count | Literal["full"],
     "monitor": Monitor,
     "select": Literal["best", "last"],
     "device": Literal["auto", "cpu", "cuda", "mps"],
-    "precision": Literal["float32", "float64"],
+    "precision": Literal["float32", "float64", "bf16"],
     "threads": Annotated[int, Ge(1), Le(1024)] | Literal["auto"],
     "figures": Literal["all", "few", "none"],
     "smoke": bool,
     "model.hidden": list[Count],
     "model.activation": Activation,
+    "model.loss": Literal["cross_entropy", "mse"],
+    "model.bias": bool,
     "model.channels": Annotated[list[Count], MinLen(1)],
     "model.kernel": Count,
     "model.pooling": Literal["max", "avg", "none"],
     "model.batch_norm": bool,
-    "dataset.val_fraction": Share,
-    "dataset.test_fraction": Share,
-    "dataset.split_seed": Annotated[int, Ge(0), Lt(2**63)],
-    "dataset.normalize": Literal["none", "unit", "standard"],
+    "dataset.path": Text,
+    "dataset.label": str | int | None,
+    "dataset.features": Annotated[list[str | int], MinLen(1)] | None,
+    "dataset.root": Text,
+    "dataset.subset": Literal["byclass", "bymerge", "balanced", "letters", "digits", "mnist"],
     "dataset.samples": Annotated[int, Ge(10)],
     "dataset.num_classes": Annotated[int, Ge(2)],
     "dataset.channels": Literal[1, 3],
-    "dataset.size": Annotated[int, Ge(1), Le(512)],
+    "dataset.size": Annotated[int, Ge(1), Le(512)] | None,
     "dataset.noise": NotNegative,
+    "dataset.seed": Seed,
+    "dataset.classes": Annotated[list[str | int | float | bool], MinLen(2)] | None,
+    "dataset.per_class": Count | None,
+    "dataset.label_noise": Share,
+    "dataset.val_fraction": Share,
+    "dataset.test_fraction": Share,
+    "dataset.split_seed": Seed,
+    "dataset.normalize": Literal["none", "unit", "standard"],
     "optim.lr": Positive,
     "optim.momentum": Share,
     "optim.nesterov": bool,
     "optim.betas": Annotated[list[Share], MinLen(2), MaxLen(2)],
+    "optim.alpha": Share,
     "optim.eps": Positive,
+    "schedule.step_size": Count,
+    "schedule.milestones": Annotated[list[Count], MinLen(1)],
+    "schedule.gamma": Annotated[float, Gt(0), Le(1)],
     "schedule.min_lr": NotNegative,
+    "schedule.pct_start": Annotated[float, Gt(0), Lt(1)],
+    "schedule.div_factor": Annotated[float, Ge(1)],
+    "schedule.final_div_factor": Annotated[float, Ge(1)],
+    "schedule.factor": Annotated[float, Gt(0), Lt(1)],
+    "schedule.patience": Annotated[int, Ge(0)],
+    "schedule.warmup": Annotated[int, Ge(0)],
     "reg.dropout": Share,
     "reg.weight_decay": NotNegative,
     "reg.decay_all": bool,
+    "reg.l1": NotNegative,
+    "reg.label_smoothing": Share,
+    "reg.mixup": NotNegative,
+    "reg.clip_norm": Positive | None,
     "reg.patience": Count | None,
+    "init.value": float,
+    "init.std": Positive,
+    "augment.shift": Annotated[int, Ge(0)],
+    "augment.rotate": Annotated[float, Ge(0), Le(180)],
+    "augment.flip": Annotated[float, Ge(0), Le(1)],
+    "augment.crop": Annotated[int, Ge(0)],
 }
 
 # keys that belong to how a run is carried out and not to what it computes
 OUTSIDE_HASH = ("epochs", "figures", "threads", "device")
 
-FOLDERS = ("hydra.run.dir",)  # their values are paths, whatever characters stand in them
+PATHS = ("hydra.run.dir", "dataset.path", "dataset.root")  # their values are paths, whatever characters stand in them
+
+NUMPY_MODELS = ("perceptron", "adaline", "neuron", "mlp_numpy")  # written out in NumPy, on the processor
+WITHOUT_HIDDEN = ("perceptron", "adaline", "neuron", "softmax")  # from the inputs straight to the scores
 
 
 # descriptions
@@ -91,6 +127,8 @@ def describe(kind: Any) -> str:
         base, *limits = get_args(kind)
         if get_origin(base) is list:
             return describe(base) + _length(limits)
+        if base is str:
+            return "text of at least 1 character"
         return f"{describe(base)} {_range(limits)}".strip()
     if get_origin(kind) is list:
         (item,) = get_args(kind)
@@ -197,12 +235,20 @@ def check_combinations(config: Config) -> None:
 
 
 def _monitor_needs_val(config: Config) -> None:
-    patience, monitor = config["reg"]["patience"], config["monitor"]
-    if config["dataset"].get("val_fraction") == 0.0 and patience is not None and monitor.startswith("val_"):
+    who = watcher(config)
+    if config["dataset"].get("val_fraction", 0.0) == 0.0 and who is not None and config["monitor"].startswith("val_"):
+        way_out = "dataset.val_fraction=0.2 or " if "val_fraction" in config["dataset"] else ""
         raise RequestError(
-            f"reg.patience={patience} watches {monitor}, and dataset.val_fraction=0 leaves no validation split; "
-            "try dataset.val_fraction=0.2 or monitor=train_loss"
+            f"{who} watches {config['monitor']}, and dataset={config['dataset'].get('name')} is left no validation "
+            f"split; try {way_out}monitor=train_loss"
         )
+
+
+def watcher(config: Config) -> str | None:
+    """The setting that looks at the monitored column while the run trains; None if nothing does."""
+    if config["reg"]["patience"] is not None:
+        return f"reg.patience={config['reg']['patience']}"
+    return "schedule=plateau" if config["schedule"].get("name") == "plateau" else None
 
 
 def _fractions_leave_train(config: Config) -> None:
@@ -221,15 +267,39 @@ def _nesterov_needs_momentum(config: Config) -> None:
 
 
 def _dropout_needs_hidden(config: Config) -> None:
-    if (
-        config["model"].get("name") in ("mlp", "mlp_numpy")
-        and config["model"]["hidden"] == []
-        and config["reg"]["dropout"] > 0.0
-    ):
+    name, dropout = config["model"].get("name"), config["reg"]["dropout"]
+    if dropout == 0.0:
+        return
+    if name in WITHOUT_HIDDEN:
         raise RequestError(
-            f"reg.dropout={config['reg']['dropout']} leaves out hidden units and model.hidden=[] has none; "
+            f"reg.dropout={dropout} leaves out hidden units and model={name} has none; try reg.dropout=0 or model=mlp"
+        )
+    if name in ("mlp", "mlp_numpy") and config["model"]["hidden"] == []:
+        raise RequestError(
+            f"reg.dropout={dropout} leaves out hidden units and model.hidden=[] has none; "
             "try reg.dropout=0 or model.hidden=[128]"
         )
+
+
+def _rosenblatts_rule_takes_no_more(config: Config) -> None:
+    if config["model"].get("name") != "perceptron":
+        return
+    optim = config["optim"]
+    if optim.get("name") not in ("sgd", "lms"):
+        raise RequestError(
+            f"model=perceptron learns by Rosenblatt's rule, which optim={optim.get('name')} has no part in; "
+            "try optim=sgd or model=softmax"
+        )
+    extras = {"optim.momentum": optim.get("momentum", 0.0)}
+    extras |= {f"reg.{key}": config["reg"][key] for key in ("weight_decay", "l1", "label_smoothing", "mixup")}
+    extras |= {"reg.clip_norm": config["reg"]["clip_norm"]}
+    for key, value in extras.items():
+        if value:
+            off = "null" if key == "reg.clip_norm" else "0"
+            raise RequestError(
+                f"{key}={value}: model=perceptron learns by Rosenblatt's rule, which has none; "
+                f"try {key}={off} or model=softmax"
+            )
 
 
 def _own_model_has_its_own_dropout(config: Config) -> None:
@@ -247,16 +317,39 @@ def _min_lr_below_lr(config: Config) -> None:
 
 
 def _numpy_runs_on_the_processor(config: Config) -> None:
-    if config["model"].get("name") == "mlp_numpy" and config["device"] not in ("auto", "cpu"):
+    name = config["model"].get("name")
+    if name not in NUMPY_MODELS:
+        return
+    other = "model=mlp" if name == "mlp_numpy" else "model=softmax"
+    if config["device"] not in ("auto", "cpu"):
         raise RequestError(
-            f"model=mlp_numpy computes on the processor and device={config['device']} asks for another; "
-            "try device=cpu or model=mlp"
+            f"model={name} computes on the processor and device={config['device']} asks for another; "
+            f"try device=cpu or {other}"
+        )
+    if config["precision"] == "bf16":
+        raise RequestError(
+            f"precision=bf16: model={name} computes in NumPy, which has no bf16; try precision=float32 or {other}"
+        )
+
+
+def _batch_norm_needs_two(config: Config) -> None:
+    model = config["model"]
+    if model.get("name") in ("mlp", "mlp_numpy") and model["batch_norm"] and config["batch_size"] == 1:
+        raise RequestError(
+            "model.batch_norm=true normalizes over the batch, and batch_size=1 leaves nothing to compare; "
+            "try batch_size=32 or model.batch_norm=false"
         )
 
 
 def _mps_has_no_float64(config: Config) -> None:
     if config["device"] == "mps" and config["precision"] == "float64":
         raise RequestError("device=mps has no float64; try device=cpu or precision=float32")
+
+
+def _made_up_images_have_a_size(config: Config) -> None:
+    dataset = config["dataset"]
+    if dataset.get("name") == "fake" and dataset["size"] is None:
+        raise RequestError("dataset.size=null: made-up images have no size of their own; try dataset.size=16")
 
 
 def _kernel_has_a_middle(config: Config) -> None:
@@ -272,9 +365,12 @@ RULES: tuple[Callable[[Config], None], ...] = (
     _monitor_needs_val,
     _nesterov_needs_momentum,
     _dropout_needs_hidden,
+    _rosenblatts_rule_takes_no_more,
     _own_model_has_its_own_dropout,
     _min_lr_below_lr,
     _numpy_runs_on_the_processor,
+    _batch_norm_needs_two,
     _mps_has_no_float64,
+    _made_up_images_have_a_size,
     _kernel_has_a_middle,
 )

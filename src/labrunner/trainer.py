@@ -178,7 +178,7 @@ class TrainingPass:
         self.batch = start.batch
         self._n = int(start.sums.get("n", 0))
         self._loss = float(start.sums.get("loss", 0.0))
-        self._hits = int(start.sums.get("hits", 0))
+        self._hits = None if start.batch and "hits" not in start.sums else int(start.sums.get("hits", 0))
         self._unseen: list[tuple[Batch, float, BatchOut]] = []  # batch, lr, what came out; since the last flush
 
     def run(self, stop: Any, bar: Bar) -> None:
@@ -208,7 +208,7 @@ class TrainingPass:
         batches, lrs, outs = zip(*self._unseen, strict=True)
         self._unseen = []
         tally = self.learner.tally(outs, [batch.targets for batch in batches])
-        self._hits += tally.hits
+        self._hits = None if self._hits is None or tally.hits is None else self._hits + tally.hits
         for batch, lr, loss in zip(batches, lrs, tally.losses, strict=True):
             if not math.isfinite(loss):
                 where = f"step {batch.step} (epoch {len(self.rows) + 1}, lr {lr})"
@@ -220,15 +220,16 @@ class TrainingPass:
 
     def sums(self) -> dict[str, float]:
         """The running sums, for a checkpoint in the middle of the pass."""
-        return {"n": self._n, "loss": self._loss, "hits": self._hits}
+        return {"n": self._n, "loss": self._loss} | ({} if self._hits is None else {"hits": self._hits})
 
     @property
     def loss(self) -> float:
         return self._loss / self._n
 
     @property
-    def accuracy(self) -> float:
-        return self._hits / self._n
+    def accuracy(self) -> float | None:
+        """Share of hits; None where targets are weights of several classes, as under mixup."""
+        return None if self._hits is None else self._hits / self._n
 
 
 @dataclass(frozen=True)

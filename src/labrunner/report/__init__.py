@@ -35,6 +35,8 @@ def render(run: Run) -> str:
         progress=content.progress(run),
         test=content.test(run),
         validation=content.validation(run),
+        training=content.training(run),
+        done=run.status == "done",
         figures=content.figures(run),
         classes=content.classes(run),
         confusions=content.confusions(run),

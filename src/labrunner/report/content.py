@@ -135,6 +135,15 @@ def validation(run: Run) -> dict[str, Shown] | None:
     return None if all(np.isnan(row[column]) for column in (*columns.values(), "val_accuracy")) else shown
 
 
+def training(run: Run) -> Shown | None:
+    """The training loss in the best epoch so far."""
+    if run.chosen is None:
+        return None
+    epoch = run.chosen.epoch
+    loss = run.rows.loc[run.rows["epoch"] == epoch, "train_loss"].iloc[0]
+    return number(loss, f"metrics.csv#{epoch}/train_loss", 4)
+
+
 def figures(run: Run) -> dict[str, str]:
     """The drawn figures by name, as data URIs."""
     return {

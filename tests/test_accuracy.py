@@ -1,0 +1,33 @@
+"""What the models reach at the defaults of their options, in the mean of five seeds."""
+
+from __future__ import annotations
+
+import pytest
+
+from labrunner.compose import compose
+from labrunner.helping import Catalogue
+from labrunner.running import Shared, run
+
+# test accuracy promised; behind it what was measured: the mean of seeds 0 to 4, the lowest and the highest of them
+PROMISED = {
+    "model=perceptron dataset=digits": 0.92,
+    "model=softmax dataset=digits": 0.95,
+    "model=mlp dataset=digits": 0.965,
+    "model=cnn dataset=digits": 0.97,
+    "model=softmax dataset=mnist5k": 0.88,
+    "model=mlp dataset=mnist5k": 0.915,
+    "model=lenet dataset=mnist5k": 0.95,
+    "model=mlp dataset=breast_cancer": 0.95,
+    "model=mlp dataset=wine": 0.94,
+}
+
+
+@pytest.mark.parametrize("request_line", PROMISED)
+def test_a_model_at_its_defaults_reaches_its_promised_accuracy_over_five_seeds(request_line, tmp_path):
+    shared, known = Shared(), Catalogue()
+    accuracies = []
+    for seed in range(5):
+        config = compose([*request_line.split(), f"seed={seed}", "figures=none"], known).config
+        result = run(config, tmp_path / str(seed), shared)
+        accuracies.append(result.test["accuracy"])
+    assert sum(accuracies) / 5 >= PROMISED[request_line], accuracies
