@@ -136,12 +136,22 @@ def test_clipping_is_that_of_torch_over_a_hundred_steps():
             np.testing.assert_allclose(found[name], twin.detach(), rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["sgd", "lms", "adam", "adamw", "rmsprop", "adagrad"])
+OPTIMS = {
+    "sgd": {"momentum": 0.5, "nesterov": False},
+    "lms": {},
+    "adam": {"betas": [0.9, 0.99], "eps": 1e-6},
+    "adamw": {"betas": [0.9, 0.99], "eps": 1e-6},
+    "rmsprop": {"alpha": 0.9, "eps": 1e-6, "momentum": 0.5},
+    "adagrad": {"eps": 1e-6},
+}
+
+
+@pytest.mark.parametrize("name", OPTIMS)
 def test_both_sides_take_the_same_hundred_steps_with_everything_on(name):
     rng = np.random.default_rng(1)
     start = {name: rng.normal(size=shape) for name, shape in SHAPES.items()}
     steps = [{name: rng.normal(size=shape) for name, shape in SHAPES.items()} for _ in range(100)]
-    optim = {"name": name, "momentum": 0.5, "nesterov": False, "betas": [0.9, 0.99], "eps": 1e-6, "alpha": 0.9}
+    optim = {"name": name, **OPTIMS[name]}
     reg = {"weight_decay": 0.1, "l1": 0.05, "clip_norm": 1.0}
     decayed = ["linear.weight", "head.weight"]
     ours, theirs = (move(start, steps, 0.01, optim, reg, decayed) for move in (on_numpy, on_torch))

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from labrunner.deep.optimizers import NAMES, SGD, Adagrad, Adam, AdamW, RMSprop, make
+from labrunner.deep.optimizers import KINDS, SGD, Adagrad, Adam, AdamW, RMSprop, make
 from labrunner.errors import RequestError
+from labrunner.penalties import Penalties
 
 CASES = {
     "sgd": (SGD, torch.optim.SGD, {}),
@@ -37,7 +38,7 @@ def parameters() -> dict[str, nn.Parameter]:
 def test_a_hundred_steps_are_those_of_torch(case, decayed):
     ours_of, theirs_of, settings = CASES[case]
     ours, theirs = parameters(), parameters()
-    optimizer = ours_of(ours, **settings, weight_decay=0.1, decayed=decayed)
+    optimizer = ours_of(ours, **settings, penalties=Penalties(0.1, decayed))
     groups = [{"params": [p], "weight_decay": 0.1 if name in decayed else 0.0} for name, p in theirs.items()]
     reference = theirs_of(groups, lr=0.0, **settings)
     rng = torch.Generator().manual_seed(1)
@@ -63,7 +64,7 @@ def test_a_hundred_steps_are_those_of_torch(case, decayed):
 def test_a_parameter_without_a_gradient_stands_still_with_its_state(case):
     ours_of, _, settings = CASES[case]
     ours = parameters()
-    optimizer = ours_of(ours, **settings, weight_decay=0.1, decayed=list(ours), l1=0.01, clip_norm=0.5)
+    optimizer = ours_of(ours, **settings, penalties=Penalties(0.1, list(ours), l1=0.01, clip_norm=0.5))
 
     def step(names) -> None:
         optimizer.clear()
@@ -126,5 +127,5 @@ def test_a_group_names_its_optimizer(options, twin):
 
 
 def test_an_unknown_optimizer_is_refused_with_the_known_ones():
-    with pytest.raises(RequestError, match=f"optim=lion.*{', '.join(NAMES)}"):
+    with pytest.raises(RequestError, match=f"optim=lion.*{', '.join(KINDS)}"):
         make(parameters(), {"name": "lion"}, NO_REG, [])

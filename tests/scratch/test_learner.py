@@ -18,7 +18,7 @@ from tests.data.settings import MLP_NUMPY, config
 CONFIG = config(
     model={**MLP_NUMPY, "hidden": [6]}, optim={"name": "sgd", "lr": 0.1, "momentum": 0.9, "nesterov": False}
 )
-ADAM = {"name": "adam", "lr": 0.001, "betas": [0.9, 0.999], "eps": 1e-8, "momentum": None}
+ADAM = {"name": "adam", "lr": 0.001, "betas": [0.9, 0.999], "eps": 1e-8}
 
 
 def learner(**changes):

@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from labrunner.errors import RequestError
-from labrunner.scratch.optimizers import NAMES, SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop, make
+from labrunner.penalties import Penalties
+from labrunner.scratch.optimizers import KINDS as NAMED
+from labrunner.scratch.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop, make
 
 SHAPES = {"linear.weight": (3, 4), "linear.bias": (3,), "head.weight": (2, 3), "head.bias": (2,)}
 KINDS = {
@@ -41,7 +43,7 @@ def test_a_hundred_steps_are_those_of_torch(kind, decayed):
     ours, theirs, settings = KINDS[kind]
     names = {"none": [], "weights": [n for n in SHAPES if n.endswith("weight")], "all": list(SHAPES)}[decayed]
     parameters = values(0)
-    optimizer = ours(parameters, **settings, weight_decay=0.05 if names else 0.0, decayed=names)
+    optimizer = ours(parameters, **settings, penalties=Penalties(0.05 if names else 0.0, names))
     twins = {name: torch.nn.Parameter(torch.from_numpy(value.copy())) for name, value in parameters.items()}
     groups = [
         {"params": [twins[n] for n in SHAPES if n in names], "weight_decay": 0.05},
@@ -110,7 +112,7 @@ def test_steps_are_in_place_and_leave_the_gradients(kind, dtype):
     ours, _, settings = KINDS[kind]
     parameters, gradients = values(0, dtype), values(1, dtype)
     arrays, before = dict(parameters), {name: value.tobytes() for name, value in gradients.items()}
-    optimizer: Optimizer = ours(parameters, **settings, weight_decay=0.1, decayed=list(SHAPES), l1=0.01, clip_norm=0.5)
+    optimizer: Optimizer = ours(parameters, **settings, penalties=Penalties(0.1, list(SHAPES), l1=0.01, clip_norm=0.5))
     optimizer.step(gradients, 0.1)
     assert all(parameters[name] is arrays[name] for name in SHAPES)
     assert all(value.dtype == dtype for value in parameters.values())
@@ -119,7 +121,7 @@ def test_steps_are_in_place_and_leave_the_gradients(kind, dtype):
 
 def test_decay_of_a_parameter_that_is_not_there_is_refused():
     with pytest.raises(ValueError, match=r"no_such\.weight.*linear\.weight"):
-        SGD(values(0), weight_decay=0.1, decayed=["no_such.weight"])
+        SGD(values(0), penalties=Penalties(0.1, ["no_such.weight"]))
 
 
 def test_nesterov_without_momentum_is_refused():
@@ -154,5 +156,5 @@ def test_a_group_names_its_optimizer(options, twin):
 
 
 def test_an_unknown_optimizer_is_refused_with_the_known_ones():
-    with pytest.raises(RequestError, match=f"optim=lion.*{', '.join(NAMES)}"):
+    with pytest.raises(RequestError, match=f"optim=lion.*{', '.join(NAMED)}"):
         make(values(0), {"name": "lion"}, NO_REG, [])

@@ -17,9 +17,9 @@ from torch.optim.adamw import adamw
 from torch.optim.rmsprop import rmsprop
 from torch.optim.sgd import sgd
 
+from labrunner import penalties
 from labrunner.errors import RequestError
-
-NAMES = ("sgd", "lms", "adam", "adamw", "rmsprop", "adagrad")
+from labrunner.penalties import NONE, Penalties
 
 FUSED = ("cpu", "cuda", "mps")  # devices on which a step over all parameters is one call
 
@@ -29,30 +29,18 @@ Slots = dict[str, torch.Tensor]
 class Optimizer:
     """What the optimizers share: the parameters, what is done to a gradient beforehand, slots that outlive a step.
 
-    In this order: the gradient of the data, the l1 term, clipping, weight decay, the update.
-
     Parameters
     ----------
     parameters : name -> parameter, updated in place
-    weight_decay : adds weight_decay * w to the gradient of w, after clipping
-    decayed : names of the parameters that weight decay and l1 pull at
-    l1 : adds l1 * sign(w) to the gradient of w, where sign(0) = 0
-    clip_norm : a longer gradient, of all parameters together, is scaled down to this length (Pascanu et al. 2013)
+    penalties : what is done to a gradient beforehand
 
     Attributes
     ----------
     slots : parameter -> slot -> tensor; a parameter is absent until its first step
     """
 
-    def __init__(
-        self,
-        parameters: Mapping[str, nn.Parameter],
-        weight_decay: float = 0.0,
-        decayed: Collection[str] = (),
-        *,
-        l1: float = 0.0,
-        clip_norm: float | None = None,
-    ) -> None:
+    def __init__(self, parameters: Mapping[str, nn.Parameter], penalties: Penalties = NONE) -> None:
+        weight_decay, decayed, l1, clip_norm = penalties
         self.parameters = dict(parameters)
         self.l1, self.clip_norm = l1, clip_norm
         self._sparse = [self.parameters[name] for name in decayed] if l1 != 0.0 else []
@@ -126,13 +114,9 @@ class SGD(Optimizer):
         parameters: Mapping[str, nn.Parameter],
         momentum: float = 0.0,
         nesterov: bool = False,
-        weight_decay: float = 0.0,
-        decayed: Collection[str] = (),
-        *,
-        l1: float = 0.0,
-        clip_norm: float | None = None,
+        penalties: Penalties = NONE,
     ) -> None:
-        super().__init__(parameters, weight_decay, decayed, l1=l1, clip_norm=clip_norm)
+        super().__init__(parameters, penalties)
         self.momentum, self.nesterov = momentum, nesterov
 
     def update(
@@ -165,13 +149,9 @@ class Adam(Optimizer):
         parameters: Mapping[str, nn.Parameter],
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
-        weight_decay: float = 0.0,
-        decayed: Collection[str] = (),
-        *,
-        l1: float = 0.0,
-        clip_norm: float | None = None,
+        penalties: Penalties = NONE,
     ) -> None:
-        super().__init__(parameters, weight_decay, decayed, l1=l1, clip_norm=clip_norm)
+        super().__init__(parameters, penalties)
         self.betas, self.eps = betas, eps
 
     def update(
@@ -218,13 +198,9 @@ class RMSprop(Optimizer):
         alpha: float = 0.99,
         eps: float = 1e-8,
         momentum: float = 0.0,
-        weight_decay: float = 0.0,
-        decayed: Collection[str] = (),
-        *,
-        l1: float = 0.0,
-        clip_norm: float | None = None,
+        penalties: Penalties = NONE,
     ) -> None:
-        super().__init__(parameters, weight_decay, decayed, l1=l1, clip_norm=clip_norm)
+        super().__init__(parameters, penalties)
         self.alpha, self.eps, self.momentum = alpha, eps, momentum
 
     def update(
@@ -259,13 +235,9 @@ class Adagrad(Optimizer):
         self,
         parameters: Mapping[str, nn.Parameter],
         eps: float = 1e-10,
-        weight_decay: float = 0.0,
-        decayed: Collection[str] = (),
-        *,
-        l1: float = 0.0,
-        clip_norm: float | None = None,
+        penalties: Penalties = NONE,
     ) -> None:
-        super().__init__(parameters, weight_decay, decayed, l1=l1, clip_norm=clip_norm)
+        super().__init__(parameters, penalties)
         self.eps = eps
         self.fused = all(parameter.device.type == "cpu" for parameter in self.parameters.values())  # nowhere else
 
@@ -289,6 +261,16 @@ class Adagrad(Optimizer):
         return {"step": self._counter(name, self.fused), "sum": torch.zeros_like(self.parameters[name])}
 
 
+KINDS: dict[str, type[Optimizer]] = {
+    "sgd": SGD,
+    "lms": SGD,
+    "adam": Adam,
+    "adamw": AdamW,
+    "rmsprop": RMSprop,
+    "adagrad": Adagrad,
+}
+
+
 def make(
     parameters: Mapping[str, nn.Parameter], options: Mapping[str, Any], reg: Mapping[str, Any], decayed: Collection[str]
 ) -> Optimizer:
@@ -297,7 +279,7 @@ def make(
     Parameters
     ----------
     parameters : name -> parameter, updated in place
-    options : name, and the keys of that optimizer; its lr is the schedule's business
+    options : name, and the keys of that optimizer
     reg : weight_decay, l1 and clip_norm
     decayed : names of the parameters that weight decay and l1 pull at
 
@@ -306,22 +288,7 @@ def make(
     RequestError
         when there is no optimizer of that name here.
     """
-    pull: dict[str, Any] = {
-        "weight_decay": reg["weight_decay"],
-        "decayed": decayed,
-        "l1": reg["l1"],
-        "clip_norm": reg["clip_norm"],
-    }
     name = options["name"]
-    if name == "sgd":
-        return SGD(parameters, options["momentum"], options["nesterov"], **pull)
-    if name == "lms":
-        return SGD(parameters, **pull)
-    if name in ("adam", "adamw"):
-        beta1, beta2 = options["betas"]
-        return (Adam if name == "adam" else AdamW)(parameters, (beta1, beta2), options["eps"], **pull)
-    if name == "rmsprop":
-        return RMSprop(parameters, options["alpha"], options["eps"], options["momentum"], **pull)
-    if name == "adagrad":
-        return Adagrad(parameters, options["eps"], **pull)
-    raise RequestError(f"optim={name}: there is no such optimizer; try one of {', '.join(NAMES)}")
+    if name not in KINDS:
+        raise RequestError(f"optim={name}: there is no such optimizer; try one of {', '.join(KINDS)}")
+    return KINDS[name](parameters, **penalties.settings(options), penalties=penalties.of(reg, decayed))

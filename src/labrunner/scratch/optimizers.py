@@ -11,38 +11,26 @@ from typing import Any
 
 import numpy as np
 
+from labrunner import penalties
 from labrunner.errors import RequestError
-
-NAMES = ("sgd", "lms", "adam", "adamw", "rmsprop", "adagrad")
+from labrunner.penalties import NONE, Penalties
 
 
 class Optimizer:
     """What the optimizers share: the parameters, what is done to a gradient beforehand, slots that outlive a step.
 
-    In this order: the gradient of the data, the l1 term, clipping, weight decay, the update.
-
     Parameters
     ----------
     parameters : name -> array, updated in place
-    weight_decay : adds weight_decay * w to the gradient of w, after clipping
-    decayed : names of the parameters that weight decay and l1 pull at
-    l1 : adds l1 * sign(w) to the gradient of w, where sign(0) = 0
-    clip_norm : a longer gradient, of all parameters together, is scaled down to this length (Pascanu et al. 2013)
+    penalties : what is done to a gradient beforehand
 
     Attributes
     ----------
     slots : parameter -> slot -> array; a parameter is absent until its first step
     """
 
-    def __init__(
-        self,
-        parameters: Mapping[str, np.ndarray],
-        weight_decay: float = 0.0,
-        decayed: Collection[str] = (),
-        *,
-        l1: float = 0.0,
-        clip_norm: float | None = None,
-    ) -> None:
+    def __init__(self, parameters: Mapping[str, np.ndarray], penalties: Penalties = NONE) -> None:
+        weight_decay, decayed, l1, clip_norm = penalties
         unknown = sorted(set(decayed) - set(parameters))
         if unknown:
             raise ValueError(f"no parameter to decay is called {', '.join(unknown)}; there are {', '.join(parameters)}")
@@ -106,13 +94,9 @@ class SGD(Optimizer):
         parameters: Mapping[str, np.ndarray],
         momentum: float = 0.0,
         nesterov: bool = False,
-        weight_decay: float = 0.0,
-        decayed: Collection[str] = (),
-        *,
-        l1: float = 0.0,
-        clip_norm: float | None = None,
+        penalties: Penalties = NONE,
     ) -> None:
-        super().__init__(parameters, weight_decay, decayed, l1=l1, clip_norm=clip_norm)
+        super().__init__(parameters, penalties)
         if nesterov and momentum <= 0.0:
             raise ValueError("nesterov looks ahead by the momentum and needs one above 0")
         self.momentum = momentum
@@ -150,13 +134,9 @@ class Adam(Optimizer):
         parameters: Mapping[str, np.ndarray],
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
-        weight_decay: float = 0.0,
-        decayed: Collection[str] = (),
-        *,
-        l1: float = 0.0,
-        clip_norm: float | None = None,
+        penalties: Penalties = NONE,
     ) -> None:
-        super().__init__(parameters, weight_decay, decayed, l1=l1, clip_norm=clip_norm)
+        super().__init__(parameters, penalties)
         self.betas = betas
         self.eps = eps
 
@@ -209,13 +189,9 @@ class RMSprop(Optimizer):
         alpha: float = 0.99,
         eps: float = 1e-8,
         momentum: float = 0.0,
-        weight_decay: float = 0.0,
-        decayed: Collection[str] = (),
-        *,
-        l1: float = 0.0,
-        clip_norm: float | None = None,
+        penalties: Penalties = NONE,
     ) -> None:
-        super().__init__(parameters, weight_decay, decayed, l1=l1, clip_norm=clip_norm)
+        super().__init__(parameters, penalties)
         self.alpha, self.eps, self.momentum = alpha, eps, momentum
 
     def update(self, name: str, g: np.ndarray, lr: float) -> np.ndarray:
@@ -255,13 +231,9 @@ class Adagrad(Optimizer):
         self,
         parameters: Mapping[str, np.ndarray],
         eps: float = 1e-10,
-        weight_decay: float = 0.0,
-        decayed: Collection[str] = (),
-        *,
-        l1: float = 0.0,
-        clip_norm: float | None = None,
+        penalties: Penalties = NONE,
     ) -> None:
-        super().__init__(parameters, weight_decay, decayed, l1=l1, clip_norm=clip_norm)
+        super().__init__(parameters, penalties)
         self.eps = eps
 
     def update(self, name: str, g: np.ndarray, lr: float) -> np.ndarray:
@@ -280,6 +252,16 @@ class Adagrad(Optimizer):
         return {"step": np.zeros((), np.int64), "sum": np.zeros_like(self.parameters[name])}
 
 
+KINDS: dict[str, type[Optimizer]] = {
+    "sgd": SGD,
+    "lms": SGD,
+    "adam": Adam,
+    "adamw": AdamW,
+    "rmsprop": RMSprop,
+    "adagrad": Adagrad,
+}
+
+
 def make(
     parameters: Mapping[str, np.ndarray], options: Mapping[str, Any], reg: Mapping[str, Any], decayed: Collection[str]
 ) -> Optimizer:
@@ -288,7 +270,7 @@ def make(
     Parameters
     ----------
     parameters : name -> array, updated in place
-    options : name, and the keys of that optimizer; its lr is the schedule's business
+    options : name, and the keys of that optimizer
     reg : weight_decay, l1 and clip_norm
     decayed : names of the parameters that weight decay and l1 pull at
 
@@ -297,22 +279,7 @@ def make(
     RequestError
         when there is no optimizer of that name here.
     """
-    pull: dict[str, Any] = {
-        "weight_decay": reg["weight_decay"],
-        "decayed": decayed,
-        "l1": reg["l1"],
-        "clip_norm": reg["clip_norm"],
-    }
     name = options["name"]
-    if name == "sgd":
-        return SGD(parameters, options["momentum"], options["nesterov"], **pull)
-    if name == "lms":
-        return SGD(parameters, **pull)
-    if name in ("adam", "adamw"):
-        beta1, beta2 = options["betas"]
-        return (Adam if name == "adam" else AdamW)(parameters, (beta1, beta2), options["eps"], **pull)
-    if name == "rmsprop":
-        return RMSprop(parameters, options["alpha"], options["eps"], options["momentum"], **pull)
-    if name == "adagrad":
-        return Adagrad(parameters, options["eps"], **pull)
-    raise RequestError(f"optim={name}: there is no such optimizer; try one of {', '.join(NAMES)}")
+    if name not in KINDS:
+        raise RequestError(f"optim={name}: there is no such optimizer; try one of {', '.join(KINDS)}")
+    return KINDS[name](parameters, **penalties.settings(options), penalties=penalties.of(reg, decayed))
