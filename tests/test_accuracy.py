@@ -10,15 +10,15 @@ from labrunner.running import Shared, run
 
 # test accuracy promised; behind it what was measured: the mean of seeds 0 to 4, the lowest and the highest of them
 PROMISED = {
-    "model=perceptron dataset=digits": 0.92,
-    "model=softmax dataset=digits": 0.95,
-    "model=mlp dataset=digits": 0.965,
-    "model=cnn dataset=digits": 0.97,
-    "model=softmax dataset=mnist5k": 0.88,
-    "model=mlp dataset=mnist5k": 0.915,
-    "model=lenet dataset=mnist5k": 0.95,
-    "model=mlp dataset=breast_cancer": 0.95,
-    "model=mlp dataset=wine": 0.94,
+    "model=perceptron dataset=digits": 0.92,  # 0.936 (0.922 to 0.955)
+    "model=softmax dataset=digits": 0.95,  # 0.958 (0.955 to 0.961)
+    "model=mlp dataset=digits": 0.965,  # 0.976 (0.972 to 0.983)
+    "model=cnn dataset=digits": 0.97,  # 0.988 (0.983 to 0.992)
+    "model=softmax dataset=mnist5k": 0.88,  # 0.886 (0.879 to 0.894)
+    "model=mlp dataset=mnist5k": 0.915,  # 0.921 (0.917 to 0.926)
+    "model=lenet dataset=mnist5k": 0.95,  # 0.960 (0.953 to 0.969)
+    "model=mlp dataset=breast_cancer": 0.95,  # 0.974 (0.974 to 0.974)
+    "model=mlp dataset=wine": 0.94,  # 0.956 (0.944 to 0.972)
 }
 
 
