@@ -131,6 +131,14 @@ def test_the_way_out_of_a_misfit_leads_out(lab, model, dataset):
         lab.train(way_out.replace("/", " "), *changed, *SMALL, *SMALL_DATA.get(dataset, ()))
 
 
+@pytest.mark.parametrize("dataset", EMBEDDED)
+def test_adaline_which_any_larger_step_makes_diverge_does_not_at_its_defaults(lab, dataset):
+    epochs = "epochs=5" if dataset == "mnist5k" else "epochs=30"
+    run = load_run(lab.train("run", "model=adaline", f"dataset={dataset}", epochs))
+    losses = run.rows["train_loss"].to_numpy()
+    assert losses[-1] <= losses[0]
+
+
 OTHERS = [(group, name) for group in GROUPS if group not in ("model", "dataset", "experiment") for name in NAMES[group]]
 OF_TWO = ("dataset=fake", *SMALL_DATA["fake"], "dataset.num_classes=2")
 

@@ -22,7 +22,7 @@ trust  build  drawing
 trainer  results  facts  checks  verdict  report
 data  scratch  deep  probes  figures
 checkpoint  records  machine  compose  metrics  schedule  signals
-errors  seeding  initial  learner  kit  schema  helping  aliases  selection  penalties  files
+errors  seeding  initial  learner  kit  schema  helping  aliases  selection  reg  files
 """
 PLACES = {
     unit: (-row, column) for row, line in enumerate(FLOORS.split("\n")) for column, unit in enumerate(line.split())
@@ -31,7 +31,7 @@ PLACES = {
 # what stands otherwise in the code than in the table, and why it may
 EXCEPTIONS: dict[tuple[str, str], str] = {}
 
-ALONE = ["errors", "seeding", "initial", "learner", "kit", "schema", "helping", "penalties", "scratch"]
+ALONE = ["errors", "seeding", "initial", "learner", "kit", "schema", "helping", "reg", "scratch"]
 MAY_IMPORT_TORCH = {"deep", "probes", "metrics", "data"}
 
 

@@ -282,3 +282,13 @@ def test_wants_that_are_none_are_refused(lab):
     assert refused.code == 2
     assert "wants is of type int" in refused.err
     assert not (lab.folder / "outputs").exists()
+
+
+def test_a_last_batch_of_one_that_it_cannot_take_is_refused_before_anything_is_written(own):
+    # 120 samples, 72 of them for training: 71 and one that batch norm has nothing to compare with
+    refused = own("model=tiny", "dataset=fake", "dataset.samples=120", "batch_size=71", "epochs=1")
+    assert refused.code == 2
+    assert "batch_size=71 leaves one sample of 72" in refused.err
+    assert "try batch_size=72" in refused.err
+    assert not (own.folder / "outputs").exists()
+    own.train("run", "model=tiny", "dataset=fake", "dataset.samples=120", "batch_size=72", "epochs=1")

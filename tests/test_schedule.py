@@ -272,5 +272,5 @@ def test_a_plateau_looks_at_the_monitor_of_the_run():
 
 
 def test_an_unknown_schedule_is_refused():
-    with pytest.raises(ValueError, match="polynomial"):
+    with pytest.raises(KeyError, match="polynomial"):
         make({"name": "polynomial"}, 0.1)

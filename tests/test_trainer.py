@@ -389,8 +389,8 @@ def test_an_estimate_moves_nothing(side, uninterrupted):
     learner, data = real(side)
     before = checkpoint.state_hash(learner.state())
     ticks = iter([10.0, 10.5])
-    # half a second a batch of eight: 3 epochs of 5 batches, and 12 samples evaluated at a third of the cost
-    assert estimate(learner, data, 3, lambda: next(ticks)) == pytest.approx(3 * (5 * 0.5 + 12 / 8 * 0.5 / 3))
+    # half a second a batch of eight: 3 epochs of 36 samples trained, and 12 evaluated at a third of the cost
+    assert estimate(learner, data, 3, lambda: next(ticks)) == pytest.approx(3 * (36 + 12 / 3) * 0.5 / 8)
     assert checkpoint.state_hash(learner.state()) == before
     assert repr(fit(learner, data, REAL_PLAN, Notes())) == repr(uninterrupted[side][0])
 

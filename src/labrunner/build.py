@@ -18,7 +18,7 @@ from labrunner.schema import NUMPY_MODELS
 
 if TYPE_CHECKING:
     from labrunner.data import Data, Description
-    from labrunner.learner import ANY, Learner
+    from labrunner.learner import Batch, Learner
 
 
 def build(config: dict[str, Any], shared: dict[Any, Any]) -> tuple[Data, Learner]:
@@ -35,7 +35,7 @@ def build(config: dict[str, Any], shared: dict[Any, Any]) -> tuple[Data, Learner
     description = describe(config)
     learner = build_learner(config, description, own, wants)
     made = data.make(config, data.samples_of(config, shared), learner)
-    check_batches(config, made)
+    check_batches(config, made, learner)
     return made, learner
 
 
@@ -111,14 +111,29 @@ def check_size(model: dict[str, Any], description: Description) -> None:
         )
 
 
-def check_batches(config: dict[str, Any], data: Data) -> None:
-    """Batch norm over vectors has nothing to compare in a batch of one."""
-    model = config["model"]
-    if model.get("name") in ("mlp", "mlp_numpy") and model["batch_norm"] and data.train.last_batch == 1:
+def check_batches(config: dict[str, Any], data: Data, learner: Learner) -> None:
+    """Refuse a last batch of one sample where batch norm over vectors has nothing to compare in it."""
+    model, train = config["model"], data.train
+    if train.last_batch != 1:
+        return
+    if model.get("name") in ("mlp", "mlp_numpy"):
+        trouble = "model.batch_norm=true has nothing to compare there" if model["batch_norm"] else None
+    else:
+        trouble = None if "_target_" not in model else failure(learner, next(train.batches(1, train.batch_count - 1)))
+    if trouble is not None:
         raise RequestError(
-            f"batch_size={config['batch_size']} leaves one sample of {len(data.train)} for the last batch, and "
-            f"model.batch_norm=true has nothing to compare there; try batch_size={data.train.batch_size + 1}"
+            f"batch_size={config['batch_size']} leaves one sample of {len(train)} for the last batch, and {trouble}; "
+            f"try batch_size={train.batch_size + 1}"
         )
+
+
+def failure(learner: Learner, batch: Batch) -> str | None:
+    """What the user's own network raises when it is trained on a batch; None if it does not."""
+    try:
+        learner.gradients(batch)
+    except Exception as error:  # it may be anything
+        return f"{type(error).__name__}: {error}".splitlines()[0]
+    return None
 
 
 def build_learner(

@@ -114,6 +114,17 @@ def warmed_up(schedule: Schedule, lr: float, epochs: int, steps_per_epoch: int) 
     return at
 
 
+SCHEDULES: dict[str, Callable[..., Schedule]] = {
+    "constant": constant,
+    "step": stepwise,
+    "multistep": multistep,
+    "exponential": exponential,
+    "cosine": cosine,
+    "onecycle": onecycle,
+    "plateau": plateau,
+}
+
+
 def make(options: Mapping[str, Any], lr: float, monitor: str = "val_loss", steps_per_epoch: int = 1) -> Schedule:
     """The schedule of a composed `schedule` group.
 
@@ -124,28 +135,12 @@ def make(options: Mapping[str, Any], lr: float, monitor: str = "val_loss", steps
     monitor : the column of the rows that a plateau looks at; *_loss is minimized, others are maximized
     steps_per_epoch : training batches in an epoch, for the warm-up
     """
-    schedule = _named(options, lr, monitor)
+    settings = {key: value for key, value in options.items() if key not in ("name", "warmup")}
+    if options["name"] == "plateau":
+        settings["monitor"] = monitor
+    schedule = SCHEDULES[options["name"]](lr, **settings)
     warmup = options.get("warmup", 0)
     return warmed_up(schedule, lr, warmup, steps_per_epoch) if warmup > 0 else schedule
-
-
-def _named(options: Mapping[str, Any], lr: float, monitor: str) -> Schedule:
-    name = options["name"]
-    if name == "constant":
-        return constant(lr)
-    if name == "step":
-        return stepwise(lr, options["step_size"], options["gamma"])
-    if name == "multistep":
-        return multistep(lr, options["milestones"], options["gamma"])
-    if name == "exponential":
-        return exponential(lr, options["gamma"])
-    if name == "cosine":
-        return cosine(lr, options["min_lr"])
-    if name == "onecycle":
-        return onecycle(lr, options["pct_start"], options["div_factor"], options["final_div_factor"])
-    if name == "plateau":
-        return plateau(lr, options["factor"], options["patience"], options["min_lr"], monitor)
-    raise ValueError(f"unknown schedule {name!r}")
 
 
 def _along_cosine(start: float, end: float, share: float) -> float:

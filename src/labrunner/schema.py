@@ -316,6 +316,15 @@ def _min_lr_below_lr(config: Config) -> None:
         raise RequestError(f"schedule.min_lr={low} is above optim.lr={lr}; try schedule.min_lr=0")
 
 
+def _warmup_ends(config: Config) -> None:
+    warmup, epochs = config["schedule"].get("warmup", 0), config["epochs"]
+    if warmup > 0 and warmup >= epochs and not config["smoke"]:
+        raise RequestError(
+            f"schedule.warmup={warmup} takes all of epochs={epochs}, and the schedule itself would never begin; "
+            f"try {f'schedule.warmup={epochs // 2}' if epochs > 1 else f'epochs={10 * warmup}'}"
+        )
+
+
 def _numpy_runs_on_the_processor(config: Config) -> None:
     name = config["model"].get("name")
     if name not in NUMPY_MODELS:
@@ -334,6 +343,11 @@ def _numpy_runs_on_the_processor(config: Config) -> None:
 
 def _batch_norm_needs_two(config: Config) -> None:
     model = config["model"]
+    if model.get("name") in ("mlp", "mlp_numpy") and model["batch_norm"] and model["hidden"] == []:
+        raise RequestError(
+            "model.batch_norm=true normalizes hidden layers and model.hidden=[] has none; "
+            "try model.batch_norm=false or model.hidden=[128]"
+        )
     if model.get("name") in ("mlp", "mlp_numpy") and model["batch_norm"] and config["batch_size"] == 1:
         raise RequestError(
             "model.batch_norm=true normalizes over the batch, and batch_size=1 leaves nothing to compare; "
@@ -368,6 +382,7 @@ RULES: tuple[Callable[[Config], None], ...] = (
     _rosenblatts_rule_takes_no_more,
     _own_model_has_its_own_dropout,
     _min_lr_below_lr,
+    _warmup_ends,
     _numpy_runs_on_the_processor,
     _batch_norm_needs_two,
     _mps_has_no_float64,

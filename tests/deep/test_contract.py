@@ -61,6 +61,8 @@ CONFIGS = {
     ),
     "mlp smoothing mse": (config(model={**MLP, "loss": "mse"}, reg={"label_smoothing": 0.2}), 0.02, False, None),
     "mlp half": (config(optim=ADAM, precision="bf16", model=RELU_MLP), 0.01, False, None),
+    "cnn norm half": (config(optim=ADAM, precision="bf16", model=CNN), 0.01, False, None),
+    "lenet half": (config(optim=MOMENTUM, precision="bf16", model=LENET), 0.01, False, None),
     "softmax lms": (config(model=SOFTMAX, optim={"name": "lms", "lr": 0.1}), 0.1, True, None),
     "lenet adam": (config(model=LENET, optim=ADAM, reg=DROPOUT, **FLOAT32), 0.003, False, None),
     "lenet gelu avg": (

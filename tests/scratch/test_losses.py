@@ -72,7 +72,7 @@ def test_the_scores_stay_as_they_are():
     assert scores.tobytes() == before
 
 
-SMOOTH = ["CrossEntropy", "SquaredError", "DeltaRule", "SigmoidCrossEntropy", "SigmoidSquaredError"]
+SMOOTH = ["CrossEntropy", "SquaredError", "SignedSquaredError", "SigmoidCrossEntropy", "SigmoidSquaredError"]
 CASES = [
     (name, classes)
     for name in [*SMOOTH, "PerceptronCriterion"]
@@ -150,8 +150,8 @@ def test_squared_errors_are_summed_over_outputs_without_a_half():
     assert losses.SquaredError(3).value(outputs, labels) == pytest.approx((2.25 + 1.0) / 2, rel=1e-15)
 
 
-def test_the_delta_rule_has_targets_of_plus_and_minus_one():
-    three, two = losses.DeltaRule(3), losses.DeltaRule(2)
+def test_signed_errors_have_targets_of_plus_and_minus_one():
+    three, two = losses.SignedSquaredError(3), losses.SignedSquaredError(2)
     assert (three.units, two.units) == (3, 1)
     np.testing.assert_array_equal(three.codes(np.array([1]), np.dtype(float)), [[-1, 1, -1]])
     np.testing.assert_array_equal(two.codes(np.array([0, 1]), np.dtype(float)), [[-1], [1]])

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from labrunner.errors import RequestError
-from labrunner.penalties import Penalties
+from labrunner.reg import Reg
 from labrunner.scratch.optimizers import KINDS as NAMED
 from labrunner.scratch.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop, make
 
@@ -43,7 +43,7 @@ def test_a_hundred_steps_are_those_of_torch(kind, decayed):
     ours, theirs, settings = KINDS[kind]
     names = {"none": [], "weights": [n for n in SHAPES if n.endswith("weight")], "all": list(SHAPES)}[decayed]
     parameters = values(0)
-    optimizer = ours(parameters, **settings, penalties=Penalties(0.05 if names else 0.0, names))
+    optimizer = ours(parameters, **settings, reg=Reg(0.05 if names else 0.0, names))
     twins = {name: torch.nn.Parameter(torch.from_numpy(value.copy())) for name, value in parameters.items()}
     groups = [
         {"params": [twins[n] for n in SHAPES if n in names], "weight_decay": 0.05},
@@ -112,7 +112,7 @@ def test_steps_are_in_place_and_leave_the_gradients(kind, dtype):
     ours, _, settings = KINDS[kind]
     parameters, gradients = values(0, dtype), values(1, dtype)
     arrays, before = dict(parameters), {name: value.tobytes() for name, value in gradients.items()}
-    optimizer: Optimizer = ours(parameters, **settings, penalties=Penalties(0.1, list(SHAPES), l1=0.01, clip_norm=0.5))
+    optimizer: Optimizer = ours(parameters, **settings, reg=Reg(0.1, list(SHAPES), l1=0.01, clip_norm=0.5))
     optimizer.step(gradients, 0.1)
     assert all(parameters[name] is arrays[name] for name in SHAPES)
     assert all(value.dtype == dtype for value in parameters.values())
@@ -121,7 +121,7 @@ def test_steps_are_in_place_and_leave_the_gradients(kind, dtype):
 
 def test_decay_of_a_parameter_that_is_not_there_is_refused():
     with pytest.raises(ValueError, match=r"no_such\.weight.*linear\.weight"):
-        SGD(values(0), penalties=Penalties(0.1, ["no_such.weight"]))
+        SGD(values(0), reg=Reg(0.1, ["no_such.weight"]))
 
 
 def test_nesterov_without_momentum_is_refused():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits, load_iris
 from sklearn.linear_model import Perceptron
+from sklearn.metrics import roc_auc_score
 
 from labrunner.learner import Batch
 from labrunner.scratch import make
@@ -112,7 +113,7 @@ def test_the_learning_rate_scales_the_weights_and_no_answer():
 
 
 @pytest.mark.parametrize("model", [PERCEPTRON, ADALINE])
-def test_the_scores_of_a_unit_are_distances_to_its_boundary(model):
+def test_the_scores_of_a_unit_come_from_distances_to_its_boundary(model):
     x, labels = overlapping()
     learner = make(config(model=model), (3,), 2)
     for step in range(3):
@@ -120,7 +121,41 @@ def test_the_scores_of_a_unit_are_distances_to_its_boundary(model):
     w, b = learner.weights()["head.weight"][0], learner.weights()["head.bias"][0]
     distances = (x @ w + b) / np.linalg.norm(w)
     p = learner.probabilities([learner.scores(x)])
-    np.testing.assert_allclose(p[:, 1], 1 / (1 + np.exp(-distances)), rtol=1e-12)
+    np.testing.assert_allclose(p[:, 1], 1 / (1 + np.exp(-np.arcsinh(distances))), rtol=1e-12)
+
+
+@pytest.mark.parametrize("model", [PERCEPTRON, ADALINE])
+def test_inputs_that_are_far_away_still_rank(model):
+    rng = np.random.default_rng(0)
+    x, labels = 1e6 * rng.normal(size=(200, 3)), rng.integers(0, 2, size=200)
+    learner = make(config(model=model), (3,), 2)
+    p = learner.probabilities([learner.scores(x)])
+    assert len(np.unique(p[:, 0])) == len(np.unique(p[:, 1])) == 200, "ties have no rank"
+    margins = x @ learner.weights()["head.weight"][0]
+    expected = roc_auc_score(labels, margins)
+    assert roc_auc_score(labels, p[:, 1]) == pytest.approx(expected, rel=1e-12)
+    assert roc_auc_score(1 - labels, p[:, 0]) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_the_scale_of_the_weights_changes_neither_loss_nor_scores_of_a_perceptron(classes):
+    x, labels = overlapping()
+    learner = make(config(model=PERCEPTRON), (3,), classes)
+    before = learner.eval_batch(Batch(x, labels, 0))
+    weights = {f"weights/{name}": 1e200 * value for name, value in learner.weights().items()}  # squares overflow
+    learner.load(weights)
+    after = learner.eval_batch(Batch(x, labels, 0))
+    assert float(after.loss) == pytest.approx(float(before.loss), rel=1e-12)
+    np.testing.assert_allclose(after.scores, before.scores, rtol=1e-12)
+
+
+def test_the_loss_of_a_perceptron_is_how_far_its_errors_lie_from_the_boundary():
+    x, labels = overlapping()
+    learner = make(config(model=PERCEPTRON), (3,), 2)
+    w, b = learner.weights()["head.weight"][0], learner.weights()["head.bias"][0]
+    distances = (x @ w + b) / np.linalg.norm(w) * np.where(labels == 1, 1, -1)
+    expected = np.maximum(0, -distances).mean()
+    assert float(learner.eval_batch(Batch(x, labels, 0)).loss) == pytest.approx(expected, rel=1e-12)
 
 
 def test_before_the_first_update_all_classes_are_alike():

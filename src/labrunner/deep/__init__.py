@@ -64,7 +64,7 @@ def make(
         config["seed"],
         loss=config["model"].get("loss", "cross_entropy") if own_network is None else "cross_entropy",
         label_smoothing=reg["label_smoothing"],
-        half=config["precision"] == "bf16",
+        bf16=config["precision"] == "bf16",
         wants=wants,
     )
 

@@ -37,7 +37,7 @@ class TorchLearner:
     seed : the run's seed, for dropout and the like
     loss : a key of `labrunner.deep.losses.LOSSES`
     label_smoothing : share of each training target that is spread over all classes
-    half : compute products in bf16, where torch thinks it safe, while weights and loss stay as they are
+    bf16 : compute products in bf16 by autocast, where torch thinks it safe, while weights and loss stay as they are
     wants : what the inputs have been made to be
     """
 
@@ -49,11 +49,11 @@ class TorchLearner:
         seed: int,
         loss: str = "cross_entropy",
         label_smoothing: float = 0.0,
-        half: bool = False,
+        bf16: bool = False,
         wants: Wants = ANY,
     ) -> None:
         self.network, self.optimizer = network, optimizer
-        self.input_shape, self.wants, self.half = input_shape, wants, half
+        self.input_shape, self.wants, self.bf16 = input_shape, wants, bf16
         self._seeds = numbers(seed, "layers")
         first = next(network.parameters())
         self._device, self._dtype = first.device, first.dtype
@@ -94,7 +94,7 @@ class TorchLearner:
         return BatchOut(loss.detach(), scores.detach())
 
     def _forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        if not self.half:
+        if not self.bf16:
             return self.network(inputs)
         with torch.autocast(self._device.type, torch.bfloat16):
             scores = self.network(inputs)

@@ -17,9 +17,8 @@ from torch.optim.adamw import adamw
 from torch.optim.rmsprop import rmsprop
 from torch.optim.sgd import sgd
 
-from labrunner import penalties
 from labrunner.errors import RequestError
-from labrunner.penalties import NONE, Penalties
+from labrunner.reg import NONE, Reg
 
 FUSED = ("cpu", "cuda", "mps")  # devices on which a step over all parameters is one call
 
@@ -32,15 +31,15 @@ class Optimizer:
     Parameters
     ----------
     parameters : name -> parameter, updated in place
-    penalties : what is done to a gradient beforehand
+    reg : what is done to a gradient beforehand
 
     Attributes
     ----------
     slots : parameter -> slot -> tensor; a parameter is absent until its first step
     """
 
-    def __init__(self, parameters: Mapping[str, nn.Parameter], penalties: Penalties = NONE) -> None:
-        weight_decay, decayed, l1, clip_norm = penalties
+    def __init__(self, parameters: Mapping[str, nn.Parameter], reg: Reg = NONE) -> None:
+        weight_decay, decayed, l1, clip_norm = reg
         self.parameters = dict(parameters)
         self.l1, self.clip_norm = l1, clip_norm
         self._sparse = [self.parameters[name] for name in decayed] if l1 != 0.0 else []
@@ -50,7 +49,7 @@ class Optimizer:
         self._groups = [
             (rate, [name for name in self.parameters if rates[name] == rate]) for rate in sorted(set(rates.values()))
         ]
-        self.fused = all(parameter.device.type in FUSED for parameter in self.parameters.values())
+        self.fused = all(p.device.type in FUSED and is_dense(p) for p in self.parameters.values())
 
     def clear(self) -> None:
         """Forget the gradients; a parameter without one stands still, and so does its state."""
@@ -102,6 +101,11 @@ class Optimizer:
         return torch.zeros((), dtype=torch.float32, device=device)
 
 
+def is_dense(parameter: torch.Tensor) -> bool:
+    """Whether a parameter fills its memory, as a view of every second row does not: fused steps go wrong there."""
+    return torch.empty_like(parameter).stride() == parameter.stride()
+
+
 def gradients(parameters: Sequence[nn.Parameter]) -> list[torch.Tensor]:
     return [parameter.grad for parameter in parameters if parameter.grad is not None]
 
@@ -114,9 +118,9 @@ class SGD(Optimizer):
         parameters: Mapping[str, nn.Parameter],
         momentum: float = 0.0,
         nesterov: bool = False,
-        penalties: Penalties = NONE,
+        reg: Reg = NONE,
     ) -> None:
-        super().__init__(parameters, penalties)
+        super().__init__(parameters, reg)
         self.momentum, self.nesterov = momentum, nesterov
 
     def update(
@@ -149,9 +153,9 @@ class Adam(Optimizer):
         parameters: Mapping[str, nn.Parameter],
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
-        penalties: Penalties = NONE,
+        reg: Reg = NONE,
     ) -> None:
-        super().__init__(parameters, penalties)
+        super().__init__(parameters, reg)
         self.betas, self.eps = betas, eps
 
     def update(
@@ -198,9 +202,9 @@ class RMSprop(Optimizer):
         alpha: float = 0.99,
         eps: float = 1e-8,
         momentum: float = 0.0,
-        penalties: Penalties = NONE,
+        reg: Reg = NONE,
     ) -> None:
-        super().__init__(parameters, penalties)
+        super().__init__(parameters, reg)
         self.alpha, self.eps, self.momentum = alpha, eps, momentum
 
     def update(
@@ -235,11 +239,11 @@ class Adagrad(Optimizer):
         self,
         parameters: Mapping[str, nn.Parameter],
         eps: float = 1e-10,
-        penalties: Penalties = NONE,
+        reg: Reg = NONE,
     ) -> None:
-        super().__init__(parameters, penalties)
+        super().__init__(parameters, reg)
         self.eps = eps
-        self.fused = all(parameter.device.type == "cpu" for parameter in self.parameters.values())  # nowhere else
+        self.fused = self.fused and all(p.device.type == "cpu" for p in self.parameters.values())  # nowhere else
 
     def update(
         self, parameters: Sequence[nn.Parameter], slots: Sequence[Slots], weight_decay: float, lr: float
@@ -291,4 +295,5 @@ def make(
     name = options["name"]
     if name not in KINDS:
         raise RequestError(f"optim={name}: there is no such optimizer; try one of {', '.join(KINDS)}")
-    return KINDS[name](parameters, **penalties.settings(options), penalties=penalties.of(reg, decayed))
+    settings = {key: value for key, value in options.items() if key not in ("name", "lr")}
+    return KINDS[name](parameters, **settings, reg=Reg.of(reg, decayed))

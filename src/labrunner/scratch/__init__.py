@@ -17,10 +17,11 @@ from labrunner.scratch.layers import ACTIVATIONS
 from labrunner.scratch.learner import NumpyLearner
 from labrunner.scratch.losses import (
     CrossEntropy,
-    DeltaRule,
     Loss,
+    PerceptronCriterion,
     SigmoidCrossEntropy,
     SigmoidSquaredError,
+    SignedSquaredError,
     SquaredError,
 )
 from labrunner.scratch.network import Network
@@ -28,7 +29,7 @@ from labrunner.scratch.perceptron import PerceptronLearner
 
 PRECISIONS: dict[str, type[np.floating]] = {"float32": np.float32, "float64": np.float64}
 LOSSES: dict[tuple[str, str], type[Loss]] = {
-    ("adaline", "mse"): DeltaRule,
+    ("adaline", "mse"): SignedSquaredError,
     ("neuron", "cross_entropy"): SigmoidCrossEntropy,
     ("neuron", "mse"): SigmoidSquaredError,
     ("mlp_numpy", "cross_entropy"): CrossEntropy,
@@ -54,8 +55,7 @@ def make(config: dict[str, Any], input_shape: tuple[int, ...], num_classes: int,
     model, reg, seed = config["model"], config["reg"], config["seed"]
     dtype = _choice(model, "precision", config["precision"], PRECISIONS)
     if model["name"] == "perceptron":
-        units = 1 if num_classes == 2 else num_classes
-        network = Network(input_shape, [], units, dtype=dtype)
+        network = Network(input_shape, [], PerceptronCriterion(num_classes).units, dtype=dtype)
         network.initialize(config["init"], seed)
         return PerceptronLearner(network, seed, num_classes, wants)
     loss = LOSSES[model["name"], model.get("loss", "mse")](num_classes)  # Adaline has no other than mse

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from labrunner.learner import ANY, Batch, BatchOut, Tally, Wants
-from labrunner.scratch.losses import Loss, lengths, smoothed, softmax
+from labrunner.scratch.losses import Loss, length, smoothed, softmax
 from labrunner.scratch.network import Network
 from labrunner.scratch.optimizers import Optimizer
 from labrunner.seeding import generator
@@ -80,10 +80,17 @@ class NumpyLearner:
             return self._scores(self.network.forward(inputs))
 
     def _scores(self, outputs: np.ndarray) -> np.ndarray:
-        """Margins become distances to the boundary: their softmax neither saturates nor depends on the scale."""
+        """Margins become distances to the boundary, and far ones are drawn nearer: asinh keeps their order.
+
+        The softmax of distances themselves saturates to ties on inputs that are not normalized, and ties have no rank.
+        """
         if self.loss.is_margin:
-            outputs = outputs / outputs.dtype.type(lengths(self.network.head.weight))
+            outputs = np.arcsinh(self.distances(outputs))
         return self.loss.scores(outputs)
+
+    def distances(self, outputs: np.ndarray) -> np.ndarray:
+        """Outputs of linear units over the length of their weights, so that they do not depend on its scale."""
+        return outputs / outputs.dtype.type(length(self.network.head.weight))
 
     def probabilities(self, scores: Sequence[Any]) -> np.ndarray:
         """A pass's batches of scores as one (N, K) float64 array whose rows sum to 1."""

@@ -129,7 +129,7 @@ class SignedUnits(Loss):
         return two_sided(outputs) if self.units == 1 else outputs
 
 
-class DeltaRule(SignedUnits, SquaredError):
+class SignedSquaredError(SignedUnits, SquaredError):
     """Squared error of linear units against targets of +1 and -1 (Widrow & Hoff 1960)."""
 
 
@@ -181,9 +181,10 @@ def two_sided(outputs: np.ndarray) -> np.ndarray:
     return np.concatenate([-0.5 * outputs, 0.5 * outputs], axis=1)
 
 
-def lengths(weight: np.ndarray) -> float:
+def length(weight: np.ndarray) -> float:
     """The length of the weights (units, D) of one unit, the root mean square over all; 1 while they are zero.
 
     One length for all units: dividing by it turns margins into distances and changes no order among the classes.
     """
-    return float(math.sqrt((weight.astype(np.float64) ** 2).sum() / len(weight))) or 1.0
+    largest = float(np.abs(weight).max(initial=0.0)) or 1.0  # scaled by it, no square overflows
+    return largest * math.sqrt(float(((weight.astype(np.float64) / largest) ** 2).sum()) / len(weight)) or 1.0

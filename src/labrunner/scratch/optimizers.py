@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from labrunner import penalties
 from labrunner.errors import RequestError
-from labrunner.penalties import NONE, Penalties
+from labrunner.reg import NONE, Reg
 
 
 class Optimizer:
@@ -22,15 +21,15 @@ class Optimizer:
     Parameters
     ----------
     parameters : name -> array, updated in place
-    penalties : what is done to a gradient beforehand
+    reg : what is done to a gradient beforehand
 
     Attributes
     ----------
     slots : parameter -> slot -> array; a parameter is absent until its first step
     """
 
-    def __init__(self, parameters: Mapping[str, np.ndarray], penalties: Penalties = NONE) -> None:
-        weight_decay, decayed, l1, clip_norm = penalties
+    def __init__(self, parameters: Mapping[str, np.ndarray], reg: Reg = NONE) -> None:
+        weight_decay, decayed, l1, clip_norm = reg
         unknown = sorted(set(decayed) - set(parameters))
         if unknown:
             raise ValueError(f"no parameter to decay is called {', '.join(unknown)}; there are {', '.join(parameters)}")
@@ -94,9 +93,9 @@ class SGD(Optimizer):
         parameters: Mapping[str, np.ndarray],
         momentum: float = 0.0,
         nesterov: bool = False,
-        penalties: Penalties = NONE,
+        reg: Reg = NONE,
     ) -> None:
-        super().__init__(parameters, penalties)
+        super().__init__(parameters, reg)
         if nesterov and momentum <= 0.0:
             raise ValueError("nesterov looks ahead by the momentum and needs one above 0")
         self.momentum = momentum
@@ -134,9 +133,9 @@ class Adam(Optimizer):
         parameters: Mapping[str, np.ndarray],
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
-        penalties: Penalties = NONE,
+        reg: Reg = NONE,
     ) -> None:
-        super().__init__(parameters, penalties)
+        super().__init__(parameters, reg)
         self.betas = betas
         self.eps = eps
 
@@ -189,9 +188,9 @@ class RMSprop(Optimizer):
         alpha: float = 0.99,
         eps: float = 1e-8,
         momentum: float = 0.0,
-        penalties: Penalties = NONE,
+        reg: Reg = NONE,
     ) -> None:
-        super().__init__(parameters, penalties)
+        super().__init__(parameters, reg)
         self.alpha, self.eps, self.momentum = alpha, eps, momentum
 
     def update(self, name: str, g: np.ndarray, lr: float) -> np.ndarray:
@@ -231,9 +230,9 @@ class Adagrad(Optimizer):
         self,
         parameters: Mapping[str, np.ndarray],
         eps: float = 1e-10,
-        penalties: Penalties = NONE,
+        reg: Reg = NONE,
     ) -> None:
-        super().__init__(parameters, penalties)
+        super().__init__(parameters, reg)
         self.eps = eps
 
     def update(self, name: str, g: np.ndarray, lr: float) -> np.ndarray:
@@ -282,4 +281,5 @@ def make(
     name = options["name"]
     if name not in KINDS:
         raise RequestError(f"optim={name}: there is no such optimizer; try one of {', '.join(KINDS)}")
-    return KINDS[name](parameters, **penalties.settings(options), penalties=penalties.of(reg, decayed))
+    settings = {key: value for key, value in options.items() if key not in ("name", "lr")}
+    return KINDS[name](parameters, **settings, reg=Reg.of(reg, decayed))

@@ -12,9 +12,9 @@ from labrunner.scratch.optimizers import Optimizer
 
 
 class Rosenblatt(Optimizer):
-    """w <- w + lr t x and b <- b + lr t for each unit that answers a sample x wrongly (Rosenblatt 1958).
+    """w <- w + lr t x and b <- b + lr t for each unit that is wrong about a sample x (Rosenblatt 1958).
 
-    t is +1 for the unit's own class and -1 for the rest; an answer of exactly 0 is wrong, so that learning can begin at
+    t is +1 for the unit's own class and -1 for the rest; an output of exactly 0 is wrong, so that learning can begin at
     w = 0. Its one slot counts the updates, each unit's for itself.
     """
 
@@ -33,22 +33,22 @@ class Rosenblatt(Optimizer):
 
         Returns
         -------
-        (N, units) what the units answered when each sample came.
+        (N, units) outputs of the units as each sample came.
         """
         weight, bias = self.weight, self.bias
         assert bias is not None
-        answers = np.empty(signs.shape, x.dtype)
+        outputs = np.empty(signs.shape, x.dtype)
         step, updates = x.dtype.type(lr), 0
-        for sample, t, answer in zip(x, signs, answers, strict=True):
-            answer[...] = weight @ sample + bias
-            wrong = t * answer <= 0.0
+        for sample, t, output in zip(x, signs, outputs, strict=True):
+            output[...] = weight @ sample + bias
+            wrong = t * output <= 0.0
             if wrong.any():
                 change = step * t[wrong]
                 weight[wrong] += np.outer(change, sample)  # w <- w + lr t x
                 bias[wrong] += change  # b <- b + lr t
                 updates += len(change)
         self.count(updates)
-        return answers
+        return outputs
 
     def count(self, updates: int) -> None:
         self.slots.setdefault("head.weight", self.blank("head.weight"))["updates"] += updates
@@ -65,23 +65,30 @@ class Rosenblatt(Optimizer):
 class PerceptronLearner(NumpyLearner):
     """A learner that takes a batch sample by sample: the size of the batches changes nothing but the bookkeeping.
 
-    The loss it reports is the perceptron criterion, of which the rule is the stochastic gradient descent.
+    The loss it reports is the perceptron criterion, of which the rule is the stochastic gradient descent, in distances
+    to the boundary: in outputs, which grow with the weights, no epoch could be compared with another. `gradients` are
+    those in outputs, the direction of the rule.
     """
 
     def __init__(self, network: Network, seed: int, classes: int, wants: Wants = ANY) -> None:
-        rule = Rosenblatt(network)
-        super().__init__(network, PerceptronCriterion(classes), rule, seed, wants=wants)
-        self.rule = rule
+        rule, criterion = Rosenblatt(network), PerceptronCriterion(classes)
+        super().__init__(network, criterion, rule, seed, wants=wants)
+        self.rule, self.criterion = rule, criterion
 
     def start_epoch(self, epoch: int) -> dict[str, float]:
         """How many parameters train, and how many updates there were before this epoch."""
         return {**super().start_epoch(epoch), "updates": float(self.rule.updates)}
 
     def train_batch(self, batch: Batch, lr: float) -> BatchOut:
-        """The rule on each sample in turn; the loss and the scores are those of its answers on the way."""
-        criterion = self.loss
-        assert isinstance(criterion, PerceptronCriterion)
+        """The rule on each sample in turn; the loss and the scores are those of its outputs on the way."""
         with quiet():
             x = batch.inputs.reshape(len(batch.inputs), -1)
-            answers = self.rule.learn(x, criterion.codes(batch.targets, x.dtype), float(lr))
-            return BatchOut(criterion.value(answers, batch.targets), self._scores(answers))
+            outputs = self.rule.learn(x, self.criterion.codes(batch.targets, x.dtype), float(lr))
+            return self._out(outputs, batch.targets)
+
+    def eval_batch(self, batch: Batch) -> BatchOut:
+        with quiet():
+            return self._out(self.network.forward(batch.inputs), batch.targets)
+
+    def _out(self, outputs: np.ndarray, targets: np.ndarray) -> BatchOut:
+        return BatchOut(self.criterion.value(self.distances(outputs), targets), self._scores(outputs))
