@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from labrunner.helping import GROUPS, MEANINGS, Catalogue
@@ -15,7 +16,7 @@ BEGIN, END = "<!-- options: made by make docs -->", "<!-- options: end -->"
 
 
 def cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("<", "&lt;")
+    return re.sub(r"([|*_<])", r"\\\1", text)
 
 
 def page(known: Catalogue) -> str:
@@ -62,7 +63,7 @@ def key_table(keys: dict[str, list[tuple[str, str, str]]], prefix: str) -> list[
             rare = [f"`{value}` in {', '.join(names)}" for value, names in values.items() if value != usual]
             shown = f"`{usual}`; {'; '.join(rare)}"
         takes = describe(KEYS[f"{prefix}{name}"])
-        lines.append(f"| `{prefix}{name}` | {cell('; '.join(meanings))} | {cell(takes)} | {cell(shown)} |")
+        lines.append(f"| `{prefix}{name}` | {cell('; '.join(meanings))} | {cell(takes)} | {shown} |")
     return lines
 
 

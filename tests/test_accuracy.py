@@ -10,7 +10,7 @@ from labrunner.running import Shared, run
 
 # test accuracy promised; behind it what was measured: the mean of seeds 0 to 4, the lowest and the highest of them
 PROMISED = {
-    "model=perceptron dataset=digits": 0.92,  # 0.936 (0.922 to 0.955)
+    "model=perceptron dataset=digits": 0.92,  # 0.941 (0.922 to 0.953)
     "model=softmax dataset=digits": 0.95,  # 0.958 (0.955 to 0.961)
     "model=mlp dataset=digits": 0.965,  # 0.976 (0.972 to 0.983)
     "model=cnn dataset=digits": 0.97,  # 0.988 (0.983 to 0.992)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -76,7 +77,7 @@ def test_a_key_that_several_options_share_means_the_same_in_all_of_them():
                 meanings.setdefault(key.name, set()).add(key.meaning)
         several = {name: texts for name, texts in meanings.items() if len(texts) > 1}
         # the split seed of made-up data makes the data as well, and each network has its nonlinearity in its own place
-        assert set(several) <= {"split_seed", "activation"}, several
+        assert set(several) <= {"split_seed", "activation", "size"}, several
 
 
 CLASSES = {"digits": 10, "mnist5k": 10, "fake": 4, "iris": 3, "wine": 3, "blobs": 3}  # of the others two
@@ -125,7 +126,7 @@ def test_the_way_out_of_a_misfit_leads_out(lab, model, dataset):
         return
     request = {"model": model, "dataset": dataset}
     words = lab(f"model={model}", f"dataset={dataset}").err.partition("; try ")[2].strip()
-    for way_out in words.split(" or "):
+    for way_out in map("".join, map(shlex.split, words.split(" or "))):
         key, _, value = way_out.partition("=")
         changed = [f"{name}={chosen}" for name, chosen in (request | {key: value}).items()]
         lab.train(way_out.replace("/", " "), *changed, *SMALL, *SMALL_DATA.get(dataset, ()))

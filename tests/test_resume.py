@@ -15,6 +15,7 @@ from labrunner.checkpoint import Position
 from labrunner.files import WriteError
 from labrunner.records import load_run
 from tests.cli.lab import Lab, assert_same_run
+from tests.data.written import network, write
 
 TINY = ("model.hidden=[8]", "dataset=fake", "dataset.samples=60", "figures=none", "batch_size=16")
 
@@ -338,3 +339,45 @@ def test_a_new_run_follows_no_link_either(lab):
     (lab.folder / "run" / ".metrics.csv.tmp").symlink_to(outside)
     assert "symbolic link" in lab("hydra.run.dir=run", *TINY).err
     assert outside.read_text() == "precious"
+
+
+ROWS = "".join(f"{i % 7},{i % 5},{'yes' if i % 7 > 3 else 'no'}\n" for i in range(100))
+TABLE = ("dataset=csv", "dataset.path=table.csv", "epochs=2")
+
+
+def test_a_run_on_a_table_is_resumed_and_one_on_other_rows_is_refused(lab):
+    table = lab.write("table.csv", "a,b,label\n" + ROWS)
+    whole = lab.train("whole", *TABLE[:-1], "epochs=3")
+    folder = lab.train("run", *TABLE)
+    assert lab("resume", "run", "epochs=3").code == 0
+    assert_same_run(whole, folder)
+    before = lab.tree()
+    others = (ROWS + "1,1,no\n", ROWS.replace("yes", "aye"), ROWS.replace("6,", "5,"), ROWS.replace("yes", "maybe", 3))
+    for text in ("a,b,label\n" + rows for rows in others):
+        table.write_text(text)
+        refused = lab("resume", "run", "epochs=4")
+        assert refused.code == 2
+        assert len(refused.err.splitlines()) <= 3
+        table.write_text("a,b,label\n" + ROWS)
+        assert lab.tree() == before, "the run is as it was"
+    assert lab("resume", "run", "epochs=4").code == 0
+
+
+def test_a_path_may_begin_with_the_home_folder(lab, monkeypatch):
+    lab.write("home/table.csv", "a,b,label\n" + ROWS)
+    monkeypatch.setenv("HOME", str(lab.folder / "home"))
+    lab.train("run", "dataset=csv", "dataset.path=~/table.csv", "epochs=1")
+
+
+def test_a_resume_downloads_nothing_wherever_a_saved_config_would_have_it(lab, monkeypatch):
+    write("mnist", lab.folder / "data", monkeypatch)
+    lab.train("run", "dataset=mnist", "epochs=1")
+    stand_in = network(monkeypatch)
+    config = lab.folder / "run" / "config.yaml"
+    config.write_text(config.read_text().replace("root: data", "root: elsewhere/deep"))
+    before = lab.tree()
+    refused = lab("resume", "run", "epochs=2")
+    assert refused.code == 2
+    assert "labrunner fetch dataset=mnist dataset.root=elsewhere/deep" in refused.err
+    assert lab.tree() == before
+    assert stand_in.asked == []

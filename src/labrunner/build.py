@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,7 +82,7 @@ def check_fit(config: dict[str, Any], description: Description) -> None:
             raise RequestError(f"model={kind} needs images and dataset={name} is a table; try model=mlp")
         check_size(model, description)
     if kind == "neuron" and description.num_classes != 2:
-        choose = f"dataset.classes=[{','.join(description.class_names[:2])}]"
+        choose = shlex.quote(f"dataset.classes=[{','.join(description.class_names[:2])}]")
         raise RequestError(
             f"model=neuron tells two classes apart and dataset={name} has {description.num_classes}; "
             f"try model=softmax or {choose}"
@@ -112,23 +113,26 @@ def check_size(model: dict[str, Any], description: Description) -> None:
 
 
 def check_batches(config: dict[str, Any], data: Data, learner: Learner) -> None:
-    """Refuse a last batch of one sample where batch norm over vectors has nothing to compare in it."""
+    """Refuse a last batch of one sample where batch norm has nothing to compare in it."""
     model, train = config["model"], data.train
     if train.last_batch != 1:
         return
-    if model.get("name") in ("mlp", "mlp_numpy"):
-        trouble = "model.batch_norm=true has nothing to compare there" if model["batch_norm"] else None
-    else:
-        trouble = None if "_target_" not in model else failure(learner, next(train.batches(1, train.batch_count - 1)))
-    if trouble is not None:
-        raise RequestError(
-            f"batch_size={config['batch_size']} leaves one sample of {len(train)} for the last batch, and {trouble}; "
-            f"try batch_size={train.batch_size + 1}"
-        )
+    norm = model.get("batch_norm", False) is True and "_target_" not in model
+    trouble = failure(learner, next(train.batches(1, train.batch_count - 1)))
+    if norm and (trouble is not None or model["name"] == "mlp_numpy"):  # NumPy would take it, and learn nothing
+        trouble = "model.batch_norm=true has nothing to compare there"
+    if trouble is None:
+        return
+    larger = (size for size in range(train.batch_size + 1, len(train) + 1) if len(train) % size != 1)
+    way_out = f"batch_size={next(larger)}" if len(train) > 1 else "model.batch_norm=false" if norm else "more data"
+    raise RequestError(
+        f"batch_size={config['batch_size']} leaves one sample of {len(train)} for the last batch, and {trouble}; "
+        f"try {way_out}"
+    )
 
 
 def failure(learner: Learner, batch: Batch) -> str | None:
-    """What the user's own network raises when it is trained on a batch; None if it does not."""
+    """What a network raises when it is trained on a batch; None if it does not."""
     try:
         learner.gradients(batch)
     except Exception as error:  # it may be anything

@@ -52,10 +52,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has gone, as in `labrunner --help | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except MemoryError:
+        if os.environ.get("LABRUNNER_DEBUG") == "1":
+            raise
+        complain("there is not enough memory for this; try a smaller model, batch or data set")
+        return 1
     except Exception as error:
         if os.environ.get("LABRUNNER_DEBUG") == "1":
             raise
-        complain(f"{type(error).__name__}: {error}\nthis should not happen; LABRUNNER_DEBUG=1 shows where it came from")
+        said = f"{type(error).__name__}: {error}".splitlines()[0]
+        complain(f"{said}\nthis should not happen; LABRUNNER_DEBUG=1 shows where it came from")
         return 1
 
 

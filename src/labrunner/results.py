@@ -78,7 +78,7 @@ def write_evaluation(run_folder: RunFolder, data: Data, evaluation: Evaluation) 
         (
             [index, label, guess, *row]
             for index, label, guess, row in zip(
-                data.test.index.tolist(),
+                data.test.origin.tolist(),
                 evaluation.labels.tolist(),
                 predicted.tolist(),
                 evaluation.probabilities.tolist(),
@@ -90,7 +90,7 @@ def write_evaluation(run_folder: RunFolder, data: Data, evaluation: Evaluation) 
     content = io.BytesIO()
     np.savez_compressed(
         content,
-        index=data.test.index[shown],
+        index=data.test.origin[shown],
         image=data.test.pixels(shown),
         label=evaluation.labels[shown],
         predicted=predicted[shown],

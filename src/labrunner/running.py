@@ -165,7 +165,8 @@ def run(
     run_folder = RunFolder.create(folder)
     with signals.deferred() as stop, kept(run_folder), arithmetic(ready.threads):
         run_folder.write("overrides.yaml", to_yaml({"overrides": list(overrides), "choices": dict(choices or {})}))
-        run_folder.write_json("environment.json", environment(ready.threads, command, own_files(config)))
+        around = environment(ready.threads, command, own_files(config))
+        run_folder.write_json("environment.json", around | {"data": ready.data.samples.fingerprint})
         run_folder.write("config.yaml", to_yaml(config))  # from here on it can be resumed
         run_folder.status("running")
         run_folder.log(f"labrunner {__version__} begins: {command or 'from Python'}")
@@ -204,7 +205,9 @@ def resume(
     recorded = records.load_run(run_folder.path).environment
     threads = recorded.get("threads")
     kept_threads = threads if schema.takes("threads", threads) and threads != "auto" else None
+    refuse_download(config)
     ready = prepare(config, shared, kept_threads, saved)
+    refuse_other_data(recorded, ready.data)
     with signals.deferred() as stop, kept(run_folder), arithmetic(ready.threads):
         start = restore(ready, run_folder, shared)
         now = environment(ready.threads, command, own_files(config))
@@ -217,10 +220,29 @@ def resume(
 
 
 def own_files(config: Mapping[str, Any]) -> list[Path]:
-    """Files of the user's own, the model's, which is imported by now, and the data's: a resume compares them."""
+    """The file of the user's own model, which is imported by now: a resume compares it."""
     module = sys.modules.get(str(config["model"].get("_target_", "")).rpartition(".")[0])
-    files = [getattr(module, "__file__", None), config["dataset"].get("path")]
-    return [Path(file) for file in files if file is not None]
+    file = getattr(module, "__file__", None)
+    return [] if file is None else [Path(file)]
+
+
+def refuse_other_data(recorded: Mapping[str, Any], data: Data) -> None:
+    """Other data would be split otherwise, and samples that were trained on would be tested on."""
+    before, now = recorded.get("data"), data.samples.fingerprint
+    if before is not None and before != now:
+        raise RequestError(
+            f"dataset={data.description.name} does not hold the samples that the run began with ({now}, not {before})\n"
+            "put those back, or start a new run"
+        )
+
+
+def refuse_download(config: Mapping[str, Any]) -> None:
+    """A resume downloads nothing: where a saved config would have it put may be a stranger's word."""
+    from labrunner.data import vision
+
+    options = config["dataset"]
+    if options.get("name") in vision.NAMES and (absent := vision.absent(options)):
+        raise RequestError(f"dataset={options['name']}: {absent[0]} is missing\nto get it: {vision.command(options)}")
 
 
 def unless_stopped(result: Result, stop: signals.Stop) -> Result:

@@ -17,6 +17,7 @@ from labrunner.errors import RequestError
 Config = dict[str, Any]
 
 Count = Annotated[int, Ge(1)]
+Width = Annotated[int, Ge(1), Le(1_000_000)]
 Share = Annotated[float, Ge(0), Lt(1)]
 Positive = Annotated[float, Gt(0)]
 NotNegative = Annotated[float, Ge(0)]
@@ -37,7 +38,7 @@ Monitor = Literal[
 KEYS: dict[str, Any] = {
     "seed": Seed,
     "epochs": Count,
-    "batch_size": Count | Literal["full"],
+    "batch_size": Annotated[int, Ge(1), Le(2**31)] | Literal["full"],
     "monitor": Monitor,
     "select": Literal["best", "last"],
     "device": Literal["auto", "cpu", "cuda", "mps"],
@@ -45,12 +46,12 @@ KEYS: dict[str, Any] = {
     "threads": Annotated[int, Ge(1), Le(1024)] | Literal["auto"],
     "figures": Literal["all", "few", "none"],
     "smoke": bool,
-    "model.hidden": list[Count],
+    "model.hidden": list[Width],
     "model.activation": Activation,
     "model.loss": Literal["cross_entropy", "mse"],
     "model.bias": bool,
-    "model.channels": Annotated[list[Count], MinLen(1)],
-    "model.kernel": Count,
+    "model.channels": Annotated[list[Annotated[int, Ge(1), Le(10_000)]], MinLen(1)],
+    "model.kernel": Annotated[int, Ge(1), Le(101)],
     "model.pooling": Literal["max", "avg", "none"],
     "model.batch_norm": bool,
     "dataset.path": Text,
@@ -58,11 +59,11 @@ KEYS: dict[str, Any] = {
     "dataset.features": Annotated[list[str | int], MinLen(1)] | None,
     "dataset.root": Text,
     "dataset.subset": Literal["byclass", "bymerge", "balanced", "letters", "digits", "mnist"],
-    "dataset.samples": Annotated[int, Ge(10)],
-    "dataset.num_classes": Annotated[int, Ge(2)],
+    "dataset.samples": Annotated[int, Ge(10), Le(10_000_000)],
+    "dataset.num_classes": Annotated[int, Ge(2), Le(1000)],
     "dataset.channels": Literal[1, 3],
     "dataset.size": Annotated[int, Ge(1), Le(512)] | None,
-    "dataset.noise": NotNegative,
+    "dataset.noise": Annotated[float, Ge(0), Le(1000)],
     "dataset.seed": Seed,
     "dataset.classes": Annotated[list[str | int | float | bool], MinLen(2)] | None,
     "dataset.per_class": Count | None,
@@ -88,15 +89,15 @@ KEYS: dict[str, Any] = {
     "schedule.patience": Annotated[int, Ge(0)],
     "schedule.warmup": Annotated[int, Ge(0)],
     "reg.dropout": Share,
-    "reg.weight_decay": NotNegative,
+    "reg.weight_decay": Annotated[float, Ge(0), Le(1000)],
     "reg.decay_all": bool,
-    "reg.l1": NotNegative,
+    "reg.l1": Annotated[float, Ge(0), Le(1000)],
     "reg.label_smoothing": Share,
-    "reg.mixup": NotNegative,
+    "reg.mixup": Annotated[float, Ge(0), Le(1000)],
     "reg.clip_norm": Positive | None,
     "reg.patience": Count | None,
-    "init.value": float,
-    "init.std": Positive,
+    "init.value": Annotated[float, Ge(-1000), Le(1000)],
+    "init.std": Annotated[float, Gt(0), Le(1000)],
     "augment.shift": Annotated[int, Ge(0)],
     "augment.rotate": Annotated[float, Ge(0), Le(180)],
     "augment.flip": Annotated[float, Ge(0), Le(1)],
@@ -149,14 +150,14 @@ def _range(limits: list[Any]) -> str:
         elif isinstance(limit, Gt):
             words.append(f"above {_number(limit.gt)}")
         elif isinstance(limit, Le):
-            words.append(f"to {_number(limit.le)}")
+            words.append(f"{'to' if any(isinstance(other, Ge) for other in limits) else 'at most'} {_number(limit.le)}")
         elif isinstance(limit, Lt):
             words.append(f"below {_number(limit.lt)}")
     return " and ".join(words) if any("above" in word or "below" in word for word in words) else " ".join(words)
 
 
 def _number(value: Any) -> str:
-    return "2^63" if value == 2**63 else str(value)
+    return {2**63: "2^63", 2**31: "2^31"}.get(value, str(value))
 
 
 def _length(limits: list[Any]) -> str:

@@ -293,24 +293,23 @@ def kept_epochs(rows: Sequence[Row], plan: Plan) -> set[int]:
 
 
 def estimate(learner: Learner, data: Data, epochs: int, clock: Callable[[], float] = time.perf_counter) -> float:
-    """Seconds that `epochs` will take, from a few training batches; moves nothing, since the state is put back.
+    """Seconds that `epochs` will take, from a few batches and their gradients; moves nothing.
 
-    The first batch pays for set-up and is not counted; of the others the quickest is, since what is beside us on the
-    machine can only slow it down.
+    The first gradient pays for set-up and is not counted; of the others the quickest is, since what is beside us on the
+    machine can only slow it down. The update is left out: it is small beside the gradient.
     """
-    state, train = learner.state(), data.train
+    train = data.train
     batches = itertools.chain.from_iterable(train.batches(epoch) for epoch in itertools.count(1))
-    learner.train_batch(next(batches), 0.0)
+    learner.gradients(next(batches))
     seconds = math.inf  # of a sample
     for _ in range(ESTIMATE_TRIES):
         begin = clock()
         batch = next(batches)
-        learner.train_batch(batch, 0.0)
+        learner.gradients(batch)
         took = clock() - begin
         seconds = min(seconds, took / len(batch.targets))
         if took > SLOW_BATCH:  # a second look would cost more than it tells
             break
-    learner.load(state)
     trained = min(len(train), train.batch_count * train.batch_size)
     # an evaluated sample costs about a third of a trained one
     return epochs * seconds * (trained + (0 if data.val is None else len(data.val)) / 3)

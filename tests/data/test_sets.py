@@ -8,10 +8,13 @@ import sys
 
 import numpy as np
 import pytest
+import yaml
 
 from labrunner.data import describe, load, samples_of
-from labrunner.data.sets import identity
+from labrunner.data.sets import AFTERWARDS, identity
 from labrunner.errors import RequestError
+from labrunner.helping import Catalogue
+from labrunner.schema import KEYS
 from tests.data.settings import (
     BLOBS,
     BREAST_CANCER,
@@ -71,6 +74,36 @@ def test_samples_are_read_once_for_runs_that_differ_in_nothing_that_they_depend_
 @pytest.mark.parametrize(("options", "depends"), [(FAKE, True), (DIGITS, False), (MOONS, False)])
 def test_only_made_up_images_depend_on_the_split_seed(options, depends):
     assert (identity(options) != identity(options | {"split_seed": 9})) is depends
+
+
+OTHER_VALUES = {
+    "path": "other.csv",
+    "label": "a",
+    "features": ["a"],
+    "root": "elsewhere",
+    "subset": "digits",
+    "samples": 70,
+    "num_classes": 5,
+    "channels": 1,
+    "size": 9,
+    "noise": 0.7,
+    "seed": 5,
+    "classes": ["class 0", "class 1"],
+}
+
+
+def test_samples_depend_on_every_key_but_on_those_of_what_becomes_of_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("table.csv", "other.csv"):
+        (tmp_path / name).write_text("a,b\n1,x\n2,x\n3,y\n")
+    keys = {key.partition(".")[2] for key in KEYS if key.startswith("dataset.")}
+    assert keys == OTHER_VALUES.keys() | set(AFTERWARDS)
+    for option in Catalogue().options("dataset"):
+        options = yaml.safe_load(option.text) | ({"path": "table.csv"} if option.name == "csv" else {})
+        for key in options.keys() - {"name"} - set(AFTERWARDS):
+            assert identity(options) != identity(options | {key: OTHER_VALUES[key]}), (option.name, key)
+        for key in set(AFTERWARDS) & options.keys() - {"split_seed"}:
+            assert identity(options) == identity(options | {key: 0.9}), (option.name, key)
 
 
 def test_a_table_is_another_one_once_its_file_was_written_again(tmp_path):

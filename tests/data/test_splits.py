@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.preprocessing import MinMaxScaler
 
 from labrunner import deep, scratch
 from labrunner.data import Data, Description, Samples, load, make
@@ -166,11 +167,33 @@ def test_unit_divides_by_white_and_none_leaves_the_pixels():
     np.testing.assert_allclose(whole(unit), samples.inputs[unit.index] / 16.0, rtol=1e-15)
 
 
-def test_unit_leaves_a_table_alone():
-    table = np.arange(40, dtype=np.float32).reshape(20, 2)
-    samples = Samples(Description("table", (2,), ("a", "b")), table, np.arange(20) % 2)
-    train = data_of(samples, dataset={"normalize": "unit"}).train
-    np.testing.assert_array_equal(whole(train), table[train.index])
+def test_unit_brings_each_feature_of_a_table_to_zero_to_one_of_train():
+    table = np.random.default_rng(0).normal(3.0, [1.0, 1e-6, 1e6], size=(40, 3)).astype(np.float32)
+    samples = Samples(Description("table", (3,), ("a", "b")), table, np.arange(40) % 2)
+    data = data_of(samples, dataset={"normalize": "unit"})
+    scaler = MinMaxScaler().fit(table[data.train.index].astype(np.float64))
+    for split in (data.train, data.val):
+        np.testing.assert_allclose(whole(split), scaler.transform(table[split.index].astype(np.float64)), atol=1e-6)
+
+
+def test_features_too_small_for_an_inverse_count_as_constant():
+    table = np.full((40, 1), 1e-40, dtype=np.float32)
+    table[::2] = 0.0
+    samples = Samples(Description("table", (1,), ("a", "b")), table, np.arange(40) % 2)
+    for kind in ("unit", "standard"):
+        assert np.isfinite(whole(data_of(samples, dataset={"normalize": kind}, precision="float32").train)).all()
+
+
+def test_positions_in_the_whole_data_set_are_those_of_the_samples_also_of_chosen_classes():
+    everything, some = load(IRIS), load({**IRIS, "classes": ["virginica", "versicolor"]})
+    data = data_of(some, dataset=IRIS)
+    for split in (data.train, data.val, data.test):
+        np.testing.assert_array_equal(everything.inputs[split.origin], some.inputs[split.index])
+        assert (everything.labels[split.origin] > 0).all()
+    assert data.test.origin.min() >= 50
+    np.testing.assert_array_equal(
+        data_of(everything, dataset=IRIS).test.origin, data_of(everything, dataset=IRIS).test.index
+    )
 
 
 # batches

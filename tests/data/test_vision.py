@@ -378,3 +378,21 @@ def test_the_checksums_are_those_of_the_files_written(tmp_path, monkeypatch):
         sums = vision._checksums(name)
         for file in vision.files(options(name, tmp_path / name)):
             assert sums[file.path.name] == md5(file.path)
+
+
+@pytest.mark.parametrize("name", ["mnist", "kmnist"])
+def test_files_that_an_old_torchvision_processed_do_not_win_over_the_raw_ones(name, tmp_path, monkeypatch):
+    write(name, tmp_path, monkeypatch)
+    expected = vision.load(options(name, tmp_path)).inputs
+    processed = vision.files(options(name, tmp_path))[0].path.parents[1] / "processed"
+    processed.mkdir()
+    for part in ("training.pt", "test.pt"):
+        (processed / part).write_bytes(b"not what was checked")
+    np.testing.assert_array_equal(vision.load(options(name, tmp_path)).inputs, expected)
+
+
+@pytest.mark.parametrize("root", ["~nobody-of-this-name/data", "x" * 5000, "a\0b"])
+def test_a_root_that_is_no_path_is_refused(root):
+    with pytest.raises(RequestError, match="is no path") as refused:
+        vision.files(options("mnist", root))
+    assert len(str(refused.value)) < 300

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -78,6 +80,7 @@ class Samples:
     labels: np.ndarray  # (N,) int64 in [0, K)
     weights: np.ndarray | None = None  # (N, K) float64 whose rows sum to 1: targets that are no labels
     test: np.ndarray | None = None  # positions of the official test split, int64; None if there is none
+    origin: np.ndarray | None = None  # positions in the whole data set, where only some of it is here, int64
 
     def __post_init__(self) -> None:
         """Refuse labels and shapes that a metric or a network would pass over silently."""
@@ -99,6 +102,14 @@ class Samples:
                 raise RequestError(f"dataset={name}: the test split names samples beyond the {count} that there are")
             if len(np.unique(self.test)) != len(self.test):
                 raise RequestError(f"dataset={name}: the test split names a sample twice")
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of shapes, inputs and labels: other data give another one."""
+        digest = hashlib.sha256(f"{self.inputs.dtype.str}{self.inputs.shape}".encode())
+        for values in (self.inputs, self.labels):
+            digest.update(np.ascontiguousarray(values).data)
+        return "sha256:" + digest.hexdigest()[:16]
 
     def _check_weights(self, weights: np.ndarray) -> None:
         name, shape = self.description.name, (len(self.labels), self.description.num_classes)
@@ -124,7 +135,13 @@ def choose_classes(samples: Samples, names: Sequence[Any]) -> Samples:
         is_test = np.zeros(len(labels), dtype=bool)
         is_test[samples.test] = True
         test = np.flatnonzero(is_test[kept])
-    return Samples(samples.description.with_classes(names), samples.inputs[kept], labels[kept], test=test)
+    return Samples(
+        samples.description.with_classes(names),
+        samples.inputs[kept],
+        labels[kept],
+        test=test,
+        origin=np.flatnonzero(kept),
+    )
 
 
 def resize(samples: Samples, size: int) -> Samples:

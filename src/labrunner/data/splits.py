@@ -22,6 +22,7 @@ from labrunner.errors import RequestError
 from labrunner.learner import ANY, Batch, Learner, Wants
 from labrunner.seeding import generator
 
+SMALLEST = 1e-30  # a smaller range counts as none: its inverse would overflow float32
 EVAL_BATCH = 500  # samples in a batch of an evaluation pass, which keeps no gradients
 
 
@@ -124,8 +125,9 @@ class Normalization:
     def of(cls, kind: str, train: np.ndarray, description: Description, wants: Wants = ANY) -> Normalization:
         """From the training split alone. `kind` is none, unit or standard.
 
-        Images are scaled to [0, 1] first, and standardized per channel; tables are standardized per feature. A mean
-        and a deviation that the learner wants, of images in [0, 1], take the place of those of the training split.
+        Images are scaled to [0, 1] by their white, and then standardized per channel; tables are brought to [0, 1], or
+        standardized, per feature. A mean and a deviation that the learner wants, of images in [0, 1], take the place of
+        those of the training split.
         """
         channels = train.shape[1]
         mean, deviation = np.zeros(channels), np.ones(channels)
@@ -137,6 +139,9 @@ class Normalization:
             deviation = deviation if wants.std is None else np.array(wants.std, dtype=np.float64)
         elif kind == "none":
             unit = 1.0
+        elif kind == "unit" and description.white is None:
+            low, high = train.min(axis=0).astype(np.float64), train.max(axis=0).astype(np.float64)
+            mean, deviation = low, np.where(high - low > SMALLEST, high - low, 1.0)
         elif kind == "standard":
             moments = [mean_and_deviation(train[:, channel], unit) for channel in range(train.shape[1])]
             mean, deviation = (np.array(values) for values in zip(*moments, strict=True))
@@ -162,7 +167,7 @@ def mean_and_deviation(values: np.ndarray, unit: float) -> tuple[float, float]:
     else:
         numbers, weights = values.astype(np.float64).reshape(-1) * unit, np.full(values.size, 1.0 / values.size)
     # a constant has a deviation of zero but for rounding, which must not be divided by
-    if values.min() == values.max():
+    if float(values.max()) - float(values.min()) <= SMALLEST:
         return float((numbers * weights).sum()), 1.0
     mean = (numbers * weights).sum()
     return float(mean), float(np.sqrt(((numbers - mean) ** 2 * weights).sum()))
@@ -208,6 +213,12 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.index)
+
+    @property
+    def origin(self) -> np.ndarray:
+        """(N,) positions in the whole data set, also where only some classes of it are here."""
+        whole = self._samples.origin
+        return self.index if whole is None else whole[self.index]
 
     @property
     def batch_count(self) -> int:
@@ -282,6 +293,7 @@ class Split:
 class Data:
     """The three splits of a data set; `val` and `test` may be missing."""
 
+    samples: Samples  # as they were read
     description: Description
     normalization: Normalization
     train: Split
@@ -303,7 +315,7 @@ def make(config: dict[str, Any], samples: Samples, learner: Learner, smoke_batch
         keys = ("val_fraction",) if samples.test is not None else ("val_fraction", "test_fraction")
         given = " and ".join(f"dataset.{key}={options.get(key, 0.0)}" for key in keys)
         raise RequestError(f"{given} leave{'s' if len(keys) == 1 else ''} no sample of {description.name} to train on")
-    samples = with_label_noise(samples, parts["train"], options.get("label_noise", 0.0), options.get("split_seed", 0))
+    noisy = with_label_noise(samples, parts["train"], options.get("label_noise", 0.0), options.get("split_seed", 0))
     train_inputs = samples.inputs[parts["train"]]
     normalization = Normalization.of(options.get("normalize", "none"), train_inputs, description, learner.wants)
     size = len(parts["train"]) if config["batch_size"] == "full" else config["batch_size"]
@@ -324,7 +336,7 @@ def make(config: dict[str, Any], samples: Samples, learner: Learner, smoke_batch
         return Split(
             name,
             index,
-            samples,
+            noisy,
             learner.array,
             normalization,
             float_type,
@@ -335,4 +347,4 @@ def make(config: dict[str, Any], samples: Samples, learner: Learner, smoke_batch
 
     train = split("train")
     assert train is not None
-    return Data(description, normalization, train, split("val"), split("test"))
+    return Data(samples, description, normalization, train, split("val"), split("test"))

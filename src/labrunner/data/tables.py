@@ -1,19 +1,24 @@
 """A table of the user's own: a CSV file whose columns are features and a label.
 
-Numbers stay as they are; text and true/false become a column for each value. What a network would pass over silently
-(missing values, infinities, a label that is a number) is refused with the rows and columns.
+Text is taken without the spaces around it and in one Unicode form (NFC). Numbers stay as they are, but for columns that
+lie so far from zero that float32 would blur them (see `_float32`); text and true/false become a column for each value.
+What a network would pass over silently (missing values, infinities, text among numbers, a label that is a number) is
+refused with the rows and columns.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import warnings
+import re
+import stat
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -21,12 +26,20 @@ from labrunner.data.samples import Description, Samples
 from labrunner.errors import RequestError
 from labrunner.helping import nearest
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 NAMES = ("csv",)
+MISSING = frozenset(
+    ("", "?", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NaN", "nan", "-NaN", "-nan", "None", "NULL", "null")
+)
+MOST_FEATURES, MOST_CLASSES = 10_000, 1_000
+FEW = 20  # values of text that are never too many, however short the table
+FAR = 1e4  # standard deviations from zero: farther out, float32 blurs a column by about a thousandth of one
+KEPT = 0.9  # of a column's different values have to be different in float32; some of many random ones agree by chance
+EXACT = 2.0**53  # up to here float64 holds every whole number
 SHOWN = 5  # places that an error names
-MISSING = "fill them in (NA, None and null count as missing), to delete those rows"
+CUT, PATH_CUT = 40, 160  # characters of a name or value, and of a path, in an error
+
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?|[+-]?inf(?:inity)?", re.IGNORECASE)
+_DECORATED = str.maketrans({"\N{MINUS SIGN}": "-", **dict.fromkeys(",%' \N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}")})
 
 
 def describe(options: dict[str, Any]) -> Description:
@@ -40,241 +53,376 @@ def load(options: dict[str, Any]) -> Samples:
     return _read(
         stamp(options["path"]),
         options["path"],
-        None if label is None else str(label),
-        None if features is None else tuple(str(name) for name in features),
+        None if label is None else _asked(label),
+        None if features is None else tuple(_asked(name) for name in features),
     )
+
+
+def _asked(name: str | int) -> str:
+    """A column's name as the names of a file are read."""
+    return unicodedata.normalize("NFC", str(name).strip())
+
+
+def file(path: str) -> Path:
+    """The regular file at a path, with `~` expanded.
+
+    Raises
+    ------
+    RequestError
+        when there is none, in one line.
+    """
+    title = f"dataset.path={_shown_path(path)}"
+    try:
+        found = Path(path).expanduser()
+        mode = found.stat().st_mode
+    except PermissionError:
+        raise RequestError(f"{title} cannot be reached: Permission denied; try a file that you may read") from None
+    except (OSError, ValueError, RuntimeError):  # a name that is too long, one with a NUL, a home of nobody
+        raise RequestError(
+            f"{title}: there is no such file; paths start from the current folder, which is {_shown_path(Path.cwd())}"
+        ) from None
+    if stat.S_ISDIR(mode):
+        raise RequestError(f"{title} is a folder; try the path of a CSV file in it")
+    if not stat.S_ISREG(mode):
+        raise RequestError(f"{title} is no file but a pipe or device; try the path of a CSV file")
+    return found
 
 
 def stamp(path: str) -> tuple[str, int, int]:
     """What changes with a file: where it lies, when it was written (nanoseconds), its size in bytes."""
-    file = Path(path).expanduser()
-    if file.is_dir():
-        raise RequestError(f"dataset.path={path} is a folder; try the path of a CSV file in it")
-    try:
-        found = file.stat()
-    except OSError:
-        raise RequestError(
-            f"dataset.path={path}: there is no such file; paths start from the current folder, which is {Path.cwd()}"
-        ) from None
-    return str(file.resolve()), found.st_mtime_ns, found.st_size
+    found = file(path)
+    state = found.stat()
+    return str(found.resolve()), state.st_mtime_ns, state.st_size
 
 
 @lru_cache(maxsize=1)
 def _read(stamped: tuple[str, int, int], path: str, label: str | None, features: tuple[str, ...] | None) -> Samples:
-    text = _text(stamped[0], path)
-    names = _header(text, path)
-    label, features = _columns(names, path, label, features)
-    frame = _frame(text, path, names)
-    used = frame[[*features, label]]
-    _refuse(used.isna().to_numpy(), [*features, label], f"dataset.path={path} has", "missing value", text, MISSING)
-    labels, class_names = _classes(used[label], path, label)
-    values, feature_names = _numbers(used[list(features)], path, text)
-    description = Description("csv", (len(feature_names),), class_names, feature_names=feature_names)
-    return Samples(description, values, labels)
+    table = _table(_text(stamped[0], path), path)
+    label, features = _columns(table, label, features)
+    _refuse_missing(table, [*features, label])
+    labels, class_names = _classes(table, label)
+    inputs, feature_names = _features(table, features)
+    return Samples(Description("csv", (len(feature_names),), class_names, feature_names=feature_names), inputs, labels)
 
 
 # reading
 
 
+@dataclass(frozen=True)
+class Table:
+    """The fields of a file, without spaces around them, and the lines where they stand."""
+
+    title: str  # dataset.path=…, as errors begin
+    names: list[str]
+    rows: list[list[str]]  # each as long as `names`
+    lines: list[int]  # of each row, the last one where a field runs over several
+
+    def column(self, name: str) -> list[str]:
+        number = self.names.index(name)
+        return [row[number] for row in self.rows]
+
+    def places(self, found: Sequence[tuple[int, str]], form: str) -> str:
+        """The first of some (row, words from outside) as `row 2 (line 3) in age`, where the form is `in {}`."""
+        some = (f"row {row + 1} (line {self.lines[row]}) {form.format(_shown(words))}" for row, words in found[:SHOWN])
+        return ", ".join(some) + (", …" if len(found) > SHOWN else "")
+
+
 def _text(file: str, path: str) -> str:
+    """The text of a file in one Unicode form, in which an accent is written in one way alone."""
+    title = f"dataset.path={_shown_path(path)}"
     try:
         content = Path(file).read_bytes()
     except OSError as error:
-        raise RequestError(f"dataset.path={path} cannot be read: {error.strerror}") from None
+        raise RequestError(f"{title} cannot be read: {error.strerror}; try a file that can") from None
     try:
-        return content.decode("utf-8-sig")  # with or without the mark that spreadsheets put in front
+        text = content.decode("utf-8-sig")  # with or without the mark that spreadsheets put in front
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
+        raise RequestError(f"{title} is not UTF-8 text (line {line}); try saving it as CSV in UTF-8") from None
+    return unicodedata.normalize("NFC", text)
+
+
+def _table(text: str, path: str) -> Table:
+    """The fields of a text, whose first row names the columns; tells nothing of its content before it is a table."""
+    title = f"dataset.path={_shown_path(path)}"
+    content = _rows(text, title)
+    names, _ = next(content, ([], 0))
+    if not names:
+        raise RequestError(f"{title} is empty; it takes a first line with the names of the columns")
+    if len(names) == 1:
+        what = {";": "semicolons", "\t": "tabs"}
+        other = next((words for mark, words in what.items() if mark in names[0]), None)
+        way_out = f"it has {other} between them; try commas" if other else "try a table with a column for the label too"
+        raise RequestError(f"{title} has one column: {way_out}")
+    rows: list[list[str]] = []
+    lines: list[int] = []
+    for row, line in content:
+        if len(row) != len(names):
+            raise RequestError(
+                f"{title} is no table: row {len(rows) + 1} (line {line}) has {_count(len(row), 'field')} and the "
+                f"first line {len(names)} names; try a field and a name for each column"
+            )
+        rows.append(row)
+        lines.append(line)
+    if not rows:
+        raise RequestError(f"{title} has the names of {len(names)} columns and no rows; try adding some")
+    twice = next((name for name, count in Counter(names).items() if count > 1 and name), None)
+    if twice is not None:
+        raise RequestError(f"{title} has several columns {_shown(twice)}; try names that differ")
+    # a whole number may well be a column's name
+    number = next((name for name in names if "." in name and _NUMBER.fullmatch(name)), None)
+    if number is not None:
         raise RequestError(
-            f"dataset.path={path} is not UTF-8 text (line {line}); try saving it as CSV in UTF-8"
+            f"{title} has the number {_shown(number)} in its first line, where the names of the columns belong; "
+            "try adding a line with names"
+        )
+    return Table(title, names, rows, lines)
+
+
+def _rows(text: str, title: str) -> Iterator[tuple[list[str], int]]:
+    """The fields of each row, without spaces around them, and its line.
+
+    Lines of nothing, of spaces, or of an empty pair of quotes are no rows.
+    """
+    reader = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True, strict=True)
+    try:
+        for row in reader:
+            fields = [field.strip() for field in row]
+            if fields not in ([], [""]):
+                yield fields, reader.line_num
+    except csv.Error as error:
+        # a quote that is not closed is noticed at the end of the file, or where a field has become too long
+        raise RequestError(
+            f"{title} is no CSV: {error} (line {reader.line_num}); try a quote at both ends of a field, or at none"
         ) from None
 
 
-def _rows(text: str) -> Iterator[tuple[list[str], int]]:
-    """The fields of each row and its line, the last one where a field runs over several; blank lines are no rows."""
-    reader = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True)
-    return ((row, reader.line_num) for row in reader if row not in ([], [""]))
+# names and values from outside
 
 
-def _header(text: str, path: str) -> list[str]:
-    """The names of the columns, of which none is twice there."""
-    try:
-        names = next((row for row, _ in _rows(text)), None)
-    except csv.Error as error:
-        raise RequestError(f"dataset.path={path} is no CSV: {error}") from None
-    if names is None:
-        raise RequestError(f"dataset.path={path} is empty; it takes a first line with the names of the columns")
-    if len(names) == 1:
-        other = next((mark for mark in (";", "\t") if mark in names[0]), None)
-        what = "tabs" if other == "\t" else "semicolons"
-        way_out = f"it has {what} between them; try commas" if other else "try a table with a column for the label too"
-        raise RequestError(f"dataset.path={path} has one column, {names[0]!r}: {way_out}")
-    twice = [name for name, count in Counter(names).items() if count > 1 and name]
-    if twice:
-        raise RequestError(f"dataset.path={path} has several columns {twice[0]!r}; try names that differ")
-    number = next((name for name in names if _is_fraction(name)), None)
-    if number is not None:
-        raise RequestError(
-            f"dataset.path={path} has the number {number} in its first line, where the names of the columns belong; "
-            "try adding a line with names"
-        )
-    return names
+def _shown(words: str, most: int = CUT) -> str:
+    """A name or value as part of one line: what does not print is escaped, and what is long is cut."""
+    line = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in words[: most + 1])
+    return line if len(line) <= most else line[: most - 1] + "…"
 
 
-def _is_fraction(word: str) -> bool:
-    """Whether a word is a number such as 5.1; a whole one may well be a column's name."""
-    try:
-        return not float(word).is_integer() or "." in word
-    except (ValueError, OverflowError):
-        return False
+def _shown_path(path: str | Path) -> str:
+    """A path as part of one line; of a long one the end, where the file's name is."""
+    line = _shown(str(path)[-PATH_CUT - 1 :], 10 * PATH_CUT)
+    return line if len(line) <= PATH_CUT else "…" + line[1 - PATH_CUT :]
 
 
-def _columns(
-    names: Sequence[str], path: str, label: str | None, features: tuple[str, ...] | None
-) -> tuple[str, tuple[str, ...]]:
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+# choosing columns
+
+
+def _columns(table: Table, label: str | None, features: tuple[str, ...] | None) -> tuple[str, tuple[str, ...]]:
     """The label's column and those of the features."""
+    names = table.names
     if label is None:
         label = names[-1]
-    _known("label", label, names, path)
+    _known("label", label, table)
     if features is None:
         features = tuple(name for name in names if name != label)
     else:
         for name in features:
-            _known("features", name, names, path)
-            if features.count(name) > 1:
-                raise RequestError(f"dataset.features names {name} twice; try naming it once")
+            _known("features", name, table)
+        twice = next((name for name, count in Counter(features).items() if count > 1), None)
+        if twice is not None:
+            raise RequestError(f"dataset.features names {_shown(twice)} twice; try naming it once")
         if label in features:
             raise RequestError(
-                f"dataset.features names {label}, which is the label; try leaving it out, or another dataset.label"
+                f"dataset.features names {_shown(label)}, which is the label; "
+                "try leaving it out, or another dataset.label"
             )
     if "" in (*features, label):
         raise RequestError(
-            f"dataset.path={path}: column {names.index('') + 1} has no name, as one that counts the rows; "
+            f"{table.title}: column {names.index('') + 1} has no name, as one that counts the rows; "
             "try a name for it, or dataset.features with the columns to use"
+        )
+    if len(features) > MOST_FEATURES:
+        raise RequestError(
+            f"{table.title} has {len(features):,} columns of features, and {MOST_FEATURES:,} are the most; "
+            "try dataset.features with those to use"
         )
     return label, features
 
 
-def _known(key: str, name: str, names: Sequence[str], path: str) -> None:
-    if name not in names:
-        close = nearest(name, names)
-        hint = f"did you mean {close}? " if close else ""
-        some = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
-        raise RequestError(f"dataset.{key}: {path} has no column {name}\n{hint}there are {some}")
-
-
-def _frame(text: str, path: str, names: list[str]) -> pd.DataFrame:
-    import pandas as pd  # takes a quarter of a second
-
-    try:
-        with warnings.catch_warnings():
-            # of fields without a name it would only warn, or make an index; low_memory guesses types piece by piece
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            frame = pd.read_csv(io.StringIO(text, newline=""), skipinitialspace=True, index_col=False, low_memory=False)
-    except pd.errors.ParserWarning:
+def _known(key: str, name: str, table: Table) -> None:
+    if name not in table.names:
+        close = nearest(name, table.names)
+        hint = f"did you mean {_shown(close)}? " if close else ""
+        some = ", ".join(_shown(known) for known in table.names[:12]) + (", …" if len(table.names) > 12 else "")
         raise RequestError(
-            f"dataset.path={path} has {len(names)} names in its first line and more fields in its rows; "
-            "try a name for each column"
-        ) from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, OverflowError) as error:
-        reason = str(error).removeprefix("Error tokenizing data. C error: ").strip()
+            f"dataset.{key}: {table.title.partition('=')[2]} has no column {_shown(name)}\n{hint}there are {some}"
+        )
+
+
+def _refuse_missing(table: Table, names: Sequence[str]) -> None:
+    numbers = [table.names.index(name) for name in names]
+    missing = [
+        (row, table.names[number])
+        for row, fields in enumerate(table.rows)
+        for number in numbers
+        if fields[number] in MISSING
+    ]
+    if missing:
         raise RequestError(
-            f"dataset.path={path} is no table: {reason}; try a field for each column in every row"
-        ) from None
-    if len(frame) == 0:
-        raise RequestError(f"dataset.path={path} has the names of {len(names)} columns and no rows; try adding some")
-    frame.columns = pd.Index(names)
-    return frame
+            f"{table.title} has {_count(len(missing), 'missing value')}: {table.places(missing, 'in {}')}\n"
+            "try to fill them in (?, NA, None and null count as missing), to delete those rows, "
+            "or to leave columns out with dataset.features"
+        )
 
 
-# columns
+# what becomes of the columns
 
 
-def _classes(column: pd.Series, path: str, label: str) -> tuple[np.ndarray, tuple[str, ...]]:
+def _numbers(words: Sequence[str]) -> np.ndarray | None:
+    """A column's numbers, (N,) float64, infinite where they are too large; None if some are text."""
+    return np.array([float(word) for word in words]) if all(map(_NUMBER.fullmatch, words)) else None
+
+
+def _categories(words: Sequence[str]) -> tuple[list[str], np.ndarray]:
+    """The different texts, sorted, and their positions (N,) int64; true and false are written True and False."""
+    texts = np.array(words, dtype=object)
+    if {word.lower() for word in set(words)} <= {"true", "false"}:
+        texts = np.array([word.capitalize() for word in words], dtype=object)
+    found, positions = np.unique(texts, return_inverse=True)
+    return found.tolist(), positions.reshape(-1).astype(np.int64)
+
+
+def _classes(table: Table, label: str) -> tuple[np.ndarray, tuple[str, ...]]:
     """Class numbers (N,) int64 and class names: numbers in their order, everything else in that of its text."""
-    from pandas.api import types
-
-    is_number = types.is_numeric_dtype(column.dtype) and not types.is_bool_dtype(column.dtype)
-    if is_number and not np.isfinite(column).all():
-        raise RequestError(f"dataset.label={label} is infinite in {path}; try another dataset.label, or correct it")
-    if (
-        is_number
-        and not types.is_integer_dtype(column.dtype)
-        and (column % 1 == 0).all()
-        and column.abs().max() < 2**53
-    ):
-        column = column.astype("int64")  # 1.0 is the class 1
-    is_whole = types.is_integer_dtype(column.dtype)
-    values = column.to_numpy() if is_number else column.astype(str).to_numpy(dtype=object)
-    found, labels = np.unique(values, return_inverse=True)
-    names = tuple(str(value) for value in found.tolist())
+    words, title = table.column(label), f"dataset.label={_shown(label)}"
+    path = table.title.partition("=")[2]
+    numbers = _numbers(words)
+    if numbers is not None and not np.isfinite(numbers).all():
+        raise RequestError(f"{title} is infinite in {path}; try another dataset.label, or correct it")
+    if numbers is not None and np.abs(numbers).max() < EXACT:
+        whole = bool((numbers % 1 == 0).all())  # 1.0 is the class 1
+        found, labels = np.unique(numbers.astype(np.int64) if whole else numbers, return_inverse=True)
+        names = [str(value) for value in found.tolist()]
+    else:
+        names, labels = _categories(words)
     if len(names) == 1:
         raise RequestError(
-            f"dataset.label={label}: all rows of {path} say {names[0]}, which leaves nothing to tell apart; "
+            f"{title}: all rows of {path} say {_shown(names[0])}, which leaves nothing to tell apart; "
             "try another dataset.label"
         )
-    # fractions that hardly ever repeat are measurements, even if a few agree
-    if len(names) == len(values) or (is_number and not is_whole and 2 * len(names) > len(values)):
-        what = "a number to predict (regression)" if is_number else "a name of the row"
+    if len(names) == len(words) or (len(names) > 2 and 2 * len(names) > len(words)):
+        what = "a name of the row" if numbers is None else "a number to predict (regression)"
         raise RequestError(
-            f"dataset.label={label}: {len(names)} different values in {len(values)} rows of {path} are no classes, "
-            f"rather {what}; try another dataset.label"
+            f"{title}: {len(names)} different values in {len(words)} rows of {path} are no classes, rather {what}; "
+            "try another dataset.label"
         )
-    return labels.reshape(-1).astype(np.int64), names
+    if len(names) > MOST_CLASSES:
+        raise RequestError(
+            f"{title} has {len(names):,} classes in {path}, and {MOST_CLASSES:,} are the most; "
+            "try another dataset.label"
+        )
+    return labels.reshape(-1).astype(np.int64), tuple(names)
 
 
-def _numbers(frame: pd.DataFrame, path: str, text: str) -> tuple[np.ndarray, tuple[str, ...]]:
+def _features(table: Table, chosen: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
     """Features (N, D) float32 and their names, in the order of the columns."""
-    from pandas.api import types
-
-    everything = [str(name) for name in frame]
-    numeric = [
-        name
-        for name in everything
-        if types.is_numeric_dtype(frame[name].dtype) and not types.is_bool_dtype(frame[name].dtype)
-    ]
-    with np.errstate(over="ignore"):
-        numbers = frame[numeric].astype(np.float32)
-    _refuse(
-        ~np.isfinite(numbers.to_numpy()),
-        numeric,
-        f"dataset.path={path} has",
-        "value beyond float32",
-        text,
-        "correct them",
-    )
-    columns, names = [], []
-    for name in everything:
-        if name in numeric:
-            columns.append(numbers[name].to_numpy())
+    columns: list[np.ndarray] = []  # (N,) float32 numbers, or int64 positions among the values of a text
+    starts: list[int] = []
+    names: list[str] = []
+    for name in chosen:
+        words = table.column(name)
+        numbers = _numbers(words)
+        starts.append(len(names))
+        if numbers is not None:
+            columns.append(_float32(table, name, words, numbers))
             names.append(name)
-            continue
-        words = frame[name].astype(str).to_numpy(dtype=object)
-        values = sorted(set(words))
-        if len(values) == len(words):
-            others = ",".join(other for other in everything if other != name) or "…"
+        else:
+            _refuse_text_among_numbers(table, name, words)
+            values, positions = _categories(words)
+            _refuse_names_of_rows(table, name, len(values), chosen)
+            columns.append(positions)
+            names.extend(f"{name}={value}" for value in values)
+        if len(names) > MOST_FEATURES:
             raise RequestError(
-                f"dataset.path={path}: the text of column {name} is another one in each of the {len(words)} rows and "
-                f"says nothing about new ones; try dataset.features=[{others}]"
+                f"{table.title}: with column {_shown(name)} there are {len(names):,} features, and {MOST_FEATURES:,} "
+                "are the most, as text becomes one for each value; try dataset.features with fewer columns"
             )
-        columns.extend((words == value).astype(np.float32) for value in values)
-        names.extend(f"{name}={value}" for value in values)
-    return np.column_stack(columns), tuple(names)
+    inputs = np.zeros((len(table.rows), len(names)), dtype=np.float32)
+    rows = np.arange(len(table.rows))
+    for start, column in zip(starts, columns, strict=True):
+        if column.dtype == np.float32:
+            inputs[:, start] = column
+        else:
+            inputs[rows, start + column] = 1.0
+    return inputs, tuple(names)
 
 
-def _refuse(wrong: np.ndarray, names: Sequence[str], where: str, what: str, text: str, way_out: str) -> None:
-    """Name the first places at which `wrong` (rows, named columns) is True, in the order of the rows."""
-    rows, columns = np.nonzero(wrong)
-    if not len(rows):
+def _float32(table: Table, name: str, words: Sequence[str], numbers: np.ndarray) -> np.ndarray:
+    """Numbers (N,) float64 in float32, which has seven digits, without losing what tells them apart.
+
+    A column that lies more than `FAR` standard deviations from zero (times in seconds since 1970), or of whose
+    different values float32 would lose more than one in ten, is replaced by its differences from one of them, the
+    middle one, taken in float64. If float32 still loses more than one in ten, the column is refused.
+    """
+    with np.errstate(over="ignore"):
+        rounded = numbers.astype(np.float32)
+    beyond = [(int(row), name) for row in np.flatnonzero(~np.isfinite(rounded))]
+    if beyond:
+        raise RequestError(
+            f"{table.title} has {_count(len(beyond), 'value')} beyond float32: {table.places(beyond, 'in {}')}\n"
+            "try to correct them, or to leave columns out with dataset.features"
+        )
+    values, largest = np.unique(numbers), np.abs(numbers).max()
+    different = len(values) if largest < EXACT else len(set(words))
+
+    def keeps(column: np.ndarray) -> bool:
+        return bool(np.isfinite(column).all()) and len(np.unique(column)) >= KEPT * different
+
+    if different == 1 or (largest <= FAR * numbers.std() and keeps(rounded)):
+        return rounded
+    with np.errstate(over="ignore"):
+        moved = (numbers - values[len(values) // 2]).astype(np.float32)
+    if not keeps(moved):
+        raise RequestError(
+            f"{table.title}: column {_shown(name)} has {different:,} different numbers, which float32 with its seven "
+            "digits cannot tell apart\ntry to round them, or to leave the column out with dataset.features"
+        )
+    return moved
+
+
+def _refuse_text_among_numbers(table: Table, name: str, words: Sequence[str]) -> None:
+    """Refuse a column of which half or more are numbers, or would be without a comma or percent sign."""
+    others = [(row, word) for row, word in enumerate(words) if not _NUMBER.fullmatch(word)]
+    decorated = sum(_NUMBER.fullmatch(word.translate(_DECORATED)) is not None for _, word in others)
+    count = len(words) - len(others)
+    if 2 * (count + decorated) < len(words):
         return
-    lines = [line for _, line in _rows(text)][1:]
-    places = [
-        f"row {row + 1} (line {lines[row]}) in {names[column]}"
-        for row, column in zip(rows[:SHOWN], columns[:SHOWN], strict=True)
-    ]
-    more = ", …" if len(rows) > SHOWN else ""
-    plural = "" if len(rows) == 1 else "s"
+    numbers = f"{_count(count, 'number')} and " if count else ""
+    places = table.places(others, "says '{}'")
+    none = "is no plain number" if len(others) == 1 else "are no plain numbers"
+    way_out = "write numbers as 3.5, without commas and percent signs" if decorated else "correct what is no number"
     raise RequestError(
-        f"{where} {len(rows)} {what}{plural}: {', '.join(places)}{more}\n"
-        f"try to {way_out}, or to leave columns out with dataset.features"
+        f"{table.title}: column {_shown(name)} has {numbers}{_count(len(others), 'value')} that {none}: "
+        f"{places}\n"
+        f"try to {way_out}, or to leave the column out with dataset.features"
+    )
+
+
+def _refuse_names_of_rows(table: Table, name: str, different: int, chosen: Sequence[str]) -> None:
+    """Refuse a text that is another one in all rows, or in more than half of many."""
+    count = len(table.rows)
+    if different < count and (different <= FEW or 2 * different <= count):
+        return
+    others = [other for other in chosen if other != name]
+    if not others:
+        way_out = "another table, or text that repeats"
+    elif len(others) <= 8 and all(re.fullmatch(r"\w+", other) and len(other) <= CUT for other in others):
+        way_out = f"dataset.features=[{','.join(others)}]"
+    else:
+        way_out = "dataset.features without it"
+    raise RequestError(
+        f"{table.title}: the text of column {_shown(name)} has {different:,} different values in {count:,} rows and "
+        f"says too little about new ones; try {way_out}"
     )

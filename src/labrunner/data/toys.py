@@ -16,7 +16,7 @@ AXES = ("x1", "x2")
 CLASSES = {  # of the points in the plane
     "moons": ("upper", "lower"),
     "circles": ("outer", "inner"),
-    "xor": ("-1", "+1"),
+    "xor": ("opposite", "same"),  # signs of x1 and x2
 }
 INNER = 0.5  # radius of the inner circle, that of the outer one is 1
 NAMES = ("fake", *CLASSES, "blobs", "quadratic", "point")

@@ -192,6 +192,11 @@ def missing(options: dict[str, Any]) -> list[Path]:
     return [file.path for file in files(options) if not any(path.is_file() for path in (file.path, *file.packed))]
 
 
+def absent(options: dict[str, Any]) -> list[Path]:
+    """Files that are not there, or not unpacked."""
+    return [file.path for file in files(options) if not file.path.is_file()]
+
+
 def to_stderr(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
@@ -238,7 +243,14 @@ def load(options: dict[str, Any], say: Callable[[str], None] = to_stderr) -> Sam
 
 
 def _root(options: dict[str, Any]) -> Path:
-    return Path(options["root"]).expanduser()
+    try:
+        root = Path(options["root"]).expanduser()
+        with suppress(FileNotFoundError, NotADirectoryError):
+            os.lstat(root)
+    except (OSError, RuntimeError, ValueError) as error:
+        said = error.strerror if isinstance(error, OSError) else str(error)
+        raise RequestError(f"dataset.root={options['root'][:80]!r} is no path: {said}") from None
+    return root
 
 
 # reading
@@ -253,6 +265,9 @@ def _open(options: dict[str, Any], download: bool) -> tuple[Any, Any]:
     if name == "stl10":
         # without the 100,000 unlabelled images (2.8 GB), whose checksum torchvision would work out as well
         kind = type("STL10", (kind,), {"train_list": kind.train_list[:2]})
+    if name.endswith("mnist"):
+        # files that a torchvision before 0.9 left in processed/ would win over those that were checked
+        kind = type(kind.__name__, (kind,), {"_check_legacy_exist": lambda self: False})
     if name in ("svhn", "stl10"):
         return kind(root, split="train", download=download), kind(root, split="test", download=download)
     more = {"split": options["subset"]} if name == "emnist" else {}
@@ -304,7 +319,7 @@ def _unreadable(options: dict[str, Any], error: Exception) -> RequestError:
     where = _root(options) / SETS[options["name"]].folder
     return RequestError(
         f"dataset={options['name']}: the files in {where} cannot be read: {_reason(error)}\n"
-        f"delete them and fetch again: {_command(options)}"
+        f"delete them and fetch again: {command(options)}"
     )
 
 
@@ -312,7 +327,7 @@ def _damaged(options: dict[str, Any], paths: list[Path]) -> RequestError:
     those, them = ("is", "it") if len(paths) == 1 else ("are", "them")
     return RequestError(
         f"dataset={options['name']}: {', '.join(map(str, paths))} {those} damaged\n"
-        f"delete {them} and fetch again: {_command(options)}"
+        f"delete {them} and fetch again: {command(options)}"
     )
 
 
@@ -427,7 +442,7 @@ def _not_downloaded(options: dict[str, Any], absent: list[File], broken: list[Pa
     return RequestError(
         f"dataset={options['name']}: {what} cannot be downloaded: {_reason(error)}\n"
         f"put {names} into {folder}; from {_address(absent)}\n"
-        f"or, where there is a network: {_command(options)}"
+        f"or, where there is a network: {command(options)}"
     )
 
 
@@ -442,7 +457,7 @@ def _size(name: str) -> str:
     return f"{megabytes} MB" if megabytes < 1000 else f"{megabytes / 1000:.1f} GB"
 
 
-def _command(options: dict[str, Any]) -> str:
+def command(options: dict[str, Any]) -> str:
     root = "" if options["root"] == "data" else " " + shlex.quote(f"dataset.root={options['root']}")
     return f"labrunner fetch dataset={options['name']}{root}"
 
