@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -393,6 +394,16 @@ def test_an_estimate_moves_nothing(side, uninterrupted):
     assert estimate(learner, data, 3, lambda: next(ticks)) == pytest.approx(3 * (36 + 12 / 3) * 0.5 / 8)
     assert checkpoint.state_hash(learner.state()) == before
     assert repr(fit(learner, data, REAL_PLAN, Notes())) == repr(uninterrupted[side][0])
+
+
+def test_a_bar_that_becomes_due_between_two_looks_at_the_clock_is_told_numbers(monkeypatch):
+    ticks = itertools.count()
+    monkeypatch.setattr(trainer.time, "monotonic", lambda: next(ticks) * 0.6 * trainer.FLUSH_SECONDS)
+    learner, data = real("numpy momentum")
+    told: list[float] = []
+    fit(learner, data, REAL_PLAN, Notes(), bar=lambda epoch, batch, loss, row: told.append(loss))
+    assert len(told) > 3
+    assert all(math.isfinite(loss) for loss in told)
 
 
 def test_an_evaluation_sees_each_sample_in_the_splits_own_order():

@@ -195,9 +195,10 @@ class TrainingPass:
             self.batch += 1
             for probe in self.probes:
                 probe.after_step(self.learner, batch, out)
-            if time.monotonic() >= due or len(self._unseen) == FLUSH_BATCHES:
+            is_due = time.monotonic() >= due  # looked at once: what is told has been flushed
+            if is_due or len(self._unseen) == FLUSH_BATCHES:
                 self._flush()
-            if time.monotonic() >= due:
+            if is_due:
                 bar(epoch, self.batch, self.loss, None)
                 due = time.monotonic() + FLUSH_SECONDS
         self._flush()
