@@ -125,10 +125,9 @@ def unknown_word(word: str, verbs: list[str], among_overrides: bool) -> str:
     close = difflib.get_close_matches(word, verbs, n=1)
     if close and not among_overrides:
         return f"there is no verb {word}; did you mean labrunner {close[0]}?"
-    from labrunner.helping import GROUPS, Catalogue
+    from labrunner.helping import Catalogue
 
-    known = Catalogue()
-    options = [f"{group}={word}" for group in GROUPS if known.option(group, word) is not None]
+    options = Catalogue().choices_named(word)
     if options:
         return f"'{word}' is an option of {options[0].partition('=')[0]}; did you mean {options[0]}?"
     return f"'{word}' is neither a verb ({', '.join(verbs)}) nor an override (key=value)\nlabrunner --help shows both"

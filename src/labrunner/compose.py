@@ -122,7 +122,11 @@ def _check_choice(group: str, value: str, known: Catalogue) -> None:
         raise RequestError(f"{group}= has no value; there are {', '.join(names)}")
     close = nearest(value, names)
     hint = f"did you mean {group}={close}? " if close else ""
-    raise RequestError(f"there is no {group}={value}\n{hint}there are {', '.join(names)}")
+    raise RequestError(f"there is no {group}={value}\n{hint}{listed(group, names)}")
+
+
+def listed(group: str, names: list[str]) -> str:
+    return f"there is {group}={names[0]} alone" if len(names) == 1 else f"there are {', '.join(names)}"
 
 
 def _check_group_key(group: str, rest: str, prefix: str, known: Catalogue) -> None:
@@ -339,8 +343,7 @@ def explained(typed: Sequence[str], known: Catalogue) -> Iterator[None]:
         yield
     except OverrideParseException as error:
         raise RequestError(
-            f"cannot read {error.override}: its value is not in Hydra's override grammar\n"
-            f"text with brackets, commas or equal signs needs quotes inside quotes: '{_quoted(error.override)}'"
+            f"cannot read {error.override}: its value is not in Hydra's override grammar\n{_quoted(error.override)}"
         ) from None
     except MissingConfigException as error:
         raise _missing(error, known) from None
@@ -355,8 +358,10 @@ def explained(typed: Sequence[str], known: Catalogue) -> Iterator[None]:
 
 
 def _quoted(override: str) -> str:
-    key, _, value = override.partition("=")
-    return f'{key}="{value}"'
+    key, _, value = (override or "").partition("=")
+    if value.startswith("["):
+        return f"a list is written '{key}=[1,2]'; text in it with spaces or signs needs quotes: '{key}=[\"a (b)\",c]'"
+    return f"text with brackets, commas or equal signs needs quotes inside quotes: '{key}=\"{value}\"'"
 
 
 def _missing(error: Any, known: Catalogue) -> RequestError:

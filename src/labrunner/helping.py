@@ -160,6 +160,10 @@ class Catalogue:
     def clashes(self, group: str, name: str) -> list[Option]:
         return [option for option in self.options(group) if option.name == name]
 
+    def choices_named(self, word: str) -> list[str]:
+        """What a bare word may have meant: ``model=cnn`` for cnn."""
+        return [f"{group}={word}" for group in GROUPS if self.option(group, word) is not None]
+
     @cached_property
     def top(self) -> dict[str, Key]:
         """The keys of config.yaml."""

@@ -24,7 +24,7 @@ REFUSED: dict[str, tuple[str, ...]] = {
     "reg=early": ("no reg=early", "early_stopping"),
     "init=xavir": ("did you mean init=xavier?",),
     "augment=shft": ("did you mean augment=shift?",),
-    "freeze=backbone": ("no freeze=backbone", "none"),
+    "freeze=backbone": ("no freeze=backbone", "freeze=none alone"),
     "experiment=smoke": ("no experiment=smoke", "did you mean experiment=smoke_"),
     "optim.lrr=1": ("no key optim.lrr", "did you mean optim.lr?"),
     "lr=1": ("no key lr", "did you mean optim.lr?"),
@@ -107,6 +107,8 @@ REFUSED: dict[str, tuple[str, ...]] = {
     "summary optim.lr=-1": ("optim.lr=-1", "above 0"),
     "explain": ("explain optim.lr",),
     "explain optim.lrr": ("no key optim.lrr", "did you mean optim.lr?"),
+    "explain softmax": ("no key softmax", "did you mean model=softmax?"),
+    "dataset=csv dataset.path=x.csv dataset.features=[a(b)]": ("dataset.features", "needs quotes"),
     "explain optm": ("no key optm", "did you mean optim?"),
     "explain optim=sgdd": ("no optim=sgdd", "did you mean optim=sgd?"),
     # run folders

@@ -396,3 +396,11 @@ def test_a_root_that_is_no_path_is_refused(root):
     with pytest.raises(RequestError, match="is no path") as refused:
         vision.files(options("mnist", root))
     assert len(str(refused.value)) < 300
+
+
+def test_a_download_that_fails_leaves_no_empty_folders(tmp_path, monkeypatch):
+    network(monkeypatch)
+    (tmp_path / "kept").mkdir()
+    with pytest.raises(RequestError, match="cannot be downloaded"):
+        vision.load(options("mnist", tmp_path / "kept" / "data"), say=lambda text: None)
+    assert [path.name for path in tmp_path.rglob("*")] == ["kept"]

@@ -416,6 +416,7 @@ def _download(options: dict[str, Any], absent: list[File], say: Callable[[str], 
         say(f"dataset={name}: downloading {_size(name)} from {_address(absent)} into {wanted[0].parent}{again}")
     touched = dict.fromkeys(path for file in files(options) for path in (*file.packed, file.path))
     new = [path for path in touched if not path.is_file()]
+    folders = dict.fromkeys(folder for path in touched for folder in path.parents if not folder.exists())
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(PATIENCE)
     try:
@@ -426,6 +427,9 @@ def _download(options: dict[str, Any], absent: list[File], say: Callable[[str], 
             if path.is_file() and not _whole(path, sums):
                 with suppress(OSError):
                     path.unlink()
+        for folder in sorted(folders, reverse=True):  # the inner ones first; one that holds something stays
+            with suppress(OSError):
+                folder.rmdir()
         if not isinstance(error, Exception):
             raise
         if all(file.path.is_file() for file in absent):

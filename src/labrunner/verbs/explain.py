@@ -32,7 +32,8 @@ def explain(word: str, known: Catalogue) -> str:
         return "\n".join([f"{name}: {key.meaning}", f"  takes    {takes(name)}", f"  default  {key.value}"])
     owners = known.owners(name)
     if not owners:
-        close = nearest(name, [*known.all_keys(), *GROUPS])
+        meant = known.choices_named(name)
+        close = meant[0] if meant else nearest(name, [*known.all_keys(), *GROUPS])
         raise RequestError(f"there is no key {name}" + (f"; did you mean {close}?" if close else ""))
     meanings = list(dict.fromkeys(key.meaning for _, key in owners))
     lines = [f"{name}: {meanings[0]}", f"  takes    {takes(name)}"]

@@ -42,6 +42,8 @@ def print_result(result: Result, config: Mapping[str, Any], choices: Mapping[str
     early = not config["smoke"] and result.epochs < config["epochs"]
     stopped = f"; stopped early, {config['epochs']} epochs were asked for" if early else ""
     show(f"{what}: epoch {result.epoch} of {result.epochs} chosen {reason}{stopped}")
+    if result.why == "best" and result.epoch == result.epochs == config["epochs"] and not config["smoke"]:
+        show(f"  {config['monitor']} was still improving: epochs={2 * result.epochs} may do better")
     if result.val is not None and result.val["val_accuracy"] is not None:
         show("  validation  " + numbers(result.val, "val_"))
     if result.test is not None:
