@@ -154,7 +154,9 @@ def test_a_file_whose_unpacking_was_cut_short_is_unpacked_again(tmp_path, monkey
     np.testing.assert_array_equal(vision.load(options("mnist", tmp_path / "data")).inputs, written.images)
 
 
-@pytest.mark.parametrize("content", [b"<html>log in first</html>", gzip.compress(bytes(9999))[:-9]])
+@pytest.mark.parametrize(
+    "content", [b"<html>log in first</html>", gzip.compress(bytes(9999), mtime=0)[:-9]], ids=["a page", "cut short"]
+)
 def test_a_gz_that_is_none_or_is_cut_short_is_named(content, tmp_path, monkeypatch):
     write("mnist", tmp_path / "data", monkeypatch)
     path = tmp_path / "data/MNIST/raw/t10k-labels-idx1-ubyte"
