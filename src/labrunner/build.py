@@ -32,12 +32,17 @@ def build(config: dict[str, Any], shared: dict[Any, Any]) -> tuple[Data, Learner
     """
     from labrunner import data
 
-    config, own, wants = as_wanted(config)
-    description = describe(config)
-    learner = build_learner(config, description, own, wants)
+    config, _, learner = with_learner(config)
     made = data.make(config, data.samples_of(config, shared), learner)
     check_batches(config, made, learner)
     return made, learner
+
+
+def with_learner(config: dict[str, Any]) -> tuple[dict[str, Any], Description, Learner]:
+    """The config as its model wants it, the data set's description, and the learner for it; reads no samples."""
+    config, own, wants = as_wanted(config)
+    description = describe(config)
+    return config, description, build_learner(config, description, own, wants)
 
 
 def as_wanted(config: dict[str, Any]) -> tuple[dict[str, Any], functools.partial[Any] | None, Wants]:

@@ -52,17 +52,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has gone, as in `labrunner --help | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except MemoryError:
-        if os.environ.get("LABRUNNER_DEBUG") == "1":
-            raise
-        complain("there is not enough memory for this; try a smaller model, batch or data set")
-        return 1
     except Exception as error:
         if os.environ.get("LABRUNNER_DEBUG") == "1":
             raise
-        said = f"{type(error).__name__}: {error}".splitlines()[0]
-        complain(f"{said}\nthis should not happen; LABRUNNER_DEBUG=1 shows where it came from")
+        complain(surprise(error))
         return 1
+
+
+def surprise(error: Exception) -> str:
+    """What to say of an error that nobody explained."""
+    if isinstance(error, MemoryError):
+        return "there is not enough memory for this; try a smaller model, batch or data set"
+    said = f"{type(error).__name__}: {error}".splitlines()[0]
+    return f"{said}\nthis should not happen; LABRUNNER_DEBUG=1 shows where it came from"
 
 
 def parse(argv: Sequence[str]) -> Arguments:

@@ -120,13 +120,7 @@ def _check_choice(group: str, value: str, known: Catalogue) -> None:
         return
     if not value:
         raise RequestError(f"{group}= has no value; there are {', '.join(names)}")
-    close = nearest(value, names)
-    hint = f"did you mean {group}={close}? " if close else ""
-    raise RequestError(f"there is no {group}={value}\n{hint}{listed(group, names)}")
-
-
-def listed(group: str, names: list[str]) -> str:
-    return f"there is {group}={names[0]} alone" if len(names) == 1 else f"there are {', '.join(names)}"
+    raise known.no_option(group, value)
 
 
 def _check_group_key(group: str, rest: str, prefix: str, known: Catalogue) -> None:
@@ -370,7 +364,7 @@ def _missing(error: Any, known: Catalogue) -> RequestError:
     if not names:
         return RequestError(str(error).splitlines()[0])
     close = nearest(name, names)
-    hint = f"did you mean {close}? " if close else ""
+    hint = f"did you mean {close}? " if close else ""  # as it stands in a defaults list, without its group
     return RequestError(f"there is no {group}={name}\n{hint}there are {', '.join(names)}")
 
 

@@ -160,6 +160,14 @@ class Catalogue:
     def clashes(self, group: str, name: str) -> list[Option]:
         return [option for option in self.options(group) if option.name == name]
 
+    def no_option(self, group: str, name: str) -> RequestError:
+        """What to say of an option that there is none of, with the nearest that there is."""
+        names = [option.name for option in self.options(group)]
+        close = nearest(name, names)
+        hint = f"did you mean {group}={close}? " if close else ""
+        known = f"there is {group}={names[0]} alone" if len(names) == 1 else f"there are {', '.join(names)}"
+        return RequestError(f"there is no {group}={name}\n{hint}{known}")
+
     def choices_named(self, word: str) -> list[str]:
         """What a bare word may have meant: ``model=cnn`` for cnn."""
         return [f"{group}={word}" for group in GROUPS if self.option(group, word) is not None]

@@ -98,7 +98,7 @@ def prepare(
 def blanks(config: Mapping[str, Any], data: Data) -> list[str]:
     """Why columns of metrics.csv, or files, will stay empty."""
     reasons = []
-    if config["reg"]["mixup"] > 0.0 or data.description.soft:
+    if data.train.is_weighted:
         reasons.append(
             "train_accuracy is blank: training targets are mixtures of classes, which have no hit and no miss"
         )
@@ -113,7 +113,7 @@ def refuse_blank_monitor(config: dict[str, Any], data: Data) -> None:
     """Early stopping, or a plateau, that watches an empty column would wait for ever."""
     monitor, who = config["monitor"], schema.watcher(config)
     blank = (monitor.startswith("val_") and data.val is None) or (
-        monitor == "train_accuracy" and (config["reg"]["mixup"] > 0.0 or data.description.soft)
+        monitor == "train_accuracy" and data.train.is_weighted
     )
     if who is None or not blank:
         return
@@ -242,7 +242,9 @@ def refuse_download(config: Mapping[str, Any]) -> None:
 
     options = config["dataset"]
     if options.get("name") in vision.NAMES and (absent := vision.absent(options)):
-        raise RequestError(f"dataset={options['name']}: {absent[0]} is missing\nto get it: {vision.command(options)}")
+        raise RequestError(
+            f"dataset={options['name']}: {absent[0].path} is missing\nto get it: {vision.command(options)}"
+        )
 
 
 def unless_stopped(result: Result, stop: signals.Stop) -> Result:

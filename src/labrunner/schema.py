@@ -110,6 +110,7 @@ OUTSIDE_HASH = ("epochs", "figures", "threads", "device")
 PATHS = ("hydra.run.dir", "dataset.path", "dataset.root")  # their values are paths, whatever characters stand in them
 
 NUMPY_MODELS = ("perceptron", "adaline", "neuron", "mlp_numpy")  # written out in NumPy, on the processor
+MLPS = ("mlp", "mlp_numpy")
 WITHOUT_HIDDEN = ("perceptron", "adaline", "neuron", "softmax")  # from the inputs straight to the scores
 
 
@@ -275,7 +276,7 @@ def _dropout_needs_hidden(config: Config) -> None:
         raise RequestError(
             f"reg.dropout={dropout} leaves out hidden units and model={name} has none; try reg.dropout=0 or model=mlp"
         )
-    if name in ("mlp", "mlp_numpy") and config["model"]["hidden"] == []:
+    if name in MLPS and config["model"]["hidden"] == []:
         raise RequestError(
             f"reg.dropout={dropout} leaves out hidden units and model.hidden=[] has none; "
             "try reg.dropout=0 or model.hidden=[128]"
@@ -344,12 +345,14 @@ def _numpy_runs_on_the_processor(config: Config) -> None:
 
 def _batch_norm_needs_two(config: Config) -> None:
     model = config["model"]
-    if model.get("name") in ("mlp", "mlp_numpy") and model["batch_norm"] and model["hidden"] == []:
+    if model.get("name") not in MLPS or not model["batch_norm"]:
+        return
+    if model["hidden"] == []:
         raise RequestError(
             "model.batch_norm=true normalizes hidden layers and model.hidden=[] has none; "
             "try model.batch_norm=false or model.hidden=[128]"
         )
-    if model.get("name") in ("mlp", "mlp_numpy") and model["batch_norm"] and config["batch_size"] == 1:
+    if config["batch_size"] == 1:
         raise RequestError(
             "model.batch_norm=true normalizes over the batch, and batch_size=1 leaves nothing to compare; "
             "try batch_size=32 or model.batch_norm=false"

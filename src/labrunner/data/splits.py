@@ -166,10 +166,10 @@ def mean_and_deviation(values: np.ndarray, unit: float) -> tuple[float, float]:
         numbers, weights = np.arange(256) * unit, np.asarray(counts) / values.size
     else:
         numbers, weights = values.astype(np.float64).reshape(-1) * unit, np.full(values.size, 1.0 / values.size)
-    # a constant has a deviation of zero but for rounding, which must not be divided by
-    if float(values.max()) - float(values.min()) <= SMALLEST:
-        return float((numbers * weights).sum()), 1.0
     mean = (numbers * weights).sum()
+    # a constant has a deviation of zero but for rounding, which must not be divided by
+    if np.ptp(numbers[weights > 0.0]) <= SMALLEST:
+        return float(mean), 1.0
     return float(mean), float(np.sqrt(((numbers - mean) ** 2 * weights).sum()))
 
 
@@ -219,6 +219,11 @@ class Split:
         """(N,) positions in the whole data set, also where only some classes of it are here."""
         whole = self._samples.origin
         return self.index if whole is None else whole[self.index]
+
+    @property
+    def is_weighted(self) -> bool:
+        """Whether training targets are weights of the classes, which have no hit and no miss."""
+        return bool(self._mixup) or self._samples.weights is not None
 
     @property
     def batch_count(self) -> int:

@@ -192,9 +192,9 @@ def missing(options: dict[str, Any]) -> list[Path]:
     return [file.path for file in files(options) if not any(path.is_file() for path in (file.path, *file.packed))]
 
 
-def absent(options: dict[str, Any]) -> list[Path]:
+def absent(options: dict[str, Any]) -> list[File]:
     """Files that are not there, or not unpacked."""
-    return [file.path for file in files(options) if not file.path.is_file()]
+    return [file for file in files(options) if not file.path.is_file()]
 
 
 def to_stderr(text: str) -> None:
@@ -376,10 +376,10 @@ def _whole_idx(path: Path) -> bool:
 def _provide(options: dict[str, Any], say: Callable[[str], None]) -> bool:
     """Unpack or download what is not there; returns whether there was something to do."""
     unpacked = [_unpack(options, file) for file in files(options)]
-    absent = [file for file in files(options) if not file.path.is_file()]
-    if absent:
-        _download(options, absent, say)
-    return any(unpacked) or bool(absent)
+    still_absent = absent(options)
+    if still_absent:
+        _download(options, still_absent, say)
+    return any(unpacked) or bool(still_absent)
 
 
 def _unpack(options: dict[str, Any], file: File) -> bool:

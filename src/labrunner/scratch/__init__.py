@@ -66,7 +66,7 @@ def make(config: dict[str, Any], input_shape: tuple[int, ...], num_classes: int,
             model["hidden"],
             loss.units,
             model["activation"],
-            batch_norm=model.get("batch_norm", False),
+            batch_norm=model["batch_norm"],
             dropout=reg["dropout"],
             dtype=dtype,
         )

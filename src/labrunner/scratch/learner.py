@@ -71,8 +71,10 @@ class NumpyLearner:
     def eval_batch(self, batch: Batch) -> BatchOut:
         """Loss and scores in evaluation mode; moves nothing."""
         with quiet():
-            outputs = self.network.forward(batch.inputs)
-            return BatchOut(self.loss.value(outputs, batch.targets), self._scores(outputs))
+            return self._out(self.network.forward(batch.inputs), batch.targets)
+
+    def _out(self, outputs: np.ndarray, targets: np.ndarray) -> BatchOut:
+        return BatchOut(self.loss.value(outputs, targets), self._scores(outputs))
 
     def scores(self, inputs: np.ndarray) -> np.ndarray:
         """(N, K) scores in evaluation mode; moves nothing."""

@@ -47,11 +47,8 @@ class Rosenblatt(Optimizer):
                 weight[wrong] += np.outer(change, sample)  # w <- w + lr t x
                 bias[wrong] += change  # b <- b + lr t
                 updates += len(change)
-        self.count(updates)
-        return outputs
-
-    def count(self, updates: int) -> None:
         self.slots.setdefault("head.weight", self.blank("head.weight"))["updates"] += updates
+        return outputs
 
     @property
     def updates(self) -> int:
@@ -85,10 +82,6 @@ class PerceptronLearner(NumpyLearner):
             x = batch.inputs.reshape(len(batch.inputs), -1)
             outputs = self.rule.learn(x, self.criterion.codes(batch.targets, x.dtype), float(lr))
             return self._out(outputs, batch.targets)
-
-    def eval_batch(self, batch: Batch) -> BatchOut:
-        with quiet():
-            return self._out(self.network.forward(batch.inputs), batch.targets)
 
     def _out(self, outputs: np.ndarray, targets: np.ndarray) -> BatchOut:
         return BatchOut(self.criterion.value(self.distances(outputs), targets), self._scores(outputs))

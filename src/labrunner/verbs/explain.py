@@ -64,10 +64,7 @@ def explain_group(group: str, known: Catalogue) -> str:
 def explain_option(group: str, name: str, known: Catalogue) -> str:
     option = known.option(group, name)
     if option is None:
-        names = [other.name for other in known.options(group)]
-        close = nearest(name, names)
-        hint = f"did you mean {group}={close}? " if close else ""
-        raise RequestError(f"there is no {group}={name}\n{hint}there are {', '.join(names)}")
+        raise known.no_option(group, name)
     return "\n".join([f"{group}={name}: {option.meaning}", *key_lines(group, option)])
 
 

@@ -17,11 +17,9 @@ def main(arguments: Arguments) -> int:
     if arguments.words:
         raise RequestError(f"summary takes overrides, as in model=cnn dataset=mnist5k, and not {arguments.words[0]}")
     composed = compose(arguments.overrides, Catalogue(own_folders(arguments.config_dir)))
-    from labrunner.build import as_wanted, build_learner, describe
+    from labrunner.build import with_learner
 
-    config, own, wants = as_wanted(composed.config)
-    description = describe(config)
-    learner = build_learner(config, description, own, wants)
+    _, description, learner = with_learner(composed.config)
     shape = " x ".join(str(size) for size in description.shape)
     show(f"{composed.choices['model']} for {description.name}: {shape} inputs, {description.num_classes} classes")
     show(learner.summary())
