@@ -6,7 +6,9 @@ import re
 
 import pytest
 
-from labrunner.compose import check_config, compose, is_sweep, leaves, quote_paths
+from labrunner.compose import check_config, compose
+from labrunner.compose.checks import leaves
+from labrunner.compose.names import is_sweep, quote_paths
 from labrunner.errors import RequestError
 from labrunner.helping import GROUPS, Catalogue
 

@@ -244,7 +244,7 @@ def test_a_commit_that_fails_says_so_at_the_next_call(folder, monkeypatch):
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(records, "atomic_write", fail)
+    monkeypatch.setattr(records.folder, "atomic_write", fail)
     folder.commit(row(1), timing(1), {"parameters_trainable": 10.0}, 1, {}, Position(1), {1})
     with pytest.raises(OSError, match="No space left"):
         folder.record(row(2), timing(2), {"parameters_trainable": 10.0}, 2)

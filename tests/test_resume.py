@@ -89,7 +89,7 @@ def test_reading_a_folder_makes_no_file_in_it(run):
 @pytest.mark.parametrize("written", [0, 2, 4, 5, 6, 7])
 def test_a_folder_whose_run_was_killed_before_it_had_a_config_can_be_used_again(lab, run, monkeypatch, written):
     """Kill while the files in front of config.yaml are written, at each of them."""
-    real, count = records.atomic_write, 0
+    real, count = records.folder.atomic_write, 0
 
     def killed(path, content):
         nonlocal count
@@ -100,7 +100,7 @@ def test_a_folder_whose_run_was_killed_before_it_had_a_config_can_be_used_again(
         real(path, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(records, "atomic_write", killed)
+        patch.setattr(records.folder, "atomic_write", killed)
         with pytest.raises(SystemExit):
             lab("hydra.run.dir=again", *TINY, "epochs=3")
     again = lab.folder / "again"

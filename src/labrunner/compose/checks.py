@@ -1,0 +1,117 @@
+"""Checks of a config that was composed, or saved: keys, types, ranges, combinations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from labrunner import schema
+from labrunner.compose.names import refuse_key
+from labrunner.errors import RequestError
+from labrunner.helping import GROUPS, Catalogue, Option, nearest, packaged_conf
+
+
+def check_config(config: dict[str, Any], choices: dict[str, str], known: Catalogue) -> None:
+    """Everything that is checked on a composed or a saved config: keys, types, ranges, combinations."""
+    for group, option in choices.items():
+        files = known.clashes(group, option)
+        if len(files) > 1:
+            raise RequestError(
+                f"{group}={option} names two files: {files[0].path} and {files[1].path}\n"
+                "shipped options cannot be replaced: give yours another name"
+            )
+    check_keys(config, known)
+    schema.check_types(config)
+    schema.check_combinations(config)
+
+
+def check_keys(config: dict[str, Any], known: Catalogue) -> None:
+    """Refuse keys that no shipped file has, as an experiment's misspelt one: Hydra takes them without a word."""
+    for key, value in config.items():
+        if key not in GROUPS and key not in known.top:
+            refuse_key(key, known)
+        if key not in GROUPS or value is None:
+            continue
+        if not isinstance(value, dict):
+            raise RequestError(f"{key}={schema.shown(value)}: this is a group; there are " + _names(key, known))
+        if "_target_" in value:
+            if key != "model":
+                raise RequestError(
+                    f"the chosen {key} has a _target_, and this version takes code of your own for model alone\n"
+                    f"an option of yours for {key} takes a shipped name and the keys that {key}=NAME has"
+                )
+            if "name" in value:
+                raise RequestError(
+                    f"the chosen {key} has a name and a _target_; name is for shipped options, leave it out"
+                )
+            continue
+        option = known.option(key, str(value.get("name")))
+        if option is None or not option.shipped:
+            said = f"name: {value['name']}" if "name" in value else "neither name nor _target_"
+            raise RequestError(f"the chosen {key} says {said}; it takes a shipped name or a _target_ of your own")
+        _check_option_keys(key, value, option)
+        for name in option.keys:
+            if not schema.lookup(value, name)[0]:
+                raise RequestError(
+                    f"{key}.{name} is missing; {key}={option.name} has {key}.{name}={option.keys[name].value}"
+                )
+    for group in GROUPS:
+        if group != "experiment" and not isinstance(config.get(group), dict):
+            raise RequestError(f"the config has no {group}; there are {_names(group, known)}")
+    for key in known.top:
+        if key not in config:
+            raise RequestError(f"the config has no {key}; the default is {key}={known.top[key].value}")
+
+
+def completed(config: dict[str, Any], known: Catalogue) -> dict[str, Any]:
+    """A saved config with the keys that came after it was saved, at the values of the shipped files.
+
+    The shipped value of a key that is added to an existing option means what the option did before there was the key,
+    so that a run that began with an earlier version goes on as it began.
+    """
+    from omegaconf import OmegaConf
+
+    def shipped(path: Path) -> dict[str, Any]:
+        loaded = OmegaConf.to_container(OmegaConf.load(path))
+        assert isinstance(loaded, dict)
+        return {str(key): value for key, value in loaded.items() if key not in ("defaults", "hydra")}
+
+    def fill(section: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+        both = {key: fill(section[key], values[key]) for key in section if _dicts(section[key], values.get(key))}
+        return values | section | both
+
+    full = fill(config, shipped(packaged_conf() / "config.yaml"))
+    for group, default in known.defaults.items():
+        section = full.get(group, {"name": default}) if group != "experiment" else None
+        if not isinstance(section, dict) or "_target_" in section:
+            continue
+        option = known.option(group, str(section.get("name")))
+        if option is not None and option.shipped:
+            full[group] = fill(section, shipped(option.path))
+    return full
+
+
+def _dicts(*values: Any) -> bool:
+    return all(isinstance(value, dict) for value in values)
+
+
+def _check_option_keys(group: str, value: dict[str, Any], option: Option) -> None:
+    for name in leaves(value):
+        if name != "name" and name not in option.keys:
+            close = nearest(name, option.keys)
+            has = ", ".join(f"{group}.{key}" for key in option.keys) or "no keys"
+            hint = f"did you mean {group}.{close}? " if close else ""
+            raise RequestError(f"{group}={option.name} has no key {group}.{name}\n{hint}it has {has}")
+
+
+def leaves(section: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in section.items():
+        if isinstance(value, dict) and value:
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
+def _names(group: str, known: Catalogue) -> str:
+    return ", ".join(f"{group}={option.name}" for option in known.options(group))

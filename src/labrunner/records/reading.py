@@ -1,0 +1,202 @@
+"""The reader of a run folder: what figures, reports and comparisons are made from."""
+
+from __future__ import annotations
+
+import csv
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labrunner.aliases import check_aliases
+from labrunner.errors import RequestError
+from labrunner.files import read_csv, read_json, whole_lines
+from labrunner.records.names import FORMAT, METRICS, Row
+from labrunner.selection import Chosen, chosen, finished
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NO_NAMES = {column: [""] for column in ("support", "precision", "recall", "f1", "auroc")}
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The rows of ``metrics.csv`` or ``timing.csv`` as numbers, None where blank."""
+    header, rows = read_csv(path)
+    return [
+        {
+            name: None if text == "" else int(text) if name == "epoch" else float(text)
+            for name, text in zip(header, row, strict=True)
+        }
+        for row in rows
+    ]
+
+
+def load_run(path: str | Path) -> Run:
+    """Open a run folder for reading. Raises RequestError if it is none."""
+    folder = Path(path)
+    if not folder.is_dir():
+        raise RequestError(f"there is no run folder {folder}")
+    if not (folder / "config.yaml").is_file() or not (folder / "metrics.csv").is_file():
+        raise RequestError(f"{folder} is no run folder: it has no config.yaml and metrics.csv")
+    environment = read_json(folder / "environment.json") or {}
+    if environment.get("format", FORMAT) != FORMAT:
+        raise RequestError(f"{folder} has format {environment['format']}; this version of labrunner reads {FORMAT}")
+    return Run(folder)
+
+
+class Run:
+    """What a run folder holds, each file read when it is first asked for. None where the run did not get that far."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The composed config, as plain dicts, lists and numbers."""
+        import yaml
+
+        try:
+            text = (self.path / "config.yaml").read_text(encoding="utf-8")
+            check_aliases(text, self.path / "config.yaml")
+            config = yaml.safe_load(text)
+        except (yaml.YAMLError, UnicodeDecodeError, RecursionError, OSError) as error:
+            raise RequestError(f"cannot read {self.path / 'config.yaml'}: {str(error).splitlines()[0]}") from None
+        if not isinstance(config, dict):
+            raise RequestError(f"{self.path / 'config.yaml'} does not hold a config")
+        return config
+
+    @property
+    def status(self) -> str:
+        """running, done, diverged, failed or interrupted; running without a held lock reads as interrupted."""
+        status = (read_json(self.path / "status.json") or {}).get("status", "interrupted")
+        return "interrupted" if status == "running" and not self._locked() else status
+
+    @property
+    def error(self) -> str | None:
+        return (read_json(self.path / "status.json") or {}).get("error")
+
+    def _locked(self) -> bool:
+        from filelock import FileLock, Timeout
+
+        path = self.path / ".lock"
+        if path.is_symlink() or not path.is_file():  # reading makes no file
+            return False
+        try:
+            with FileLock(path).acquire(timeout=0):
+                return False
+        except Timeout:
+            return True
+        except OSError:  # a folder that may not be written to is nobody's to hold
+            return False
+
+    @cached_property
+    def environment(self) -> dict[str, Any]:
+        return read_json(self.path / "environment.json") or {}
+
+    @cached_property
+    def overrides(self) -> dict[str, Any]:
+        """What the user typed, and the chosen option of every group; empty if it cannot be read."""
+        import yaml
+
+        path = self.path / "overrides.yaml"
+        try:
+            text = path.read_text(encoding="utf-8")
+            check_aliases(text, path)
+            said = yaml.safe_load(text)
+        except (yaml.YAMLError, UnicodeDecodeError, RecursionError, OSError):
+            return {}
+        return said if isinstance(said, dict) else {}
+
+    @property
+    def choices(self) -> dict[str, str]:
+        """Group -> chosen option."""
+        choices = self.overrides.get("choices")
+        return {str(group): str(name) for group, name in choices.items()} if isinstance(choices, dict) else {}
+
+    def _table(self, name: str, **options: Any) -> pd.DataFrame | None:
+        import pandas as pd
+
+        path = self.path / name
+        return pd.read_csv(whole_lines(path), **options) if path.is_file() else None
+
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        """metrics.csv: a row per epoch."""
+        try:
+            table = self._table("metrics.csv")
+        except ValueError:  # pandas' own errors and those of decoding are ValueErrors
+            table = None
+        if table is None or tuple(table.columns) != METRICS:
+            raise RequestError(f"{self.path / 'metrics.csv'} is not what a run writes")
+        return table
+
+    @cached_property
+    def timing(self) -> pd.DataFrame | None:
+        return self._table("timing.csv")
+
+    @cached_property
+    def test(self) -> dict[str, Any] | None:
+        """test.json: the test metrics of the chosen epoch."""
+        return read_json(self.path / "test.json")
+
+    @cached_property
+    def per_class(self) -> pd.DataFrame | None:
+        # a class may be called "NA" or "1": its name stays text
+        return self._table("per_class.csv", dtype={"class": str}, keep_default_na=False, na_values=NO_NAMES)
+
+    @cached_property
+    def confusion(self) -> pd.DataFrame | None:
+        """Counts, rows true and columns predicted, class names on both."""
+        header, rows = read_csv(path) if (path := self.path / "confusion.csv").is_file() else ([], [])
+        if not header:
+            return None
+        import pandas as pd
+
+        counts = [[int(value) for value in row[1:]] for row in rows]
+        return pd.DataFrame(counts, index=[row[0] for row in rows], columns=header[1:])
+
+    @cached_property
+    def predictions(self) -> pd.DataFrame | None:
+        """index, label, predicted, and the probability of each class of the test samples."""
+        return self._table("predictions.csv")
+
+    @cached_property
+    def facts(self) -> dict[str, float]:
+        return read_json(self.path / "facts.json") or {}
+
+    @cached_property
+    def checks(self) -> pd.DataFrame | None:
+        return self._table("checks.csv")
+
+    @cached_property
+    def summary(self) -> str | None:
+        path = self.path / "summary.txt"
+        return path.read_text(encoding="utf-8") if path.is_file() else None
+
+    @cached_property
+    def class_names(self) -> list[str] | None:
+        return None if self.confusion is None else [str(name) for name in self.confusion.columns]
+
+    @cached_property
+    def row_list(self) -> list[Row]:
+        """metrics.csv as the trainer has it: dicts, None where a cell is blank."""
+        try:
+            rows = read_rows(self.path / "metrics.csv")
+        except (ValueError, csv.Error):
+            rows = None
+        if rows is None or any(tuple(row) != METRICS for row in rows):
+            raise RequestError(f"{self.path / 'metrics.csv'} is not what a run writes")
+        return rows
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs came to their end: not the one in which a run diverged."""
+        return len(finished(self.row_list))
+
+    @property
+    def chosen(self) -> Chosen | None:
+        """The epoch that was, or would be, tested, and why."""
+        return chosen(self.row_list, self.config["monitor"], self.config["select"])
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r}, status={self.status!r})"
