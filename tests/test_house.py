@@ -17,11 +17,11 @@ SOURCE = Path(labrunner.__file__).parent
 # imports go downward, and within a row the right may import the left
 FLOORS = """
 verbs  cli
-running  sweeping
+running  tasks  workers  sweeping
 trust  build  drawing
 trainer  results  facts  checks  verdict  report
 data  scratch  deep  probes  figures
-checkpoint  records  machine  compose  metrics  schedule  signals
+checkpoint  records  comparison  machine  compose  metrics  schedule  signals
 errors  seeding  initial  learner  kit  schema  helping  aliases  selection  reg  files
 """
 PLACES = {

@@ -46,6 +46,8 @@ KEYS: dict[str, Any] = {
     "threads": Annotated[int, Ge(1), Le(1024)] | Literal["auto"],
     "figures": Literal["all", "few", "none"],
     "smoke": bool,
+    "jobs": Annotated[int, Ge(1), Le(256)],
+    "fail_fast": bool,
     "model.hidden": list[Width],
     "model.activation": Activation,
     "model.loss": Literal["cross_entropy", "mse"],
@@ -105,9 +107,10 @@ KEYS: dict[str, Any] = {
 }
 
 # keys that belong to how a run is carried out and not to what it computes
-OUTSIDE_HASH = ("epochs", "figures", "threads", "device")
+OUTSIDE_HASH = ("epochs", "figures", "threads", "device", "jobs", "fail_fast")
+RESUMABLE = ("epochs", "figures", "threads", "device")  # of these, what a resume of a run may change
 
-PATHS = ("hydra.run.dir", "dataset.path", "dataset.root")  # their values are paths, whatever characters stand in them
+PATHS = ("hydra.run.dir", "hydra.sweep.dir", "dataset.path", "dataset.root")  # their values are paths, whatever characters stand in them
 
 NUMPY_MODELS = ("perceptron", "adaline", "neuron", "mlp_numpy")  # written out in NumPy, on the processor
 MLPS = ("mlp", "mlp_numpy")

@@ -1,4 +1,4 @@
-"""Run folders: the only place that writes one (`folder`), and the readers of what stands in them (`reading`)."""
+"""Run folders and sweep folders: the only place that writes them, and the readers of what stands in them."""
 
 from labrunner.records.folder import Behind, RunFolder
 from labrunner.records.names import (
@@ -13,17 +13,24 @@ from labrunner.records.names import (
     undrawn,
 )
 from labrunner.records.reading import Run, load_run, read_rows
+from labrunner.records.sweep import MISSING, Member, Sweep, SweepFolder, is_sweep_folder, load_sweep
 
 __all__ = [
     "FORMAT",
     "METRICS",
+    "MISSING",
     "MONITORS",
     "TIMING",
     "Behind",
+    "Member",
     "Row",
     "Run",
     "RunFolder",
+    "Sweep",
+    "SweepFolder",
+    "is_sweep_folder",
     "load_run",
+    "load_sweep",
     "read_rows",
     "refuse_links",
     "refuse_used",

@@ -72,9 +72,9 @@ def read_changes(overrides: list[str]) -> dict[str, Any]:
     changes = {}
     for override in overrides:
         key, _, text = override.partition("=")
-        if key not in schema.OUTSIDE_HASH:
+        if key not in schema.RESUMABLE:
             raise RequestError(
-                f"{override}: a resume keeps what the run computes; it may change {', '.join(schema.OUTSIDE_HASH)}\n"
+                f"{override}: a resume keeps what the run computes; it may change {', '.join(schema.RESUMABLE)}\n"
                 f"for another {key}, start a new run"
             )
         try:

@@ -1,0 +1,189 @@
+"""Sweep folders: several runs beside each other, and what they differ in.
+
+A sweep folder holds ``sweep.yaml`` and its runs in numbered folders; the folder that ``labrunner compare`` makes holds
+``comparison.yaml`` in the same form, whose runs stand elsewhere. Both are read as a `Sweep`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from labrunner.aliases import check_aliases
+from labrunner.errors import RequestError
+from labrunner.files import WriteError, atomic_write, to_csv, to_yaml, writing
+from labrunner.records.names import FORMAT
+from labrunner.records.reading import Run
+
+SWEEP, COMPARISON = "sweep.yaml", "comparison.yaml"
+MISSING = "missing"  # the status of a run that has not begun
+
+
+@dataclass(frozen=True)
+class Member:
+    """One run of a sweep, as ``sweep.yaml`` lists it."""
+
+    number: int
+    path: Path  # of its run folder
+    values: dict[str, Any]  # swept key -> value; an option's name for a group
+    overrides: list[str]  # what ``labrunner`` would take to make this run alone
+    config_hash: str | None = None  # None while a value waits for a fact of the first run
+    epochs: int | None = None  # that are asked for
+
+    @cached_property
+    def run(self) -> Run | None:
+        """The run, None where there is none yet; files are read once, so ask a new `Sweep` for newer ones."""
+        whole = (self.path / "config.yaml").is_file() and (self.path / "metrics.csv").is_file()
+        return Run(self.path) if whole else None
+
+    @property
+    def status(self) -> str:
+        """That of its run folder; `MISSING` where it has not begun."""
+        return MISSING if self.run is None else self.run.status
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a sweep's folder, or a comparison's, says."""
+
+    path: Path
+    keys: list[str]  # the swept keys in the order they were given; of a comparison, the keys that differ
+    members: list[Member]  # by number
+    monitor: str = "val_loss"  # the column of metrics.csv that the table is sorted by
+    threshold: float | None = None  # of val_accuracy, for the epochs that it takes to get there; None chooses one
+    overrides: list[str] = field(default_factory=list)  # as typed
+    command: str = ""
+    is_comparison: bool = False
+
+    @property
+    def runs(self) -> list[tuple[Member, Run]]:
+        """Those that have begun."""
+        return [(member, member.run) for member in self.members if member.run is not None]
+
+
+def is_sweep_folder(path: Path) -> bool:
+    return (path / SWEEP).is_file() or (path / COMPARISON).is_file()
+
+
+def load_sweep(path: str | Path) -> Sweep:
+    """Open a sweep's or a comparison's folder for reading. Raises RequestError if it is none."""
+    import yaml
+
+    folder = Path(path)
+    file = next((folder / name for name in (SWEEP, COMPARISON) if (folder / name).is_file()), None)
+    if file is None:
+        raise RequestError(f"{folder} is no sweep folder: it has no {SWEEP}")
+    try:
+        text = file.read_text(encoding="utf-8")
+        check_aliases(text, file)
+        said = yaml.safe_load(text)
+        if said["format"] != FORMAT:
+            raise RequestError(f"{folder} has format {said['format']}; this version of labrunner reads {FORMAT}")
+        members = [
+            Member(
+                number=int(each["number"]),
+                path=Path(os.path.normpath(folder / str(each["folder"]))),
+                values=dict(each["values"]),
+                overrides=[str(text) for text in each["overrides"]],
+                config_hash=each["config_hash"],
+                epochs=each["epochs"],
+            )
+            for each in said["runs"]
+        ]
+        return Sweep(
+            path=folder,
+            keys=[str(key) for key in said["keys"]],
+            members=sorted(members, key=lambda member: member.number),
+            monitor=str(said["monitor"]),
+            threshold=said["threshold"],
+            overrides=[str(text) for text in said["overrides"]],
+            command=str(said["command"]),
+            is_comparison=file.name == COMPARISON,
+        )
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, OSError) as error:
+        raise RequestError(f"cannot read {file}: {str(error).splitlines()[0]}") from None
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise RequestError(f"{file} is not what a sweep writes") from None
+
+
+class SweepFolder:
+    """A sweep's folder that this process owns: locked from `open` until `close`."""
+
+    def __init__(self, path: Path) -> None:
+        from filelock import FileLock
+
+        self.path = path
+        self._lock = FileLock(path / ".lock")
+
+    @classmethod
+    def open(cls, path: Path) -> SweepFolder:
+        """Make the folder where there is none, and lock it.
+
+        Raises
+        ------
+        RequestError
+            when it cannot be made, or another process works on it.
+        """
+        from filelock import Timeout
+
+        folder = cls(path)
+        try:
+            with writing(path):
+                path.mkdir(parents=True, exist_ok=True)
+            refuse_links_in(path)
+            with writing(path / ".lock"):
+                folder._lock.acquire(timeout=0.5)
+            with writing(path):
+                (path / "figures").mkdir(exist_ok=True)
+        except Timeout:
+            raise RequestError(f"the sweep in {path} is being worked on by another process") from None
+        except WriteError as error:
+            folder.close()
+            raise RequestError(str(error)) from None
+        return folder
+
+    def __enter__(self) -> SweepFolder:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._lock.release()
+
+    def write(self, sweep: Sweep) -> None:
+        """``sweep.yaml``, or ``comparison.yaml``."""
+        said = {
+            "format": FORMAT,
+            "command": sweep.command,
+            "overrides": list(sweep.overrides),
+            "keys": list(sweep.keys),
+            "monitor": sweep.monitor,
+            "threshold": sweep.threshold,
+            "runs": [
+                {
+                    "number": member.number,
+                    "folder": os.path.relpath(member.path, self.path),
+                    "values": member.values,
+                    "overrides": list(member.overrides),
+                    "config_hash": member.config_hash,
+                    "epochs": member.epochs,
+                }
+                for member in sweep.members
+            ],
+        }
+        atomic_write(self.path / (COMPARISON if sweep.is_comparison else SWEEP), to_yaml(said))
+
+    def write_csv(self, name: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        atomic_write(self.path / name, to_csv(header, rows))
+
+
+def refuse_links_in(path: Path) -> None:
+    """Raise RequestError if something in a sweep folder is a symbolic link: writing would leave the folder."""
+    for entry in os.scandir(path):
+        if entry.is_symlink():
+            raise RequestError(f"{entry.path} is a symbolic link, and no sweep makes one; what it names is left alone")
