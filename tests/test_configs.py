@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from labrunner import compose, helping, schema
+from labrunner.compose import checks, composing
 from labrunner.data import vision
 from labrunner.errors import RequestError
 from labrunner.helping import GROUPS, Catalogue, packaged_conf
@@ -244,7 +245,7 @@ def copied_conf(tmp_path, monkeypatch) -> Path:
     """The shipped folder somewhere else, to add to."""
     copy = tmp_path / "shipped"
     shutil.copytree(CONF, copy)
-    for module in (helping, compose):
+    for module in (helping, composing, checks):
         monkeypatch.setattr(module, "packaged_conf", lambda: copy)
     return copy
 

@@ -43,8 +43,8 @@ def test_every_value_in_the_yaml_files_is_one_that_the_table_takes():
 
 
 def test_keys_outside_the_hash_and_keys_that_take_paths_exist():
-    assert set(schema.OUTSIDE_HASH) <= set(schema.KEYS)
-    assert set(schema.PATHS) - {"hydra.run.dir"} <= set(schema.KEYS)
+    assert set(schema.RESUMABLE) < set(schema.OUTSIDE_HASH) <= set(schema.KEYS)
+    assert set(schema.PATHS) - {"hydra.run.dir", "hydra.sweep.dir"} <= set(schema.KEYS)
     assert {key.partition(".")[0] for key in schema.KEYS if "." in key} <= set(GROUPS)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable
+from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
@@ -110,7 +111,12 @@ KEYS: dict[str, Any] = {
 OUTSIDE_HASH = ("epochs", "figures", "threads", "device", "jobs", "fail_fast")
 RESUMABLE = ("epochs", "figures", "threads", "device")  # of these, what a resume of a run may change
 
-PATHS = ("hydra.run.dir", "hydra.sweep.dir", "dataset.path", "dataset.root")  # their values are paths, whatever characters stand in them
+PATHS = (
+    "hydra.run.dir",
+    "hydra.sweep.dir",
+    "dataset.path",
+    "dataset.root",
+)  # their values are paths, whatever characters stand in them
 
 NUMPY_MODELS = ("perceptron", "adaline", "neuron", "mlp_numpy")  # written out in NumPy, on the processor
 MLPS = ("mlp", "mlp_numpy")
@@ -185,14 +191,21 @@ def check_types(config: Config) -> None:
             check_value(key, kind, value)
 
 
+@cache
+def _validator(key: str) -> Callable[[Any], Any]:
+    """Of a key of `KEYS`; built once, which takes longer than all its uses in a sweep."""
+    from pydantic import ConfigDict, TypeAdapter
+
+    return TypeAdapter(KEYS[key], config=ConfigDict(strict=True, allow_inf_nan=False)).validate_python
+
+
 def check_value(key: str, kind: Any, value: Any) -> None:
-    from pydantic import ConfigDict, TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     if isinstance(value, float) and value != value:
         raise RequestError(f"{key}=nan: it takes {describe(kind)}")
-    strict = ConfigDict(strict=True, allow_inf_nan=False)
     try:
-        TypeAdapter(kind, config=strict).validate_python(value)
+        _validator(key)(value)
         if get_origin(kind) is Literal and type(value) not in {type(word) for word in get_args(kind)}:
             raise ValueError  # pydantic takes true and 1.0 for 1
     except (ValidationError, ValueError):

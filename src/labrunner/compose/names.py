@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 
 from labrunner import schema
 from labrunner.errors import RequestError
 from labrunner.helping import GROUPS, Catalogue, nearest
 
-SWEEP = re.compile(r"^(?:range|choice|interval|glob|sort|shuffle|tag)\(")
-NO_SWEEPS = "this version carries out one run a command; sweeps with -m are not there yet"
-SWEEP_KEYS = ("hydra.sweep.", "hydra.sweeper.", "hydra.mode")
+SWEEP = re.compile(r"^(?:(?:int|float|str|bool)\()*(?:range|choice|interval|glob|sort|shuffle|tag)\(")
+MODES = ("RUN", "MULTIRUN")  # of hydra.mode: a single run, also of an experiment that sweeps; a sweep, as with -m
 ENVIRONMENT = re.compile(r"\$\{\s*oc\s*\.")  # OmegaConf's own resolvers: the environment, and ways around our checks
 PREFIX = re.compile(r"^(\+\+|\+|~)?(.*)$", re.DOTALL)
 
@@ -26,17 +26,8 @@ def check_override(text: str, known: Catalogue) -> None:
         raise RequestError(
             f"{key}: values from the environment or from other places are not read; write the value itself"
         )
-    if key.startswith("hydra."):
-        if key.startswith(SWEEP_KEYS):
-            raise RequestError(f"{text}: {NO_SWEEPS}")
-        if key == "hydra.searchpath":
-            raise RequestError(f"{key}: a folder with options of your own is named by --config-dir FOLDER")
-        if key.startswith("hydra.run.") and key != "hydra.run.dir":
-            raise RequestError(f"there is no key {key}; did you mean hydra.run.dir?")
-        if key != "hydra.run.dir":
-            raise RequestError(f"{key} would have no effect; of Hydra's own keys labrunner takes hydra.run.dir")
-        if not value.strip():
-            raise RequestError(f"{key}= has no value")
+    if key.startswith(("hydra.", "hydra/")):
+        _check_hydra(text, prefix, key, value.strip())
         return
     group, _, rest = key.partition(".")
     if prefix == "~":
@@ -49,13 +40,43 @@ def check_override(text: str, known: Catalogue) -> None:
         refuse_key(key, known)
     if prefix == "+":
         raise RequestError(f"{text}: {key} is there already, so it is set without the plus sign: {body}")
-    _check_single(key, value.strip())
+    if not value.strip():
+        kind = schema.KEYS.get(key)
+        takes = f"; it takes {schema.describe(kind)}" if kind is not None else ""
+        raise RequestError(f"{key}= has no value{takes}")
 
 
 def split_prefix(text: str) -> tuple[str, str]:
     match = PREFIX.match(text)
     assert match is not None
     return match[1] or "", match[2]
+
+
+def _check_hydra(text: str, prefix: str, key: str, value: str) -> None:
+    """Of Hydra's own keys those have an effect that name a folder, or say whether this is a sweep."""
+    if key.startswith(("hydra.sweeper", "hydra/sweeper")):
+        raise RequestError(f"{key}: what a sweep goes through stands behind -m: labrunner -m optim.lr=0.01,0.1")
+    if key.startswith(("hydra.launcher", "hydra/launcher")):
+        raise RequestError(
+            f"{key}: labrunner starts the runs itself; put values behind -m, and jobs=2 for two processes"
+        )
+    if key == "hydra.sweep.subdir":
+        raise RequestError(f"{key}: run folders are numbered; the sweep's own folder is hydra.sweep.dir")
+    if key == "hydra.searchpath":
+        raise RequestError(f"{key}: a folder with options of your own is named by --config-dir FOLDER")
+    for folder in ("hydra.run.", "hydra.sweep."):
+        if key.startswith(folder) and key != f"{folder}dir":
+            raise RequestError(f"there is no key {key}; did you mean {folder}dir?")
+    if key not in ("hydra.run.dir", "hydra.sweep.dir", "hydra.mode"):
+        raise RequestError(
+            f"{key} would have no effect; of Hydra's own keys labrunner takes hydra.run.dir and hydra.sweep.dir"
+        )
+    if prefix and key != "hydra.run.dir":
+        raise RequestError(f"{text}: {key} is there already, so it is set without a sign: {key}={value}")
+    if not value:
+        raise RequestError(f"{key}= has no value")
+    if key == "hydra.mode" and value not in MODES:
+        raise RequestError(f"hydra.mode={value}: it takes MULTIRUN (a sweep, as -m does) or RUN (a single run)")
 
 
 def _check_choice(group: str, value: str, known: Catalogue) -> None:
@@ -103,14 +124,19 @@ def is_sweep(value: str) -> bool:
     return False
 
 
-def _check_single(key: str, value: str) -> None:
-    if value == "":
-        kind = schema.KEYS.get(key)
-        takes = f"; it takes {schema.describe(kind)}" if kind is not None else ""
-        raise RequestError(f"{key}= has no value{takes}")
+def refuse_several(text: str) -> None:
+    """Refuse several values where there is a single run, and say how to get a sweep over them."""
+    _, body = split_prefix(text)
+    key, _, value = body.partition("=")
+    key, value = key.strip(), value.strip()
     if key not in schema.PATHS and is_sweep(value):
-        first = value.split(",")[0].strip() if "," in value and "(" not in value else "…"
-        raise RequestError(f"{key}={value} names several values, and a run takes one: {key}={first}\n{NO_SWEEPS}")
+        raise several(text)
+
+
+def several(text: str) -> RequestError:
+    return RequestError(
+        f"{text} names several values, and a run takes one\na sweep over them is: labrunner -m {shlex.quote(text)}"
+    )
 
 
 def quote_paths(override: str) -> str:
