@@ -190,7 +190,8 @@ def write_test(folder: RunFolder, classes: Sequence[str], samples: int, rng: np.
 
     accuracy = float(hits.sum() / samples)
     low, high = wilson(int(hits.sum()), samples)
-    macro = {name: float(np.mean([v for v in values if v is not None])) for name, values in columns.items()}
+    defined = {name: [value for value in values if value is not None] for name, values in columns.items()}
+    macro = {name: float(np.mean(values)) if values else None for name, values in defined.items()}
     loss = float(-np.log(share[np.arange(samples), label]).mean())
     test = {"n": samples, "loss": loss, "accuracy": accuracy, **macro}
     test |= {"accuracy_low": low, "accuracy_high": high, "epoch": load_run(folder.path).chosen.epoch, "reads": 1}

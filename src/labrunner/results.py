@@ -1,4 +1,4 @@
-"""What the chosen epoch says of the test split, as files of the run folder."""
+"""What the chosen epoch says of the test split, and of the plane where inputs lie in one, as files of a run."""
 
 from __future__ import annotations
 
@@ -16,11 +16,26 @@ if TYPE_CHECKING:
     from labrunner.data import Data
     from labrunner.learner import Learner
 
-PER_CELL = 4  # samples kept of each cell of the confusion matrix
+# what samples.npz keeps
+PER_CELL = 4  # samples of each cell of the confusion matrix
+CONFIDENT = 25  # mistakes with the highest probability, from whatever cells
+MOST_SAMPLES = 600  # a hundred classes have ten thousand cells
+MOST_BYTES = 2**24  # of pixels
+
+# what boundary.npz keeps
+GRID = 150  # points along each axis
+MARGIN = 0.06  # of the range of the samples, on each side
+MOST_POINTS = 1000  # of each split
+MOST_CLASSES = 10  # more regions than this nobody tells apart
 
 
 def read_test(run_folder: RunFolder, data: Data, learner: Learner, epoch: int, stop: Any) -> dict[str, Any] | None:
-    """Read the test split with the weights of the chosen epoch, and write what it says; None without a test split."""
+    """Read the test split with the weights of the chosen epoch, and write what it says; None without a test split.
+
+    Where inputs are points in the plane, what the weights say of the plane around them is written first, which reads no
+    test label.
+    """
+    write_boundary(run_folder, data, learner, epoch)
     if data.test is None:
         return None
     evaluation = evaluate(learner, data.test, stop, "test")
@@ -86,24 +101,96 @@ def write_evaluation(run_folder: RunFolder, data: Data, evaluation: Evaluation) 
             )
         ),
     )
-    shown = chosen_samples(evaluation.labels, predicted)
-    content = io.BytesIO()
-    np.savez_compressed(
-        content,
-        index=data.test.origin[shown],
-        image=data.test.pixels(shown),
-        label=evaluation.labels[shown],
-        predicted=predicted[shown],
-    )
-    run_folder.write("samples.npz", content.getvalue())
+    write_samples(run_folder, data, evaluation)
 
 
-def chosen_samples(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Positions of the first few samples of each cell of the confusion matrix, sorted."""
+def write_samples(run_folder: RunFolder, data: Data, evaluation: Evaluation) -> None:
+    """samples.npz: the few test samples that figures and reports show."""
+    assert data.test is not None
+    predicted = evaluation.predicted
+    confidence = evaluation.probabilities.max(axis=1)
+    size = data.test.pixels(np.arange(1)).nbytes
+    shown = chosen_samples(evaluation.labels, predicted, confidence, min(MOST_SAMPLES, max(1, MOST_BYTES // size)))
+    arrays = {
+        "index": data.test.origin[shown],
+        "image": data.test.pixels(shown),
+        "label": evaluation.labels[shown],
+        "predicted": predicted[shown],
+        "confidence": confidence[shown],
+    }
+    if data.description.white is not None:
+        arrays["white"] = np.float64(data.description.white)
+    run_folder.write("samples.npz", archive(arrays))
+
+
+def chosen_samples(labels: np.ndarray, predicted: np.ndarray, confidence: np.ndarray, most: int) -> np.ndarray:
+    """Positions of the samples that are kept, sorted; a function of what was predicted alone.
+
+    The `CONFIDENT` most confident mistakes come first, then up to `PER_CELL` of each cell of the confusion matrix: of
+    the diagonal the first ones, one of every class before a second of any, then the most confident mistakes of each
+    cell, until there are `most`.
+    """
+    wrong = labels != predicted
+    # of equal confidence, and among what was predicted rightly, the earlier one
+    order = np.argsort(np.where(wrong, -confidence, 0.0), kind="stable")
+    rank = np.empty(len(labels), dtype=np.int64)  # within its cell
     seen: dict[tuple[int, int], int] = {}
-    kept_positions = []
-    for position, cell in enumerate(zip(labels.tolist(), predicted.tolist(), strict=True)):
-        seen[cell] = seen.get(cell, 0) + 1
-        if seen[cell] <= PER_CELL:
-            kept_positions.append(position)
-    return np.asarray(kept_positions, dtype=np.int64)
+    for position in order.tolist():
+        cell = (int(labels[position]), int(predicted[position]))
+        rank[position] = seen[cell] = seen.get(cell, -1) + 1
+    mistakes = order[wrong[order]]
+    right = np.flatnonzero(~wrong)
+    right = right[np.argsort(rank[right], kind="stable")]
+    queue = np.concatenate([mistakes[:CONFIDENT], right[rank[right] < PER_CELL], mistakes[rank[mistakes] < PER_CELL]])
+    return np.sort(list(dict.fromkeys(queue.tolist()))[:most]).astype(np.int64)
+
+
+def write_boundary(run_folder: RunFolder, data: Data, learner: Learner, epoch: int) -> None:
+    """boundary.npz: probabilities on a grid over the plane, and the samples that lie in it.
+
+    Nothing where inputs are no points in the plane, or there are no classes, or too many, to tell apart in it.
+    """
+    description = data.description
+    if description.shape != (2,) or description.soft or description.num_classes > MOST_CLASSES:
+        return
+    splits = [split for split in (data.train, data.val, data.test) if split is not None]
+    axes = plane(np.concatenate([split.pixels(np.arange(len(split))) for split in splits]))
+    grid = np.stack(np.meshgrid(*axes), axis=-1)  # (y, x, 2)
+    batches = data.train.prepared(grid.reshape(-1, 2))
+    probabilities = learner.probabilities([learner.scores(inputs) for inputs in batches])
+    shown = [spread(len(split)) for split in splits]
+    arrays = {
+        "epoch": np.int64(epoch),
+        "x": axes[0],
+        "y": axes[1],
+        "probabilities": probabilities.reshape(GRID, GRID, -1).astype(np.float32),
+        "point": np.concatenate([split.pixels(at) for split, at in zip(splits, shown, strict=True)]),
+        "label": np.concatenate([split.labels[at] for split, at in zip(splits, shown, strict=True)]),
+        "index": np.concatenate([split.origin[at] for split, at in zip(splits, shown, strict=True)]),
+        "split": np.repeat([split.name for split in splits], [len(at) for at in shown]),
+        "class_names": np.array(description.class_names),
+        "feature_names": np.array(description.feature_names or ("x1", "x2")),
+    }
+    run_folder.write("boundary.npz", archive(arrays))
+
+
+def plane(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The (GRID,) places along each axis of a rectangle around points (N, 2), in the points' own type and units."""
+    low, high = points.min(axis=0).astype(np.float64), points.max(axis=0).astype(np.float64)
+    edge = np.where(high > low, MARGIN * (high - low), np.maximum(1.0, MARGIN * np.abs(low)))
+    x, y = (
+        np.linspace(start, end, GRID).astype(points.dtype) for start, end in zip(low - edge, high + edge, strict=True)
+    )
+    return x, y
+
+
+def spread(count: int) -> np.ndarray:
+    """At most `MOST_POINTS` positions, evenly from the first to the last: a table may be sorted by class."""
+    return np.linspace(0, count - 1, min(count, MOST_POINTS)).round().astype(np.int64)
+
+
+def archive(arrays: dict[str, Any]) -> bytes:
+    """Arrays as an .npz file, which holds no time: equal arrays are equal bytes."""
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays)
+    return content.getvalue()

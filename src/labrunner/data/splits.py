@@ -289,6 +289,11 @@ class Split:
             chosen = slice(first, first + EVAL_BATCH)
             yield Batch(self._normalized(self._inputs[chosen]), self._targets[chosen], 0)
 
+    def prepared(self, values: np.ndarray) -> Iterator[Any]:
+        """Other inputs (N, ...) of the data set's own type and units, as `in_order` hands over those of this split."""
+        for first in range(0, len(values), EVAL_BATCH):
+            yield self._normalized(self._to_array(values[first : first + EVAL_BATCH]))
+
     def pixels(self, positions: np.ndarray) -> np.ndarray:
         """The raw samples at positions of this split, for pages that show them."""
         return self._samples.inputs[self.index[positions]]

@@ -1,4 +1,4 @@
-"""Figures: pure functions from a recorded run to a matplotlib `Figure`, one file a family.
+"""Figures: pure functions from a recorded run, or sweep, to a matplotlib `Figure`, one file a family.
 
 Only this package imports matplotlib, and it does so at once: import it where drawing is the work, as in the process of
 `labrunner.drawing`.
@@ -7,22 +7,42 @@ Only this package imports matplotlib, and it does so at once: import it where dr
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
 from labrunner.errors import RunError
-from labrunner.figures.confusion import confusion
-from labrunner.figures.curves import curves
+from labrunner.figures.boundary import boundary
+from labrunner.figures.calibration import reliability
+from labrunner.figures.classes import classes
+from labrunner.figures.comparison import COMPARISONS
+from labrunner.figures.confusion import confusion, confusion_predicted, confusion_true
+from labrunner.figures.curves import curves, learning_rate, metrics
 from labrunner.figures.look import look
-from labrunner.records import Run
+from labrunner.figures.ranking import precision_recall, roc
+from labrunner.figures.samples import mistakes, samples
+from labrunner.records import Run, Sweep
 
 FIGURES: dict[str, tuple[Callable[[Run], Figure | None], bool]] = {
     # file name: (function, which returns None where the run has no data for it; whether figures=few draws it)
     "curves": (curves, True),
     "confusion": (confusion, True),
+    "metrics": (metrics, False),
+    "learning_rate": (learning_rate, False),
+    "confusion_true": (confusion_true, False),
+    "confusion_predicted": (confusion_predicted, False),
+    "classes": (classes, False),
+    "roc": (roc, False),
+    "precision_recall": (precision_recall, False),
+    "reliability": (reliability, False),
+    "boundary": (boundary, False),
+    "samples": (samples, False),
+    "mistakes": (mistakes, False),
 }
 
 
@@ -40,19 +60,28 @@ def draw(run: Run, which: str = "all") -> list[Path]:
     RunError
         when figures could not be drawn, after all others were; the message names them.
     """
+    return _draw(FIGURES, run, which)
+
+
+def draw_sweep(sweep: Sweep, which: str = "all") -> list[Path]:
+    """The same of a sweep, or a comparison, with the figures in `COMPARISONS`."""
+    return _draw(COMPARISONS, sweep, which)
+
+
+def _draw(table: Mapping[str, tuple[Callable[[Any], Figure | None], bool]], recorded: Any, which: str) -> list[Path]:
     if which not in ("all", "few", "none"):
         raise ValueError(f"which={which!r} is none of all, few, none")
-    folder = run.path / "figures"
+    folder = recorded.path / "figures"
     folder.mkdir(exist_ok=True)
     written, failures = [], []
-    for name, (function, in_few) in FIGURES.items():
+    for name, (function, in_few) in table.items():
         path = folder / f"{name}.png"
         path.unlink(missing_ok=True)
         if which == "none" or (which == "few" and not in_few):
             continue
         try:
             with look():
-                figure = function(run)
+                figure = function(recorded)
                 content = None if figure is None else png(figure)
         except Exception as error:
             failures.append(f"{path.name}: {type(error).__name__}: {error}")
@@ -66,8 +95,21 @@ def draw(run: Run, which: str = "all") -> list[Path]:
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as a PNG file without date or version in it."""
-    FigureCanvasAgg(figure)
+    """The figure as a PNG file without date or version in it.
+
+    What ``savefig`` does, in one walk through the figure: with constrained layout it draws everything twice, once to
+    no end but that the layout is made.
+    """
+    # a second canvas would be a second picture in memory
+    canvas = figure.canvas if isinstance(figure.canvas, FigureCanvasAgg) else FigureCanvasAgg(figure)
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        figure.set_layout_engine("none")
+    canvas.draw()
     content = io.BytesIO()
-    figure.savefig(content, format="png", metadata={"Software": None})
+    # the page is white: its alpha says nothing
+    Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]).save(
+        content, format="png", compress_level=4, dpi=(figure.dpi, figure.dpi)
+    )
     return content.getvalue()

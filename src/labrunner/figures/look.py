@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import matplotlib
+from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 
 # Okabe & Ito 2008: told apart by readers who do not see red and green alike, and in grey print
 BLUE, VERMILLION, GREEN, ORANGE, SKY, PURPLE, BLACK = [
@@ -20,6 +22,16 @@ BLUE, VERMILLION, GREEN, ORANGE, SKY, PURPLE, BLACK = [
     "#000000",
 ]
 GREY = "#666666"
+PALE = "#c8c8c8"  # what stands behind and is not read by itself
+APART = (BLUE, VERMILLION, GREEN, ORANGE, SKY, PURPLE)  # for things of equal rank, in this order
+
+PAGE = 8.0  # inches; on a page, 16 cm wide, 10 points become 8
+PIXELS = 1500  # across a page
+
+
+def page(height: float) -> Figure:
+    """An empty figure as wide as a page, `height` in inches; its letters have 10 points or more."""
+    return Figure(figsize=(PAGE, height), dpi=PIXELS / PAGE, layout="constrained")
 
 
 def look() -> AbstractContextManager[None]:
@@ -46,6 +58,28 @@ def plain(name: str) -> str:
     line = " ".join(name.split())
     line = "".join(character for character in line if unicodedata.category(character)[0] != "C")
     return line or "(no name)"
+
+
+def of_samples(count: int) -> str:
+    """``test split, 360 samples``: what a figure of the test split is drawn from."""
+    return f"test split, {count} sample{'' if count == 1 else 's'}"
+
+
+def left_to_right(*parts: str) -> str:
+    """Text with names from outside in it, read from left to right whatever their script."""
+    mark = "\u200e"  # LEFT-TO-RIGHT MARK: no width, no ink
+    text = "".join(parts)
+    return f"{mark}{mark.join(parts)}" if any(unicodedata.bidirectional(c) in ("R", "AL") for c in text) else text
+
+
+def literal(legend: Legend, names: Sequence[str]) -> None:
+    """Write `names` into a legend as they are: no formula in a $, no name left out for its leading underscore.
+
+    The legend was made with as many labels that say nothing.
+    """
+    for text, name in zip(legend.get_texts(), names, strict=True):
+        text.set_parse_math(False)
+        text.set_text(name)
 
 
 def shortened(names: Sequence[str], width: int) -> list[str]:

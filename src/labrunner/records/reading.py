@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+import zipfile
+import zlib
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +17,12 @@ from labrunner.records.names import FORMAT, METRICS, Row
 from labrunner.selection import Chosen, chosen, finished
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
+SAMPLES = ("index", "image", "label", "predicted", "confidence")
+POINTS = ("point", "label", "index", "split")
+PLANE = ("epoch", "x", "y", "probabilities", "class_names", "feature_names")
 NO_NAMES = {column: [""] for column in ("support", "precision", "recall", "f1", "auroc")}
 
 
@@ -29,6 +36,25 @@ def read_rows(path: Path) -> list[Row]:
         }
         for row in rows
     ]
+
+
+def read_arrays(path: Path, names: Sequence[str], alike: Sequence[str]) -> dict[str, np.ndarray] | None:
+    """The arrays of an ``.npz`` file that a run wrote, by name; executes nothing that a stranger put there.
+
+    None where there is no such file, it is damaged, one of `names` is missing, or those of `alike` differ in length.
+    """
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        lengths = {len(arrays[name]) for name in alike}
+    # an .npy is no archive, a truncated one no zip, and what a header claims may be more than there is memory for
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, MemoryError):
+        return None
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, SyntaxError, OverflowError):
+        return None
+    return arrays if set(names) <= arrays.keys() and len(lengths) == 1 else None
 
 
 def load_run(path: str | Path) -> Run:
@@ -159,6 +185,16 @@ class Run:
     def predictions(self) -> pd.DataFrame | None:
         """index, label, predicted, and the probability of each class of the test samples."""
         return self._table("predictions.csv")
+
+    @cached_property
+    def samples(self) -> dict[str, np.ndarray] | None:
+        """samples.npz: index, image, label, predicted, confidence of a few test samples; of images their white."""
+        return read_arrays(self.path / "samples.npz", SAMPLES, SAMPLES)
+
+    @cached_property
+    def boundary(self) -> dict[str, np.ndarray] | None:
+        """boundary.npz: probabilities over the plane, and the samples that lie in it; only of two-input data."""
+        return read_arrays(self.path / "boundary.npz", (*PLANE, *POINTS), POINTS)
 
     @cached_property
     def facts(self) -> dict[str, float]:

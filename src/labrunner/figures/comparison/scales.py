@@ -1,0 +1,129 @@
+"""Scales on which many runs can be read at once: values, colours, legends and what stands beside them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+
+from labrunner.figures.comparison.shown import is_loss
+from labrunner.figures.look import GREY, literal
+
+DECADES = 2.0  # losses that span more are drawn on a log scale
+AHEAD = 3.0  # an exploding loss is followed up to this many times what the better half of the runs reaches
+LEAST = 1e-12  # and a vanishing one down to this share of the largest
+CHARACTER = 0.6  # width of a character, as a share of the font's size
+
+
+class Limits(NamedTuple):
+    """What part of a metric is shown, and how."""
+
+    low: float | None
+    high: float | None
+    log: bool
+    beyond: int  # lines that leave it
+    furthest: float | None
+
+
+def limits(column: str, lines: Sequence[np.ndarray]) -> Limits:
+    """A scale on which a run that explodes does not flatten the others: these stay whole, it leaves the panel.
+
+    The half of the lines with the lower loss is always shown whole, the others up to a multiple of it.
+    """
+    there = [values for line in lines if (values := line[np.isfinite(line)]).size]
+    if not is_loss(column) or not there:
+        return Limits(None, None, False, 0, None)
+    best = sorted(there, key=lambda values: float(values.min()))[: (len(there) + 1) // 2]
+    core, top = max(float(values.max()) for values in best), max(float(values.max()) for values in there)
+    everything = np.concatenate(there)
+    high = top if core <= 0 or top <= AHEAD * core else AHEAD * core
+    positive = everything[everything > 0]
+    log = bool(everything.min() >= 0 and positive.size and math.log10(high / positive.min()) > DECADES)
+    if not log and high < top:
+        high = AHEAD / 2 * core
+    low = max(float(positive.min()), high * LEAST) if log else None
+    beyond = sum(bool(values.max() > high or (low is not None and values.min() < low)) for values in there)
+    cut = high < top
+    if log and low is not None:
+        span = math.log10(high / low)
+        low, shown = low / 10 ** (0.04 * span), high if cut else high * 10 ** (0.04 * span)
+    else:
+        shown = high
+    return Limits(low, shown if cut or log else None, log, beyond, top if cut else None)
+
+
+def set_scale(axes: Axes, column: str, lines: Sequence[np.ndarray], what: str = "run") -> Limits:
+    """Scale the value axis for the lines that were drawn, and say so where one of them leaves it."""
+    scale = limits(column, lines)
+    if scale.log:
+        axes.set_yscale("log")
+    else:
+        axes.margins(y=0.06)
+        if column.endswith("_accuracy"):
+            axes.yaxis.set_major_formatter(lambda share, _: f"{round(100 * share, 6):g}%")
+    if scale.high is not None:
+        axes.set_ylim(scale.low, scale.high)
+        if scale.low is None:
+            whole = [line[np.isfinite(line)] for line in lines]
+            lowest = min(float(line.min()) for line in whole if line.size)
+            axes.set_ylim(lowest - 0.05 * (scale.high - lowest), scale.high)
+    if scale.furthest is not None:
+        several = "" if scale.beyond == 1 else "s"
+        axes.set_title(
+            f"{scale.beyond} {what}{several} beyond, up to {scale.furthest:.3g}", loc="right", fontsize=9, color=GREY
+        )
+    return scale
+
+
+def ordered_colours(count: int) -> list[Any]:
+    """Colours from dark to bright in the order of a quantity, none so bright that it fades on white."""
+    return [tuple(colour) for colour in ORDERED(np.linspace(0.0, 1.0, count) if count > 1 else [0.3])]
+
+
+def _clipped() -> matplotlib.colors.Colormap:
+    return matplotlib.colors.ListedColormap(matplotlib.colormaps["viridis"](np.linspace(0.0, 0.8, 256)), "ordered")
+
+
+ORDERED = _clipped()
+
+
+def luminance(colour: Any) -> float:
+    """Relative luminance of an sRGB colour (r, g, b, a) in [0, 1] (WCAG 2.1)."""
+    parts = np.asarray(colour)[:3]
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    return float(linear @ (0.2126, 0.7152, 0.0722))
+
+
+def legend_below(figure: Figure, handles: Sequence[Any], title: str | None = None) -> Legend | None:
+    """A legend under all panels in as many columns as its names leave room for."""
+    if not handles:
+        return None
+    longest = max(len(str(handle.get_label())) for handle in handles)
+    room = 0.95 * 72 * figure.get_figwidth()
+    columns = max(1, min(len(handles), int(room / (CHARACTER * 10 * longest + 45))))
+    rows = math.ceil(len(handles) / columns)
+    columns = math.ceil(len(handles) / rows)  # no almost empty last column
+    names = [str(handle.get_label()) for handle in handles]
+    legend = figure.legend(
+        list(handles),
+        [" "] * len(names),
+        loc="outside lower center",
+        ncols=columns,
+        borderaxespad=0.0,
+        fontsize=10,
+        title=title,
+        title_fontsize=10,
+    )
+    literal(legend, names)
+    legend.get_title().set_parse_math(False)
+    return legend
+
+
+def note_above(figure: Figure, text: str) -> None:
+    figure.suptitle(text, x=0.01, ha="left", fontsize=9.5, color=GREY, parse_math=False)

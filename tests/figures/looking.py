@@ -1,0 +1,89 @@
+"""Runs to draw, and ways to look at what was drawn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from labrunner.figures import png
+from labrunner.figures.look import look
+from labrunner.records import METRICS, Run, load_run
+from tests.folders import DIGITS, metrics_row, write_run
+
+NAMES = {
+    2: ("benign", "malignant"),
+    10: DIGITS,
+    100: tuple(f"class number {index} of many, with a name of about sixty letters" for index in range(100)),
+}
+
+
+def made(path: Path, **choices: Any) -> Run:
+    return load_run(write_run(path / "run", **choices))
+
+
+def drawn(figure: Figure | None) -> Figure:
+    """The figure after its layout was computed."""
+    assert figure is not None
+    FigureCanvasAgg(figure).draw()
+    return figure
+
+
+def rows_without(columns: tuple[str, ...], epochs: int = 8) -> list[dict[str, Any]]:
+    rng = np.random.default_rng(0)
+    return [metrics_row(epoch, epochs, rng) | dict.fromkeys(columns) for epoch in range(1, epochs + 1)]
+
+
+def diverging_rows() -> list[dict[str, Any]]:
+    rows = rows_without((), 4)
+    rows[-1] |= {"train_loss": 2e5, "val_loss": 3e5}
+    return [*rows, dict.fromkeys(METRICS) | {"epoch": 5, "lr": 0.01}]
+
+
+def everything(figure: Figure) -> list[Text]:
+    """Every text that can be seen, once the figure is drawn as it is written into a file."""
+    with look():
+        png(figure)
+    return [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
+
+
+def all_inside(figure: Figure | None) -> None:
+    """No text at all reaches beyond the edge; tick labels that lie outside of their axis are not drawn."""
+    assert figure is not None
+    texts = everything(figure)
+    inside(figure, [text for text in texts if not _outside_of_axis(figure, text)])
+
+
+def _outside_of_axis(figure: Figure, text: Text) -> bool:
+    for axes in figure.findobj(lambda artist: hasattr(artist, "xaxis")):
+        for axis in (axes.xaxis, axes.yaxis):
+            ticks = [*axis.get_major_ticks(), *axis.get_minor_ticks()]
+            if any(text in (tick.label1, tick.label2) for tick in ticks):
+                return text not in {label for tick in axis._update_ticks() for label in (tick.label1, tick.label2)}
+    return False
+
+
+def inside(figure: Figure, texts: Any) -> None:
+    """No text reaches beyond the edge of the picture, where it would be cut off."""
+    page = figure.bbox
+    for text in texts:
+        box = text.get_window_extent()
+        assert box.x0 >= page.x0 - 1, text
+        assert box.x1 <= page.x1 + 1, text
+        assert box.y0 >= page.y0 - 1, text
+        assert box.y1 <= page.y1 + 1, text
+
+
+def contrast(one: Any, other: Any) -> float:
+    """The contrast ratio of WCAG 2.1, from 1 to 21; 4.5 is its bound for text."""
+
+    def luminance(colour: Any) -> float:
+        linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in colour]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
