@@ -35,6 +35,7 @@ docs: $(VENV)/installed  ## the tables of options in README.md and docs/options.
 bench: $(VENV)/tested  ## the benchmarks; on a quiet machine
 	$(BIN)/python benchmarks/epoch.py
 	$(BIN)/python benchmarks/process.py
+	$(BIN)/python benchmarks/sweep.py
 	$(BIN)/python benchmarks/augment.py
 
 clean:  ## remove the environment and the caches; outputs/ stays

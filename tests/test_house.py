@@ -17,12 +17,12 @@ SOURCE = Path(labrunner.__file__).parent
 # imports go downward, and within a row the right may import the left
 FLOORS = """
 verbs  cli
-running  tasks  workers  sweeping
+running  tasks  workers  sweeping  planning
 trust  build  drawing
 trainer  results  facts  checks  verdict  report
 data  scratch  deep  probes  figures
 checkpoint  records  comparison  machine  compose  metrics  schedule  signals
-errors  seeding  initial  learner  kit  schema  helping  aliases  selection  reg  files
+errors  seeding  initial  learner  kit  schema  helping  aliases  selection  reg  files  children
 """
 PLACES = {
     unit: (-row, column) for row, line in enumerate(FLOORS.split("\n")) for column, unit in enumerate(line.split())

@@ -17,6 +17,8 @@ from labrunner.errors import Interrupted, LabrunnerError, RequestError
 from labrunner.verbs.printing import complain, show
 
 CFG = ("job", "hydra", "all")
+TAKES_FOLDERS = ("resume", "draw", "compare", "ls")
+SWEEPS = ("train", "plan")
 
 
 @dataclass
@@ -32,6 +34,7 @@ class Arguments:
     cfg: str | None = None
     config_dir: str | None = None
     trust: bool = False
+    multirun: bool = False
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -83,10 +86,7 @@ def parse(argv: Sequence[str]) -> Arguments:
         elif word == "--trust":
             arguments.trust = True
         elif word in ("-m", "--multirun"):
-            raise RequestError(
-                f"{word}: this version carries out one run a command; sweeps are not there yet\n"
-                "give the values one by one: labrunner optim.lr=0.01, then labrunner optim.lr=0.1"
-            )
+            arguments.multirun = True
         elif flag in ("--cfg", "-c", "--config-dir", "-cd"):
             if not equals:
                 value = rest.pop(0) if rest and not rest[0].startswith("-") else ""
@@ -100,7 +100,7 @@ def parse(argv: Sequence[str]) -> Arguments:
             else:
                 arguments.config_dir = value
         elif word.startswith("-") and word != "-":
-            known = ["--help", "--version", "--cfg", "--config-dir", "--trust"]
+            known = ["--help", "--version", "--multirun", "--cfg", "--config-dir", "--trust"]
             close = difflib.get_close_matches(flag, known, n=1)
             hint = f"; did you mean {close[0]}?" if close else f"; there are {', '.join(known)}"
             raise RequestError(f"there is no flag {flag}{hint}")
@@ -108,11 +108,11 @@ def parse(argv: Sequence[str]) -> Arguments:
             loose.append(word)
     if loose and loose[0] in VERBS:
         arguments.verb = loose.pop(0)
-    takes_words = arguments.verb in ("resume", "explain")
+    takes_words = arguments.verb in ("explain", *TAKES_FOLDERS)
     for word in loose:
         if "=" in word or word.startswith("~"):
             # a folder's name may hold an equal sign
-            is_word = arguments.verb == "resume" and not arguments.words and os.path.isdir(word)
+            is_word = arguments.verb in TAKES_FOLDERS and os.path.isdir(word)
             (arguments.words if is_word else arguments.overrides).append(word)
         elif takes_words:
             arguments.words.append(word)
@@ -151,5 +151,7 @@ def dispatch(arguments: Arguments) -> int:
         return 0
     if arguments.cfg is not None and arguments.verb != "train":
         raise RequestError(f"--cfg shows what a new run is composed of, and does not go with {arguments.verb}")
+    if arguments.multirun and arguments.verb not in SWEEPS:
+        raise RequestError(f"-m makes a sweep, and does not go with {arguments.verb}")
     verb = importlib.import_module(f"labrunner.verbs.{arguments.verb}")
     return int(verb.main(arguments))

@@ -1,4 +1,4 @@
-"""A process of its own: run folder -> PNGs and report, on the other core while training goes on.
+"""A process of its own: run or sweep folder -> PNGs and report, on the other core while training goes on.
 
 The parent starts ``python -m labrunner.drawing`` at the beginning of a run, so that matplotlib is imported meanwhile,
 and hands it folders; the child answers each when it is done. Requests and answers are lines of JSON on stdin and
@@ -17,12 +17,13 @@ import queue
 import signal
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import threading
 from pathlib import Path
 from types import TracebackType
 from typing import IO
+
+from labrunner import children
 
 # the arithmetic of a figure is small: threads of it would only take the processor from training
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -53,8 +54,7 @@ class Drawing:
         try:
             self._said = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the child is)
             self._process = subprocess.Popen(
-                # -P: a random.py in the student's folder must not stand in for the standard library's
-                [sys.executable, "-P", "-m", "labrunner.drawing"],
+                children.command("labrunner.drawing"),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._said,
@@ -69,7 +69,7 @@ class Drawing:
         self._talk.start()
 
     def ask(self, folder: Path, which: str = "all") -> None:
-        """Queue the figures (``all``, ``few`` or ``none``) and the report of a run folder; returns at once."""
+        """Queue the figures (``all``, ``few`` or ``none``) of a folder, and the report of a run's; returns at once."""
         self.start()
         self._pending.append(folder)
         self._requests.put((folder.absolute(), which))
@@ -164,13 +164,7 @@ class Drawing:
 
 
 def _environment() -> dict[str, str]:
-    environment = {**os.environ, **dict.fromkeys(ONE_THREAD, "1"), "MPLBACKEND": "agg"}
-    root = str(Path(__file__).resolve().parents[1])
-    if root not in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):
-        # a checkout: its path may be relative, or known to this process only
-        known = environment.get("PYTHONPATH")
-        environment["PYTHONPATH"] = f"{root}{os.pathsep}{known}" if known else root
-    return environment
+    return {**children.environment(), **dict.fromkeys(ONE_THREAD, "1"), "MPLBACKEND": "agg"}
 
 
 def main() -> None:
@@ -184,13 +178,19 @@ def main() -> None:
     # before the first request: they take a second that training does not wait for
     import pandas  # noqa: F401
 
-    from labrunner.figures import draw
-    from labrunner.records import load_run
+    from labrunner.figures import draw, draw_sweep
+    from labrunner.records import is_sweep_folder, load_run, load_sweep
     from labrunner.report import write
 
     def work(folder: str, which: str) -> str | None:
         """Draw, then render; what went wrong in one line. A figure that fails does not take the report with it."""
         errors = []
+        if is_sweep_folder(Path(folder)):
+            try:
+                draw_sweep(load_sweep(folder), which)
+            except Exception as error:
+                return _one_line(error)
+            return None
         try:
             run = load_run(folder)
         except Exception as error:

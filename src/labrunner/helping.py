@@ -216,13 +216,18 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 VERBS = {
     "train": "run what the overrides say; the verb may be left out",
-    "resume": "finish a cut run, extend a finished one, or draw its figures: resume RUN [epochs=40]",
+    "resume": "finish a cut run or sweep, or extend a finished run: resume RUN_OR_SWEEP [epochs=40]",
+    "plan": "what a command would make, how long it takes and how much disk; writes nothing: plan -m optim.lr=0.1,1",
+    "compare": "runs beside each other, in table and figures: compare RUN_OR_SWEEP RUN_OR_SWEEP",
+    "ls": "the runs and sweeps under outputs/, with status and headline",
+    "draw": "draw figures and report again, from the files: draw RUN_OR_SWEEP [figures=few]",
     "summary": "the model's table of layers, without training",
     "fetch": "download a data set ahead of an offline lab: fetch dataset=cifar10",
     "explain": "what a key or an option means, and what it takes: explain optim.lr",
 }
 
 FLAGS = {
+    "-m, --multirun": "a sweep: a run for each value, and for each combination of several keys",
     "--help, -h": "this page",
     "--version": "the version",
     "--cfg job": "print the composed config and stop (job, hydra or all)",
@@ -234,6 +239,8 @@ EXAMPLES = (
     ("labrunner", "a first run: an MLP on digits"),
     ("labrunner model=cnn optim.lr=0.01", "other choices"),
     ("labrunner optim=sgd optim.momentum=0.9 reg=dropout", "presets, and keys of theirs"),
+    ("labrunner -m optim.lr=0.001,0.01,0.1", "a sweep, compared in one table and one figure"),
+    ("labrunner -m model=mlp,cnn 'seed=range(3)' jobs=2", "six runs, two at a time"),
     ("labrunner summary model=cnn dataset=mnist5k", "look before training"),
     ("labrunner resume outputs/runs/RUN epochs=40", "go on"),
 )

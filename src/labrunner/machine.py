@@ -44,8 +44,12 @@ def threads_for(work: int) -> int:
     """
     if work < MANY_WORK:
         return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(MOST_THREADS, cores))
+    return max(1, min(MOST_THREADS, cores()))
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def environment(threads: int, command: str, files: Sequence[Path] = ()) -> dict[str, Any]:

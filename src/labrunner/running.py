@@ -34,6 +34,8 @@ class Shared:
     drawing: Drawing | None = None
     say: Callable[[str], None] = lambda text: None
     bars: bool = False
+    alone: bool = True  # no run of a sweep, which speaks for all of its runs
+    begin: Callable[[int], None] = lambda threads: None  # called when a run is set up, with the threads it will take
 
 
 @dataclass(frozen=True)
@@ -162,6 +164,7 @@ def run(
     from labrunner.trainer import Start
 
     ready = prepare(config, shared)
+    shared.begin(ready.threads)
     run_folder = RunFolder.create(folder)
     with signals.deferred() as stop, kept(run_folder), arithmetic(ready.threads):
         run_folder.write("overrides.yaml", to_yaml({"overrides": list(overrides), "choices": dict(choices or {})}))
@@ -208,6 +211,7 @@ def resume(
     refuse_download(config)
     ready = prepare(config, shared, kept_threads, saved)
     refuse_other_data(recorded, ready.data)
+    shared.begin(ready.threads)
     with signals.deferred() as stop, kept(run_folder), arithmetic(ready.threads):
         start = restore(ready, run_folder, shared)
         now = environment(ready.threads, command, own_files(config))
@@ -317,7 +321,8 @@ def carry_out(ready: Ready, run_folder: RunFolder, shared: Shared, start: Start,
     from labrunner.trainer import Diverged, StopRequested, estimate, fit
 
     config, data, learner, plan = ready.config, ready.data, ready.learner, ready.plan
-    announce(shared, estimate(learner, data, plan.epochs - len(start.rows)), plan.epochs - len(start.rows))
+    if shared.alone:
+        announce(shared, estimate(learner, data, plan.epochs - len(start.rows)), plan.epochs - len(start.rows))
     with progress(shared, plan.epochs, len(start.rows)) as bar:
         try:
             rows = fit(learner, data, plan, run_folder, start=start, stop=stop, bar=bar)
@@ -373,7 +378,7 @@ def kept(run_folder: RunFolder) -> Iterator[None]:
     except LabrunnerError as error:
         failed(run_folder, error, str(error))
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a model of the user's may call sys.exit()
         said = f"{type(error).__name__}: {error}".splitlines()[0]
         message = failed(run_folder, error, f"the run failed: {said}")
         raise RunError(f"{message}\nthe traceback is in {run_folder.path / 'log.txt'}") from error

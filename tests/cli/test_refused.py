@@ -36,8 +36,8 @@ REFUSED: dict[str, tuple[str, ...]] = {
     "hydra.foo=1": ("hydra.foo would have no effect", "hydra.run.dir"),
     "hydra.run.dri=x": ("no key hydra.run.dri", "did you mean hydra.run.dir?"),
     "hydra.verbose=true": ("hydra.verbose would have no effect",),
-    "hydra.sweep.dir=x": ("hydra.sweep.dir", "one run a command"),
-    "+hydra.sweeper.params.seed=1": ("hydra.sweeper", "one run a command"),
+    "hydra.sweep.dir=x": ("hydra.sweep.dir", "hydra.run.dir"),
+    "+hydra.sweeper.params.seed=1": ("hydra.sweeper", "labrunner -m"),
     "hydra.searchpath=[/tmp]": ("--config-dir",),
     "model/mlp=3": ("model/mlp",),
     "model@x=cnn": ("model@x",),
@@ -66,14 +66,14 @@ REFUSED: dict[str, tuple[str, ...]] = {
     "optim=null": ("optim=null", "adam"),
     "optim={}": ("optim={}", "adam"),
     "optim.lr={a:1}": ("optim.lr",),
-    "optim.lr=1,2": ("optim.lr=1,2", "several values"),
+    "optim.lr=1,2": ("optim.lr=1,2", "several values", "labrunner -m optim.lr=1,2"),
     "optim.lr=range(3)": ("optim.lr=range(3)", "several values"),
     "seed=choice(1,2)": ("seed=choice(1,2)", "several values"),
     "model=mlp,cnn": ("model=mlp,cnn", "several values"),
     "model=glob(*)": ("model=glob(*)", "several values"),
-    "hydra.mode=MULTIRUN": ("hydra.mode=MULTIRUN",),
-    "-m optim.lr=1,2": ("-m", "labrunner optim.lr=0.01"),
-    "optim.lr=1 --multirun": ("--multirun", "labrunner optim.lr=0.01"),
+    "hydra.mode=x": ("hydra.mode=x", "MULTIRUN", "RUN"),
+    "-m optim.lr=1,-2": ("optim.lr=-2", "above 0"),
+    "optim.lr=1 --multirum": ("no flag --multirum", "did you mean --multirun?"),
     "optim.lr=(1": ("optim.lr=(1", "quotes"),
     "model.hidden=[1": ("model.hidden=[1", "quotes"),
     "optim.lr='1": ("optim.lr='1", "quotes"),
@@ -112,8 +112,8 @@ REFUSED: dict[str, tuple[str, ...]] = {
     "explain optm": ("no key optm", "did you mean optim?"),
     "explain optim=sgdd": ("no optim=sgdd", "did you mean optim=sgd?"),
     # run folders
-    "resume": ("resume takes one run folder",),
-    "resume notes notes": ("resume takes one run folder",),
+    "resume": ("resume takes one run or sweep",),
+    "resume notes notes": ("resume takes one run or sweep",),
     "resume nowhere": ("no run folder nowhere",),
     "resume notes": ("notes is no run folder", "config.yaml"),
     "resume notes/a.txt": ("notes/a.txt",),
@@ -184,6 +184,8 @@ WRONG: dict[str, tuple[str, ...]] = {
     "epochs": ("0", "-3", "2.5", "true", "null", "nan", "many"),
     "batch_size": ("0", "half", "1.5", "null", "true"),
     "monitor": ("val_acc", "loss", "null", "3"),
+    "jobs": ("0", "-1", "1.5", "many", "257"),
+    "fail_fast": ("maybe", "1", "null"),
     "select": ("beast", "null", "true"),
     "device": ("gpu", "cuda:0", "null", "0"),
     "precision": ("float16", "32", "double"),
@@ -354,13 +356,21 @@ OWN: dict[str, tuple[dict[str, str], str, tuple[str, ...]]] = {
         "experiment=mine",
         ("experiment/mine.yaml", "modle", "did you mean model?"),
     ),
-    "an experiment that sweeps": (
+    "an experiment that sweeps over a key that is none": (
+        {
+            "conf/experiment/mine.yaml": "# @package _global_\n"
+            "hydra:\n  mode: MULTIRUN\n  sweeper:\n    params:\n      sed: 1,2\n"
+        },
+        "experiment=mine",
+        ("sed", "did you mean seed?"),
+    ),
+    "a summary of an experiment that sweeps": (
         {
             "conf/experiment/mine.yaml": "# @package _global_\n"
             "hydra:\n  mode: MULTIRUN\n  sweeper:\n    params:\n      seed: 1,2\n"
         },
-        "experiment=mine",
-        ("experiment=mine", "one run a command"),
+        "summary experiment=mine",
+        ("experiment=mine", "hydra.mode=RUN"),
     ),
     "an experiment's wrong type": (
         {"conf/experiment/mine.yaml": "# @package _global_\nepochs: many\n"},

@@ -20,6 +20,7 @@ from labrunner.records.names import FORMAT
 from labrunner.records.reading import Run
 
 SWEEP, COMPARISON = "sweep.yaml", "comparison.yaml"
+LOCK_SECONDS = 0.5  # whoever looks at a folder holds its lock for a moment
 MISSING = "missing"  # the status of a run that has not begun
 
 
@@ -136,11 +137,12 @@ class SweepFolder:
                 path.mkdir(parents=True, exist_ok=True)
             refuse_links_in(path)
             with writing(path / ".lock"):
-                folder._lock.acquire(timeout=0.5)
+                try:
+                    folder._lock.acquire(timeout=LOCK_SECONDS)
+                except Timeout:  # an OSError too
+                    raise RequestError(f"the sweep in {path} is being worked on by another process") from None
             with writing(path):
                 (path / "figures").mkdir(exist_ok=True)
-        except Timeout:
-            raise RequestError(f"the sweep in {path} is being worked on by another process") from None
         except WriteError as error:
             folder.close()
             raise RequestError(str(error)) from None

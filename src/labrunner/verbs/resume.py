@@ -1,7 +1,11 @@
-"""``labrunner resume RUN [epochs=40]``: finish a cut run, extend a finished one, or draw its figures."""
+"""``labrunner resume RUN [epochs=40]``: finish a cut run, extend a finished one, or draw its figures.
+
+``labrunner resume SWEEP [jobs=2]`` makes the runs of a sweep that are missing, failed or cut.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +14,7 @@ from labrunner.errors import RequestError
 from labrunner.files import to_yaml
 from labrunner.helping import Catalogue, own_folders
 from labrunner.machine import command_line
-from labrunner.records import Run, RunFolder, load_run, resume_command
+from labrunner.records import Run, RunFolder, is_sweep_folder, load_run, load_sweep, resume_command
 from labrunner.selection import stopped_early
 from labrunner.verbs.printing import print_result, say, show
 from labrunner.verbs.saved import checked_config
@@ -19,11 +23,15 @@ from labrunner.verbs.shared import shared_for
 if TYPE_CHECKING:
     from labrunner.cli import Arguments
 
+OF_SWEEPS = ("jobs", "fail_fast", "figures")  # what a resume of a sweep may change
+
 
 def main(arguments: Arguments) -> int:
     if len(arguments.words) != 1:
-        raise RequestError("resume takes one run folder: labrunner resume outputs/runs/RUN [epochs=40]")
+        raise RequestError("resume takes one run or sweep: labrunner resume outputs/runs/RUN [epochs=40]")
     folder = Path(arguments.words[0])
+    if is_sweep_folder(folder):
+        return resume_sweep(folder, arguments)
     changes = read_changes(arguments.overrides)
     load_run(folder)  # what is none gets no lock
     with RunFolder.reopen(folder) as run_folder:  # what is read from here on stays as it is
@@ -50,6 +58,32 @@ def main(arguments: Arguments) -> int:
             shared.drawing.ask(folder, config["figures"])
         show(f"drawn again: {folder}")
         return 0
+
+
+def resume_sweep(folder: Path, arguments: Arguments) -> int:
+    """The sweep as it was typed, in the folder that there is."""
+    from labrunner.compose import Composed, request
+    from labrunner.verbs.sweeps import make
+
+    sweep = load_sweep(folder)
+    if sweep.is_comparison:
+        raise RequestError(
+            f"{folder} is a comparison of runs, and trains nothing; compare them again with labrunner compare"
+        )
+    for override in arguments.overrides:
+        key = override.partition("=")[0]
+        if key not in OF_SWEEPS:
+            raise RequestError(
+                f"{override}: a resumed sweep keeps what its runs compute; it may change {', '.join(OF_SWEEPS)}\n"
+                f"for another {key}, start a new sweep"
+            )
+    changed = {override.partition("=")[0] for override in arguments.overrides}
+    typed = [
+        text for text in sweep.overrides if text.partition("=")[0].lstrip("+") not in ("hydra.sweep.dir", *changed)
+    ]
+    asked = request([*typed, *arguments.overrides], Catalogue(own_folders(arguments.config_dir)), multirun=True)
+    assert not isinstance(asked, Composed)
+    return make(replace(asked, overrides=sweep.overrides), folder, arguments)
 
 
 def nothing_left(run: Run, config: dict[str, Any]) -> str | None:

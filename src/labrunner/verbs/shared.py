@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from labrunner import children
 from labrunner.errors import Interrupted
 from labrunner.verbs.printing import say
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from labrunner.running import Shared
 
 DRAWING_SECONDS = 120.0
+FOLDER_SECONDS = 10.0  # more for each folder that waits
 
 
 @contextmanager
@@ -22,10 +24,7 @@ def shared_for() -> Iterator[Shared]:
     """Shared state with a drawing process, started now and waited for at the end."""
     from labrunner.drawing import Drawing
 
-    # before torch is imported: how often a thread looks for work before it sleeps. Where it looks longer, as by
-    # default, two threads on a machine that does something else are several times slower; see benchmarks/
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    children.spin_briefly(os.environ)
     drawing = Drawing()
     with drawing:
         drawing.start()  # it imports matplotlib on the other core while this process imports torch
@@ -33,7 +32,7 @@ def shared_for() -> Iterator[Shared]:
 
         yield Shared(drawing=drawing, say=say, bars=sys.stderr.isatty())
         try:
-            messages = drawing.finish(DRAWING_SECONDS)
+            messages = drawing.finish(DRAWING_SECONDS + FOLDER_SECONDS * len(drawing.pending))
         except Interrupted as interrupted:
             from labrunner.records import undrawn
 

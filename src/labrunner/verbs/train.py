@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from labrunner.compose import compose
+from labrunner.compose import Composed, request
 from labrunner.helping import Catalogue, own_folders
 from labrunner.verbs.printing import print_result, say, show
 from labrunner.verbs.shared import shared_for
 
 if TYPE_CHECKING:
     from labrunner.cli import Arguments
+    from labrunner.compose.sweeps import SweepPlan
 
 
 def main(arguments: Arguments) -> int:
@@ -18,13 +19,34 @@ def main(arguments: Arguments) -> int:
     for path in (folder / "config.yaml" for folder in folders):
         if path.is_file():
             say(f"labrunner: warning: {path} is not read: put what it sets into an experiment")
-    composed = compose(arguments.overrides, Catalogue(folders))
+    asked = request(arguments.overrides, Catalogue(folders), multirun=arguments.multirun)
     if arguments.cfg is not None:
-        shown = {"job": composed.config, "hydra": {"hydra": composed.hydra}}
-        from labrunner.files import to_yaml
-
-        show(to_yaml(shown.get(arguments.cfg) or composed.config | {"hydra": composed.hydra}).rstrip("\n"))
+        show_configs(asked, arguments.cfg)
         return 0
+    if not isinstance(asked, Composed):
+        from labrunner.verbs.sweeps import make
+
+        return make(asked, asked.sweep_dir, arguments)
+    return train(asked, arguments)
+
+
+def show_configs(asked: Composed | SweepPlan, which: str) -> None:
+    """What was composed, as YAML; of a sweep a document a run."""
+    from labrunner.files import to_yaml
+
+    composed = [asked] if isinstance(asked, Composed) else [run.composed for run in asked.runs]
+    texts = []
+    for each in composed:
+        if each is None:
+            texts.append("# waits for a fact of the first run")
+            continue
+        shown = {"job": each.config, "hydra": {"hydra": each.hydra}}
+        texts.append(to_yaml(shown.get(which) or each.config | {"hydra": each.hydra}).rstrip("\n"))
+    show("\n---\n".join(texts))
+
+
+def train(composed: Composed, arguments: Arguments) -> int:
+    """One run."""
     # NumPy comes with these, which a refused request need not wait for
     from labrunner.build import describe
     from labrunner.machine import command_line

@@ -1,0 +1,424 @@
+"""What several runs say beside each other: one table, its rows folded over seeds, what differs, which samples flipped.
+
+Pure functions of run folders. A sweep calls `table` after each of its runs, so nothing here imports pandas.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from labrunner.aliases import check_aliases
+from labrunner.errors import RequestError
+from labrunner.files import read_csv, whole_lines
+from labrunner.helping import GROUPS
+from labrunner.records import MISSING, Member, Row, Run, Sweep, read_rows
+from labrunner.selection import chosen, finished, monitored
+
+VAL = ("val_loss", "val_accuracy", "val_f1", "val_auroc")
+TEST = ("test_accuracy", "test_f1", "test_auroc")
+NUMBERS = ("best_epoch", *VAL, *TEST, "seconds")
+
+RANKS = ("done", "diverged", "failed", "interrupted", "running", MISSING)  # the table's order where no value decides
+NOT_COMPUTED = ("figures", "jobs", "fail_fast")  # keys that change nothing of what a run computes
+REACHES = 0.95  # the share of the best validation accuracy that the automatic threshold asks for
+
+
+# the table
+
+
+def columns(sweep: Sweep) -> list[str]:
+    """The header of ``sweep.csv``."""
+    return ["number", "status", *sweep.keys, *NUMBERS]
+
+
+def table(sweep: Sweep) -> list[dict[str, Any]]:
+    """A row per member under the names of `columns`: numbers, or None where there is none.
+
+    The validation metrics are those of the chosen epoch. A diverged run shows its best finite epoch and no test
+    metrics; a run that is not over, or failed, has no metrics. Sorted by ``sweep.monitor`` at the chosen epoch, best
+    first, ties by number; runs that are not done come after those that are. A damaged folder gives the row that can
+    be read from it.
+    """
+    return [row for _, row in sorted((_row(sweep, member) for member in sweep.members), key=lambda pair: pair[0])]
+
+
+def _row(sweep: Sweep, member: Member) -> tuple[tuple[int, float, int], dict[str, Any]]:
+    """What a member's row is sorted by, and the row."""
+    status = status_of(member)
+    row: dict[str, Any] = {"number": member.number, "status": status}
+    row |= {key: member.values.get(key) for key in sweep.keys}
+    row |= dict.fromkeys(NUMBERS)
+    value = None
+    if member.run is not None:
+        row["seconds"] = seconds(member.run)
+        best = chosen_row(member.run, sweep.monitor) if status in ("done", "diverged") else None
+        if best is not None:
+            row["best_epoch"] = best["epoch"]
+            row |= {name: _number(best[name]) for name in VAL}
+            value = monitored(best, sweep.monitor)
+        if status == "done":
+            row |= tested(member.run)
+    rank = RANKS.index(status)
+    return (rank, math.inf if value is None or rank else value, member.number), row
+
+
+def status_of(member: Member) -> str:
+    """A member's status; a damaged ``status.json`` reads as interrupted."""
+    status = member.status
+    return status if status in RANKS else "interrupted"
+
+
+def chosen_row(run: Run, monitor: str = "val_loss") -> Row | None:
+    """The row of metrics.csv that was, or would be, tested; None before the first epoch, or where the file is damaged.
+
+    `monitor` stands in for that of a config which cannot be read.
+    """
+    rows, config = row_list(run), config_of(run)
+    try:
+        best = chosen(rows, config.get("monitor", monitor), config.get("select", "best"))
+    except (KeyError, AttributeError):
+        best = chosen(rows, monitor, "best")
+    return None if best is None else next(row for row in rows if row["epoch"] == best.epoch)
+
+
+def monitored_value(member: Member, monitor: str) -> float | None:
+    """What the table is sorted by: the monitored metric at the chosen epoch, of a run that is done."""
+    best = chosen_row(member.run, monitor) if member.run is not None and status_of(member) == "done" else None
+    return None if best is None else _number(best[monitor])
+
+
+def tested(run: Run) -> dict[str, float | None]:
+    """``test_accuracy``, ``test_f1`` and ``test_auroc``; None where the run did not look at a test split."""
+    test = run.test or {}
+    return {name: _number(test.get(name.removeprefix("test_"))) for name in TEST}
+
+
+def seconds(run: Run) -> float | None:
+    """What its epochs took together; None before the first."""
+    try:
+        took = [row["seconds"] for row in read_rows(run.path / "timing.csv")]
+    except (OSError, ValueError, KeyError, csv.Error):
+        return None
+    known = [value for value in took if value is not None]
+    return float(np.sum(known)) if known else None
+
+
+def row_list(run: Run) -> list[Row]:
+    """`Run.row_list`, empty where metrics.csv is damaged or gone."""
+    try:
+        return run.row_list
+    except (OSError, RequestError):
+        return []
+
+
+def config_of(run: Run) -> dict[str, Any]:
+    """`Run.config`, empty where it cannot be read."""
+    return _read_yaml(run.path / "config.yaml")
+
+
+def choices_of(run: Run) -> dict[str, str]:
+    """`Run.choices`: group -> chosen option; empty where they cannot be read."""
+    choices = _read_yaml(run.path / "overrides.yaml").get("choices")
+    return {str(group): str(name) for group, name in choices.items()} if isinstance(choices, dict) else {}
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file, by libyaml where it is there: five times as fast, and hundreds of files are read."""
+    import yaml
+
+    try:
+        text = path.read_text(encoding="utf-8")
+        check_aliases(text, path)
+        said = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (yaml.YAMLError, ValueError, RecursionError, OSError, RequestError):
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _number(value: Any) -> float | None:
+    good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return float(value) if good else None
+
+
+# seeds folded away
+
+
+def folded(
+    rows: Sequence[Mapping[str, Any]], keys: Sequence[str], columns: Sequence[str] = NUMBERS
+) -> list[dict[str, Any]]:
+    """The rows of `table` with ``seed`` folded away: one for each combination of the other keys.
+
+    Each has those keys, ``n`` (runs that are done), ``diverged`` (runs that are that), and for each of `columns` the
+    mean as ``<column>`` and the sample standard deviation as ``<column>_sd``, over the done runs that have a value;
+    None where there is none, or one alone. In the order in which the combinations come up by number.
+    """
+    others = [key for key in keys if key != "seed"]
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for row in sorted(rows, key=lambda row: row["number"]):
+        groups.setdefault(repr([row[key] for key in others]), []).append(row)  # a value may be a list
+    return [_folded(group, others, columns) for group in groups.values()]
+
+
+def _folded(group: Sequence[Mapping[str, Any]], keys: Sequence[str], columns: Sequence[str]) -> dict[str, Any]:
+    done = [row for row in group if row["status"] == "done"]
+    row = {key: group[0][key] for key in keys}
+    row |= {"n": len(done), "diverged": sum(each["status"] == "diverged" for each in group)}
+    for column in columns:
+        values = [each[column] for each in done if each[column] is not None]
+        row[column], row[f"{column}_sd"] = mean_and_sd(values)
+    return row
+
+
+def mean_and_sd(values: Sequence[float]) -> tuple[float | None, float | None]:
+    """The mean, and the sample standard deviation (divided by n - 1); None where there is none."""
+    n = len(values)
+    if n == 0:
+        return None, None
+    mean = math.fsum(values) / n
+    return mean, math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1)) if n > 1 else None
+
+
+# how soon a run gets somewhere
+
+
+def epochs_to(rows_of_metrics: Iterable[Mapping[str, Any]], column: str, threshold: float) -> int | None:
+    """The first epoch whose value reaches the threshold: from above for a loss, otherwise from below; None if none."""
+    for row in rows_of_metrics:
+        value = row.get(column)
+        if value is None or value != value:
+            continue
+        if value <= threshold if column.endswith("_loss") else value >= threshold:
+            return int(row["epoch"])
+    return None
+
+
+def threshold(sweep: Sweep) -> float | None:
+    """The validation accuracy that runs are timed to: the sweep's own, or 95% of the best that any of them reached.
+
+    The latter is rounded down to two decimals; None where no run has a validation accuracy.
+    """
+    if sweep.threshold is not None:
+        return sweep.threshold
+    reached = [
+        row["val_accuracy"]
+        for _, run in sweep.runs
+        for row in finished(row_list(run))
+        if _number(row["val_accuracy"]) is not None
+    ]
+    # 0.95 * 0.8 is a little less than 0.76 in binary: rounded before it is cut
+    return math.floor(round(REACHES * max(reached) * 100, 6)) / 100 if reached else None
+
+
+# what differs
+
+
+def flat(config: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """A config under dotted keys, the option of each group under the group's own name."""
+    values: dict[str, Any] = {}
+    for key, value in config.items():
+        name = f"{above}{key}"
+        if isinstance(value, Mapping):
+            if not above and key in GROUPS:
+                values[name] = value.get("name", value.get("_target_"))
+            values |= flat(value, f"{name}.")
+        else:
+            values[name] = value
+    for group in GROUPS if not above else ():
+        if group in values:  # said by the group's own name
+            for key in ("name", "_target_"):
+                if values.get(f"{group}.{key}") == values[group]:
+                    del values[f"{group}.{key}"]
+    return values
+
+
+def differing(configs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Dotted keys whose values differ between composed configs, or which some lack; in the configs' order.
+
+    A group whose chosen option differs stands under its own name. Of its keys, those that only some options have are
+    not named for that alone. Keys that change nothing of what a run computes are left out.
+    """
+    tables = [flat(config) for config in configs]
+    names = dict.fromkeys(name for each in tables for name in each)
+    return sorted(
+        (name for name in names if name not in NOT_COMPUTED and _differs(name, tables)),
+        key=lambda name: _position(name, list(names)),
+    )
+
+
+def _position(name: str, names: Sequence[str]) -> tuple[int, int]:
+    """Where a key stands in its config, with the keys of a group behind each other."""
+    return next(at for at, each in enumerate(names) if each.split(".")[0] == name.split(".")[0]), names.index(name)
+
+
+def _differs(name: str, tables: Sequence[Mapping[str, Any]]) -> bool:
+    group = name.partition(".")[0]
+    having = [each for each in tables if name in each]
+    if len({repr(each[name]) for each in having}) > 1:
+        return True
+    lacking = [each for each in tables if name not in each]
+    options = {repr(each.get(group)) for each in having}
+    # an option has the keys it has; what is lacking though the option is the same was added or taken away
+    return any(name == group or group not in GROUPS or repr(each.get(group)) in options for each in lacking)
+
+
+def distinguishing(configs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Those of `differing` that no chosen option brings with it: what a comparison's runs are told apart by."""
+    tables = [flat(config) for config in configs]
+    names = differing(configs)
+
+    def brought(name: str) -> bool:
+        group = name.partition(".")[0]
+        if name == group or group not in names:
+            return False
+        values: dict[str, set[str]] = {}
+        for each in tables:
+            values.setdefault(repr(each.get(group)), set()).add(repr(each.get(name)))
+        return all(len(found) == 1 for found in values.values())
+
+    return [name for name in names if not brought(name)]
+
+
+def as_typed(value: Any) -> str:
+    """A value as it is typed on the command line: ``0.001``, ``[64,64]``, ``true``, ``null``."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (list, tuple)):
+        return f"[{','.join(as_typed(each) for each in value)}]"
+    if isinstance(value, Mapping):
+        return f"{{{','.join(f'{key}:{as_typed(each)}' for key, each in value.items())}}}"
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+# which samples flipped
+
+
+@dataclass(frozen=True)
+class Flip:
+    """A test sample that some runs have right and others wrong."""
+
+    index: int  # position in the whole data set
+    label: str  # the name of its class
+    predicted: tuple[str | None, ...]  # a class's name for each run, None where the run did not predict this sample
+    right: tuple[bool | None, ...]  # whether that is the label
+
+
+@dataclass(frozen=True)
+class Flips:
+    """What `flips` finds. Runs are counted in the order in which they were given."""
+
+    shared: list[list[int]]  # [a][b]: test samples that both predicted; 0 where their data differ
+    lost: list[list[int]]  # [a][b]: of these, right in a and wrong in b
+    samples: list[Flip] = field(default_factory=list)
+    without: list[int] = field(default_factory=list)  # runs that predicted no test samples
+    strangers: list[tuple[int, int]] = field(default_factory=list)  # pairs that share none, though both predicted some
+
+
+@dataclass(frozen=True)
+class _Predicted:
+    """The first columns of a run's predictions.csv."""
+
+    data: Any  # what its samples are known by: the fingerprint of the data and the names of the classes
+    classes: tuple[str, ...]
+    index: np.ndarray  # (N,) integers
+    label: np.ndarray  # (N,)
+    predicted: np.ndarray  # (N,)
+
+
+def flips(runs: Sequence[Run]) -> Flips:
+    """Which test samples are right in one run and wrong in another.
+
+    Samples are matched by their position in the data set, where the recorded fingerprint of the data and the names of
+    the classes agree, and the labels too: runs of other data share no test samples.
+    """
+    read = [_predicted(run) for run in runs]
+    n = len(runs)
+    shared, lost = [[0] * n for _ in runs], [[0] * n for _ in runs]
+    samples: list[Flip] = []
+    for members in _alike(read):
+        parts = [part for at in members if (part := read[at]) is not None]
+        index = np.unique(np.concatenate([part.index for part in parts]))
+        label = np.zeros(len(index), dtype=np.int64)
+        guess = np.full((len(parts), len(index)), -1, dtype=np.int64)  # -1: not predicted
+        for row, part in zip(guess, parts, strict=True):
+            where = np.searchsorted(index, part.index)
+            row[where], label[where] = part.predicted, part.label
+        known, right = guess >= 0, guess == label
+        # float64 sums of ones are exact, and its products are fast
+        both = known.astype(float) @ known.T.astype(float)
+        gone = right.astype(float) @ (known & ~right).T.astype(float)
+        for i, a in enumerate(members):
+            for j, b in enumerate(members):
+                shared[a][b], lost[a][b] = int(both[i, j]), int(gone[i, j])
+        flipped = right.any(axis=0) & (known & ~right).any(axis=0)
+        names = parts[0].classes
+        for column in np.flatnonzero(flipped).tolist():
+            said: list[str | None] = [None] * n
+            hit: list[bool | None] = [None] * n
+            for part_at, at in enumerate(members):
+                if known[part_at, column]:
+                    said[at], hit[at] = _name(names, guess[part_at, column]), bool(right[part_at, column])
+            samples.append(Flip(int(index[column]), _name(names, label[column]), tuple(said), tuple(hit)))
+    present = [at for at, part in enumerate(read) if part is not None]
+    return Flips(
+        shared=shared,
+        lost=lost,
+        samples=samples,
+        without=[at for at, part in enumerate(read) if part is None],
+        strangers=[(a, b) for a in present for b in present if a < b and not shared[a][b]],
+    )
+
+
+def _name(names: Sequence[str], number: int) -> str:
+    return names[number] if 0 <= number < len(names) else str(number)
+
+
+def _alike(read: Sequence[_Predicted | None]) -> list[list[int]]:
+    """The runs of one data set each, by position; a run whose labels contradict an earlier one's is of another."""
+    groups: list[tuple[Any, dict[int, int], list[int]]] = []
+    for at, part in enumerate(read):
+        if part is None:
+            continue
+        labels = dict(zip(part.index.tolist(), part.label.tolist(), strict=True))
+        for data, known, members in groups:
+            if data == part.data and all(known.get(index, label) == label for index, label in labels.items()):
+                known.update(labels)
+                members.append(at)
+                break
+        else:
+            groups.append((part.data, labels, [at]))
+    return [members for _, _, members in groups]
+
+
+def _predicted(run: Run) -> _Predicted | None:
+    """What a run predicted; None where it has no such file, or a damaged one."""
+    path = run.path / "predictions.csv"
+    try:
+        lines = whole_lines(path)
+        header = next(csv.reader(lines), [])  # a class's name may hold a line end: past it, all cells are numbers
+        if header[:3] != ["index", "label", "predicted"]:
+            return None
+        cells = np.asarray([[int(text) for text in line.split(",", 3)[:3]] for line in lines], dtype=np.int64)
+        index, label, predicted = cells.reshape(-1, 3).T
+    except (OSError, ValueError, OverflowError, csv.Error):
+        return None
+    if len(index) == 0 or len(np.unique(index)) != len(index):
+        return None
+    classes = _classes(run.path) or tuple(name.removeprefix("p_") for name in header[3:])
+    return _Predicted((run.environment.get("data"), classes), classes, index, label, predicted)
+
+
+def _classes(path: Path) -> tuple[str, ...]:
+    try:
+        header, _ = read_csv(path / "confusion.csv")
+    except (OSError, ValueError, csv.Error):
+        return ()
+    return tuple(header[1:])

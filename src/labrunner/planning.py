@@ -1,0 +1,77 @@
+"""What a request would take, before it is made: seconds and bytes of each run. Trains nothing and writes nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from labrunner.errors import LabrunnerError
+from labrunner.machine import arithmetic
+from labrunner.running import Shared, prepare
+
+CHECKPOINTS = 3  # the last two epochs and the best
+NUMBER_BYTES = 19  # of a float in a CSV, with its comma
+ROW_BYTES = 300  # an epoch's rows in metrics.csv, timing.csv and probes
+OTHER_BYTES = 40_000  # config, log, summary, per class, samples
+DRAWN_BYTES = {"all": 3_500_000, "few": 500_000, "none": 60_000}  # figures, and the report with them inside
+OVERHEAD = 0.2  # seconds of a run beside its passes: set-up, test split, files
+IMPORTS = 5.0  # seconds of a process before its first run
+
+# what does not change how long a run takes
+ALIKE = ("seed", "figures", "jobs", "fail_fast", "monitor", "select", "schedule", "init")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a run will take, about."""
+
+    seconds: float | None  # None where it cannot be told: `why`
+    size: float | None  # bytes
+    threads: int = 1
+    why: str | None = None
+
+
+@dataclass
+class Costs:
+    """Tells what runs cost; those that compute alike are looked at once."""
+
+    shared: Shared = field(default_factory=Shared)
+    _known: dict[str, Cost] = field(default_factory=dict)
+
+    def of(self, config: Mapping[str, Any]) -> Cost:
+        """The cost of one run, from its own learner and a few of its batches."""
+        counted = {key: value for key, value in config.items() if key not in ALIKE}
+        counted["optim"] = {key: value for key, value in config["optim"].items() if key == "name"}
+        alike = json.dumps(counted, sort_keys=True, default=str)
+        if alike not in self._known:
+            self._known[alike] = self._look(dict(config))
+        return self._known[alike]
+
+    def _look(self, config: dict[str, Any]) -> Cost:
+        from labrunner.trainer import estimate
+
+        try:
+            ready = prepare(config, self.shared)
+            with arithmetic(ready.threads):
+                seconds = estimate(ready.learner, ready.data, ready.plan.epochs) + OVERHEAD
+        except LabrunnerError as error:
+            return Cost(None, None, why=str(error).splitlines()[0])
+        state = sum(array.nbytes for array in ready.learner.state().values())
+        test = ready.data.test
+        predictions = 0 if test is None else len(test) * (3 + ready.data.description.num_classes) * NUMBER_BYTES
+        rows = ready.plan.epochs * ROW_BYTES
+        drawn = DRAWN_BYTES[config["figures"]]
+        size = min(CHECKPOINTS, ready.plan.epochs) * state + predictions + rows + OTHER_BYTES + drawn
+        return Cost(seconds, size, ready.threads)
+
+
+def wall_seconds(costs: Sequence[Cost], jobs: int, cores: int) -> float | None:
+    """How long the runs take together, `jobs` at a time as far as the cores allow; None where one cannot be told."""
+    seconds = [cost.seconds for cost in costs]
+    if any(each is None for each in seconds) or not costs:
+        return None
+    at_once = max(1, min([jobs, len(costs), *(cores // max(1, cost.threads) for cost in costs)]))
+    total = sum(each for each in seconds if each is not None)
+    return IMPORTS + max(total / at_once, max(each for each in seconds if each is not None))

@@ -1,0 +1,369 @@
+"""One sweep, top to bottom: a list of checked runs and a folder in, a finished sweep folder out.
+
+The folder is the truth here too. What has been done is read from the run folders, each time anew, so that the same
+command with the same folder goes on wherever the one before it ended.
+"""
+
+from __future__ import annotations
+
+import itertools
+import shlex
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from labrunner import comparison, schema
+from labrunner.compose.sweeps import PlannedRun, SweepPlan
+from labrunner.errors import Interrupted, RequestError, RunError
+from labrunner.files import read_json
+from labrunner.records import Member, Sweep, SweepFolder, is_sweep_folder, load_sweep, resume_command
+from labrunner.running import Shared, config_hash, duration
+from labrunner.tasks import Outcome, Task, carry_out
+from labrunner.workers import Workers
+
+OVER = ("done", "diverged")  # what a run ends as that is not made again
+BEFORE = {".lock", "figures"}  # in a sweep's folder before there is a sweep.yaml
+TOLD = 60.0  # seconds still to go from which they are told
+
+Outcomes = Callable[[Sequence[Task]], Iterator[Outcome]]
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """How a sweep ended."""
+
+    sweep: Sweep  # read when it was over
+    failures: dict[int, str]  # number -> cause, of the runs that failed this time
+
+
+@dataclass(frozen=True)
+class Placed:
+    """The planned runs in their folders."""
+
+    plan: SweepPlan
+    sweep: Sweep  # its members have the numbers of the folder
+    planned: dict[int, PlannedRun]  # by number in the folder
+
+    @property
+    def left(self) -> list[Member]:
+        """What is still to be made, and can be: not what waits for a fact of the first run."""
+        return [
+            member
+            for member in self.sweep.members
+            if self.planned[member.number].composed is not None and member.status not in OVER
+        ]
+
+    @property
+    def first(self) -> Member | None:
+        """The run that the others start from, where there is one."""
+        if not self.plan.has_first:
+            return None
+        return next(member for member in self.sweep.members if self.planned[member.number].number == 0)
+
+
+def sweep(
+    plan: SweepPlan,
+    folder: Path,
+    shared: Shared,
+    *,
+    command: str = "",
+    flags: Sequence[str] = (),
+    jobs: int = 1,
+    fail_fast: bool = False,
+) -> SweepResult:
+    """Make the runs of a sweep that are missing, failed or cut, in the order of their numbers.
+
+    Parameters
+    ----------
+    plan : composed and checked
+    folder : new, empty, or that of a sweep all of whose runs are planned
+    shared : what runs of this process share
+    command : the command line, for the record
+    flags : what each run's own command line takes beside its overrides, as ``--config-dir conf``
+    jobs : processes that make runs; 1 is this process
+    fail_fast : whether the first failure ends the sweep
+
+    Raises
+    ------
+    RequestError
+        when the folder holds something else; nothing has been written.
+    Interrupted
+        when a signal asked to stop; the same command goes on.
+    """
+    place(plan, folder, command)  # refused before anything is written
+    with SweepFolder.open(folder) as sweep_folder:
+        placed = place(plan, folder, command)  # another process may have been quicker
+        table = Table(sweep_folder)
+        sweep_folder.write(as_begun(placed.sweep))
+        table.keep(now=True)
+        draw_the_undrawn(placed, shared)
+        log = Log(shared.say, placed)
+        failures: dict[int, str] = {}
+        try:
+            with executor(jobs, shared) as outcomes:
+                for tasks in stages(placed, sweep_folder, flags):
+                    for outcome in outcomes(tasks):
+                        log.ended(outcome)
+                        if outcome.status == "failed":
+                            failures[outcome.number] = outcome.error or "no cause was given"
+                        task = next(task for task in tasks if task.number == outcome.number)
+                        if shared.drawing is not None:
+                            shared.drawing.ask(task.folder, task.config["figures"])
+                        table.keep()
+                        if failures and fail_fast:
+                            raise _EnoughError
+        except _EnoughError:
+            shared.say(f"labrunner: fail_fast=true ends the sweep; to go on: {resume_command(folder)}")
+        except Interrupted as interrupted:
+            table.keep(now=True)
+            raise Interrupted(interrupted.signum, f"interrupted; to go on: {resume_command(folder)}") from None
+        table.keep(now=True)
+    if shared.drawing is not None:
+        shared.drawing.ask(folder, plan.config["figures"])
+    return SweepResult(load_sweep(folder), failures)
+
+
+class _EnoughError(Exception):
+    """One failure was enough."""
+
+
+# where the runs of a plan stand
+
+
+def place(plan: SweepPlan, folder: Path, command: str = "") -> Placed:
+    """The runs of a plan with the numbers and folders that they have, or will have, in a sweep's folder; only reads.
+
+    A run that the folder holds already keeps its number; the others take the numbers that are free.
+
+    Raises
+    ------
+    RequestError
+        when the folder is another's, or holds a run that is not planned: a changed config is no finished run.
+    """
+    begun = {identity(made.config): member for member in earlier(folder) if (made := member.run) is not None}
+    first = plan.runs[0].composed
+    if plan.has_first and first is not None:
+        there = begun.get(identity(first.config))
+        if there is not None and there.status == "done":
+            plan = plan.settled(facts_of(there), there.path)
+    numbers: dict[int, int] = {}  # position in the plan -> number in the folder
+    for run in plan.runs:
+        known = None if run.composed is None else begun.pop(identity(run.composed.config), None)
+        if known is not None:
+            numbers[run.number] = known.number
+    for stranger in begun.values():
+        raise RequestError(not_planned(stranger, plan, folder))
+    taken = set(numbers.values())
+    free = (number for number in itertools.count() if number not in taken)
+    planned = {numbers[run.number] if run.number in numbers else next(free): run for run in plan.runs}
+    members = [
+        Member(
+            number=number,
+            path=folder / str(number),
+            values=run.values,
+            overrides=run.overrides,
+            config_hash=None if run.composed is None else config_hash(run.composed.config),
+            epochs=None if run.composed is None else run.composed.config["epochs"],
+        )
+        for number, run in sorted(planned.items())
+    ]
+    listed = Sweep(folder, plan.keys, members, plan.config["monitor"], plan.threshold, plan.overrides, command)
+    return Placed(plan, listed, planned)
+
+
+def earlier(folder: Path) -> list[Member]:
+    """The runs that a sweep's folder holds already; none of a new or empty folder."""
+    if not folder.exists():
+        return []
+    if not folder.is_dir():
+        raise RequestError(f"the sweep folder {folder} is a file; give hydra.sweep.dir another one")
+    if not is_sweep_folder(folder):
+        if {entry.name for entry in folder.iterdir()} <= BEFORE:
+            return []
+        raise RequestError(f"the sweep folder {folder} is not empty; give hydra.sweep.dir another one")
+    there = load_sweep(folder)
+    if there.is_comparison:
+        raise RequestError(f"{folder} holds a comparison and no sweep; give hydra.sweep.dir another folder")
+    return there.members
+
+
+def identity(config: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What makes a planned run the one that a folder holds: what it computes, for how long, and on what."""
+    return config_hash(config), *(config.get(key) for key in schema.RESUMABLE if key != "figures")
+
+
+def not_planned(stranger: Member, plan: SweepPlan, folder: Path) -> str:
+    """What to say of a folder with a run that the request does not ask for."""
+    assert stranger.run is not None
+    said = (
+        f"the sweep folder {folder} holds run {stranger.number}{of(stranger.values)}, which this command does not make"
+    )
+    alike = next((run for run in plan.runs if run.values == stranger.values and run.composed is not None), None)
+    if alike is not None and alike.composed is not None:
+        before, now = comparison.flat(stranger.run.config), comparison.flat(alike.composed.config)
+        changed = [key for key in {**before, **now} if before.get(key) != now.get(key) and key not in BESIDE]
+        if changed:  # else it is not the config that differs, but the version which wrote it
+            key = changed[0]
+            said += f": {key} was {schema.shown(before.get(key))} and is {schema.shown(now.get(key))} now"
+    return f"{said}\ngive hydra.sweep.dir another folder"
+
+
+BESIDE = ("figures", "jobs", "fail_fast")
+
+
+def of(values: Mapping[str, Any]) -> str:
+    return f" ({shown(values)})" if values else ""
+
+
+def shown(values: Mapping[str, Any]) -> str:
+    """Swept values as they are typed."""
+    return " ".join(f"{key}={comparison.as_typed(value)}" for key, value in values.items())
+
+
+# what is done with them
+
+
+def stages(placed: Placed, sweep_folder: SweepFolder, flags: Sequence[str]) -> Iterator[list[Task]]:
+    """The runs to be made; first that which the others start from, and those once it is done."""
+    first = placed.first
+    if first is not None and first.status not in OVER:
+        yield [task_of(placed, first, flags)]
+        made = load_sweep(sweep_folder.path).members[first.number]
+        if made.status != "done":
+            return  # its failure has been said, and the others have nothing to start from
+        try:
+            placed = place(placed.plan, sweep_folder.path, placed.sweep.command)
+        except RequestError as error:
+            raise RunError(str(error)) from None
+        sweep_folder.write(as_begun(placed.sweep))
+    elif first is not None and first.status == "diverged":
+        return
+    yield [task_of(placed, member, flags) for member in placed.left]
+
+
+def task_of(placed: Placed, member: Member, flags: Sequence[str]) -> Task:
+    composed = placed.planned[member.number].composed
+    assert composed is not None
+    return Task(
+        number=member.number,
+        config=composed.config,
+        folder=member.path,
+        overrides=member.overrides,
+        choices=composed.choices,
+        command=shlex.join(["labrunner", *flags, *member.overrides]),
+    )
+
+
+@contextmanager
+def executor(jobs: int, shared: Shared) -> Iterator[Outcomes]:
+    """What makes runs: this process, one after the other, or several processes at a time."""
+    alone = replace(shared, alone=False)
+    if jobs == 1:
+        yield lambda tasks: (carry_out(task, alone) for task in tasks)
+        return
+    with Workers(jobs, shared.say) as workers:
+        yield workers.outcomes
+
+
+def as_begun(listed: Sweep) -> Sweep:
+    """The list of runs under the command that began it, as long as that still asks for them."""
+    if not is_sweep_folder(listed.path):
+        return listed
+    before = load_sweep(listed.path)
+    return replace(listed, command=before.command) if before.overrides == listed.overrides else listed
+
+
+def facts_of(member: Member) -> dict[str, float]:
+    return read_json(member.path / "facts.json") or {}
+
+
+class Table:
+    """Keeps sweep.csv up to date while runs end; reading all runs again takes its time, of which it takes a share."""
+
+    SHARE = 0.05  # of the time that goes by
+
+    def __init__(self, sweep_folder: SweepFolder) -> None:
+        self._folder = sweep_folder
+        self._due = 0.0
+
+    def keep(self, *, now: bool = False) -> None:
+        """Write it, if it is due or must be."""
+        begin = time.monotonic()
+        if not now and begin < self._due:
+            return
+        write_table(self._folder, load_sweep(self._folder.path))
+        self._due = time.monotonic() + (time.monotonic() - begin) / self.SHARE
+
+
+def write_table(folder: SweepFolder, listed: Sweep, name: str = "sweep.csv") -> None:
+    """The table of a sweep, sorted by the monitored validation metric."""
+    columns = comparison.columns(listed)
+    values = {member.number: member.values for member in listed.members}
+    rows = (
+        [comparison.as_typed(row[name]) if name in values[row["number"]] else row[name] for name in columns]
+        for row in comparison.table(listed)
+    )
+    folder.write_csv(name, columns, rows)
+
+
+def draw_the_undrawn(placed: Placed, shared: Shared) -> None:
+    """Runs that ended while their figures were not drawn, as when the whole command was killed."""
+    for member in placed.sweep.members:
+        composed = placed.planned[member.number].composed
+        over = member.status in OVER and not (member.path / "report.html").is_file()
+        if over and composed is not None and shared.drawing is not None:
+            shared.drawing.ask(member.path, composed.config["figures"])
+
+
+@dataclass
+class Log:
+    """Says how each run ended, as soon as it has."""
+
+    say: Callable[[str], None]
+    placed: Placed
+    _began: float = field(default_factory=time.monotonic)
+    _ended: int = 0
+    _told: bool = False
+
+    def __post_init__(self) -> None:
+        members = self.placed.sweep.members
+        over = sum(member.status in OVER for member in members)
+        self._total = len(members)
+        self._over = over
+        what = f"sweep of {len(members)} runs over {', '.join(self.placed.plan.keys) or 'nothing'}"
+        done = f"; {over} of them done before" if over else ""
+        self.say(f"labrunner: {what}{done}, in {self.placed.sweep.path}")
+        for values, number in self.placed.plan.dropped:
+            self.say(f"labrunner: {shown(values)} is left out: it is the same as run {number}")
+
+    def ended(self, outcome: Outcome) -> None:
+        self._ended += 1
+        member = next(each for each in self.placed.sweep.members if each.number == outcome.number)
+        name = f"[{self._over + self._ended}/{self._total}] {shown(member.values) or f'run {member.number}'}"
+        if outcome.status == "failed":
+            self.say(f"labrunner: {name}  FAILED: {outcome.error}")
+        elif outcome.status == "diverged":
+            self.say(f"labrunner: {name}  diverged: {outcome.error}")
+        else:
+            self.say(f"labrunner: {name}  {headline(outcome, self.placed.sweep.monitor)}")
+        self._tell_what_is_left()
+
+    def _tell_what_is_left(self) -> None:
+        left = self._total - self._over - self._ended
+        seconds = (time.monotonic() - self._began) / self._ended * left
+        if left and seconds > TOLD and (not self._told or self._ended % 10 == 0):
+            self._told = True
+            self.say(f"labrunner: about {duration(seconds)} to go for {left} runs")
+
+
+def headline(outcome: Outcome, monitor: str) -> str:
+    """How a run ended that did."""
+    parts = [f"epoch {outcome.epoch} of {outcome.epochs}"]
+    for column in dict.fromkeys((monitor, "val_accuracy")):
+        value = (outcome.val or {}).get(column)
+        if value is not None:
+            parts.append(f"{column} {value:.4f}")
+    return f"{', '.join(parts)} ({duration(outcome.seconds)})"

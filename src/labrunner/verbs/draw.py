@@ -1,0 +1,87 @@
+"""``labrunner draw RUN…``: figures and report of runs and sweeps again, from the files in their folders."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from labrunner import schema
+from labrunner.errors import RequestError
+from labrunner.records import is_sweep_folder, load_run, load_sweep, refuse_links
+from labrunner.verbs.printing import complain, show
+
+if TYPE_CHECKING:
+    from labrunner.cli import Arguments
+
+DRAWING_SECONDS = 120.0  # that a folder may take
+
+
+def main(arguments: Arguments) -> int:
+    words, which = read(arguments)
+    if not words:
+        raise RequestError("draw takes run folders or sweep folders: labrunner draw outputs/runs/RUN [figures=all]")
+    asked = {word: folders_of(Path(word)) for word in words}
+    folders = list(dict.fromkeys(folder for group in asked.values() for folder in group))
+    for folder in folders:
+        refuse_links(folder)  # writing would leave it
+    from labrunner.drawing import Drawing
+
+    with Drawing() as drawing:
+        for folder in folders:
+            drawing.ask(folder, which)
+        messages = drawing.finish(DRAWING_SECONDS * len(folders))
+    for message in messages:
+        complain(message)
+    if messages:
+        return 1
+    for word, group in asked.items():
+        more = f" and its {len(group) - 1} run{'' if len(group) == 2 else 's'}" if len(group) > 1 else ""
+        show(f"drawn{more}: {Path(word) / 'report.html'}")
+    return 0
+
+
+def read(arguments: Arguments) -> tuple[list[str], str]:
+    """The folders, each once, and which figures are asked for.
+
+    Raises
+    ------
+    RequestError
+        for an override other than ``figures=all|few|none``.
+    """
+    words, which = list(arguments.words), "all"
+    for override in arguments.overrides:
+        key, _, value = override.partition("=")
+        if os.path.isdir(override):  # a folder's name may hold an equal sign
+            words.append(override)
+        elif key == "figures":
+            schema.check_value(key, schema.KEYS[key], value)
+            which = value
+        else:
+            raise RequestError(
+                f"{override}: draw shows what was recorded and changes nothing of it; it takes figures=all, few or none"
+            )
+    return list(dict.fromkeys(os.path.normpath(word) for word in words)), which
+
+
+def folders_of(path: Path) -> list[Path]:
+    """What is drawn for a folder: a run; a sweep's runs as far as they have begun, and then the sweep itself.
+
+    The runs of a comparison, and of a sweep.yaml that names folders elsewhere, are not this folder's: they are left as
+    they are. A run that is still going is drawn as far as it got, and draws itself again at its end.
+
+    Raises
+    ------
+    RequestError
+        for what is neither.
+    """
+    if is_sweep_folder(path):
+        sweep = load_sweep(path)
+        inside = [
+            member.path for member, _ in sweep.runs if member.path.parent == path and not member.path.is_symlink()
+        ]
+        return [*inside, path]
+    if not path.is_dir():
+        raise RequestError(f"there is no folder {path}; labrunner draw takes run folders and sweep folders")
+    load_run(path)
+    return [path]

@@ -1,0 +1,211 @@
+"""``labrunner ls [FOLDER…]``: runs, sweeps and comparisons with status and headline, the newest last."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labrunner import comparison
+from labrunner.errors import RequestError
+from labrunner.records import Sweep, is_sweep_folder, load_run, load_sweep
+from labrunner.records.names import only_begun
+from labrunner.selection import finished
+from labrunner.verbs import tables
+from labrunner.verbs.printing import show
+
+if TYPE_CHECKING:
+    from labrunner.cli import Arguments
+
+DEPTH = 3  # folders below the one that is asked for: ./outputs/runs/RUN
+MARKS = ("metrics.csv", "status.json", "environment.json")  # by which a damaged run folder is known
+STAMP = re.compile(r"(\d{4}-\d\d-\d\d)_(\d\d)-(\d\d)-(\d\d)")
+HEADER = ["folder", "status", "when", "epochs", "chosen", "validation", "test", "what"]
+
+
+@dataclass(frozen=True)
+class Line:
+    """What is said of a folder; texts under the names of `HEADER`."""
+
+    path: Path
+    when: str  # sorts as it reads
+    status: str = "damaged"
+    epochs: str = tables.BLANK  # finished/asked for
+    chosen: str = tables.BLANK
+    val: str = tables.BLANK  # the monitored metric at the chosen epoch
+    test: str = tables.BLANK  # accuracy
+    what: str = ""
+
+    def cells(self) -> list[str]:
+        shown = self.when[:16]  # seconds only sort
+        return [
+            tables.folder_text(self.path),
+            self.status,
+            shown,
+            self.epochs,
+            self.chosen,
+            self.val,
+            self.test,
+            self.what,
+        ]
+
+
+def main(arguments: Arguments) -> int:
+    if arguments.overrides:
+        raise RequestError(f"ls takes folders, as in labrunner ls outputs/runs, and not {arguments.overrides[0]}")
+    named = [Path(word) for word in arguments.words] or [Path("outputs")]
+    for path in named:
+        if arguments.words and not path.is_dir():
+            raise RequestError(f"there is no folder {path}")
+    found = {os.path.realpath(path): path for root in named for path in folders_in(root)}
+    lines = sorted((line_of(path) for path in found.values()), key=lambda line: (line.when, str(line.path)))
+    if not lines:
+        where = ", ".join(map(str, named))
+        show(f"no runs in {where} yet; to begin: labrunner, or labrunner model=cnn optim.lr=0.01")
+        return 0
+    show("\n".join(tables.aligned(HEADER, [line.cells() for line in lines], left=("what", "status"))))
+    return 0
+
+
+def folders_in(root: Path) -> Iterator[Path]:
+    """Run folders and sweep folders in a folder, or it itself; of a sweep that was named, the runs too."""
+    if is_sweep_folder(root):
+        yield root
+        yield from (path for path in subfolders(root) if is_run_folder(path))
+    elif is_run_folder(root):
+        yield root
+    else:
+        yield from below(root, DEPTH)
+
+
+def below(folder: Path, depth: int) -> Iterator[Path]:
+    for path in subfolders(folder):
+        if is_sweep_folder(path) or is_run_folder(path):
+            yield path
+        elif depth > 1:
+            yield from below(path, depth - 1)
+
+
+def subfolders(folder: Path) -> list[Path]:
+    try:
+        with os.scandir(folder) as entries:
+            return [
+                folder / entry.name
+                for entry in entries
+                if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)
+            ]
+    except OSError:
+        return []
+
+
+def is_run_folder(path: Path) -> bool:
+    """Whether a run has been here, also one that was killed at once, or of which files are gone."""
+    return any((path / name).is_file() for name in MARKS)
+
+
+# what is said of a folder
+
+
+def line_of(path: Path) -> Line:
+    """A folder's line, whatever state it is in."""
+    when = when_of(path)
+    try:
+        return sweep_line(load_sweep(path), when) if is_sweep_folder(path) else run_line(path, when)
+    except RequestError as error:
+        return Line(path, when, what=str(error).splitlines()[0])
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:  # what a file says cannot be so
+        return Line(path, when, what=f"{type(error).__name__}: {error}".splitlines()[0])
+
+
+def when_of(path: Path) -> str:
+    """When a folder was begun, from its name; otherwise when it was last written to."""
+    stamp = STAMP.match(path.name)
+    if stamp:
+        return f"{stamp[1]} {stamp[2]}:{stamp[3]}:{stamp[4]}"
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(path.stat().st_mtime))
+    except (OSError, OverflowError, ValueError):
+        return tables.BLANK
+
+
+def run_line(path: Path, when: str) -> Line:
+    if not (path / "config.yaml").exists() and only_begun(path):
+        return Line(path, when, status="interrupted", what="ended before it began")
+    run = load_run(path)
+    config = comparison.config_of(run) or run.config  # which says what is wrong with it
+    rows = run.row_list
+    monitor = str(config.get("monitor", "val_loss"))
+    best = comparison.chosen_row(run)
+    test = comparison.tested(run)["test_accuracy"]
+    asked = 1 if config.get("smoke") is True else config.get("epochs", "?")
+    return Line(
+        path,
+        when,
+        status=status_text(run.status),
+        epochs=f"{len(finished(rows))}/{asked}",
+        chosen=tables.BLANK if best is None else str(best["epoch"]),
+        val=value_text(best, monitor),
+        test=accuracy_text(test),
+        what=what_of(config, comparison.choices_of(run)),
+    )
+
+
+def status_text(status: Any) -> str:
+    return status if isinstance(status, str) and status in comparison.RANKS else "damaged"
+
+
+def what_of(config: Mapping[str, Any], choices: Mapping[str, str]) -> str:
+    """``cnn on digits``, by the names that were chosen."""
+    names = []
+    for group in ("model", "dataset"):
+        section = config.get(group)
+        said = section.get("name", section.get("_target_")) if isinstance(section, dict) else None
+        names.append(choices.get(group) or str(said or "?"))
+    experiment = choices.get("experiment")
+    return " on ".join(names) + (f" (experiment={experiment})" if experiment else "")
+
+
+def value_text(row: Mapping[str, Any] | None, monitor: str) -> str:
+    value = None if row is None else row.get(monitor)
+    return tables.BLANK if value is None else f"{monitor.removeprefix('val_')} {tables.metric_text(value)}"
+
+
+def accuracy_text(value: float | None) -> str:
+    return tables.BLANK if value is None else f"accuracy {tables.metric_text(value)}"
+
+
+def sweep_line(sweep: Sweep, when: str) -> Line:
+    """The counts of a sweep, and its best run."""
+    rows = comparison.table(sweep)
+    counts = Counter(row["status"] for row in rows)
+    status = ", ".join(f"{counts[name]} {name}" for name in comparison.RANKS if counts[name]) or "no runs"
+    kind = "comparison" if sweep.is_comparison else "sweep"
+    what = f"{kind} of {swept(sweep)}" if sweep.keys else f"{kind} of {len(sweep.members)} runs"
+    best = tables.best_of(sweep, rows)
+    if best is None:
+        return Line(sweep.path, when, status=status, what=what)
+    member, row = best
+    values = " ".join(f"{key}={comparison.as_typed(row[key])}" for key in sweep.keys)
+    return Line(
+        sweep.path,
+        when,
+        status=status,
+        chosen=str(row["best_epoch"]),
+        val=value_text({sweep.monitor: comparison.monitored_value(member, sweep.monitor)}, sweep.monitor),
+        test=accuracy_text(row["test_accuracy"]),
+        what=f"{what}; best {values or tables.folder_text(member.path)}",
+    )
+
+
+def swept(sweep: Sweep) -> str:
+    """``optim.lr (4) x seed (3)``: the swept keys with how many values each takes."""
+    return " x ".join(f"{key} ({values_of(sweep, key)})" for key in sweep.keys)
+
+
+def values_of(sweep: Sweep, key: str) -> int:
+    return len({repr(member.values.get(key)) for member in sweep.members})
