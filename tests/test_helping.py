@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -88,7 +89,7 @@ def test_help_is_one_page_wherever_the_flag_stands(lab):
 
 def test_the_examples_on_the_page_are_requests_that_are_not_refused(lab):
     for line, _ in EXAMPLES:
-        words = line.split()[1:]
+        words = shlex.split(line)[1:]
         if words[:1] == ["resume"]:
             continue
         ended = lab(*words) if words[:1] == ["summary"] else lab("--cfg", "job", *words)

@@ -257,9 +257,15 @@ def test_help_and_refusals_import_nothing_heavy(fresh, tmp_path):
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "a.txt").write_text("mine")
     without_hydra = [["--help"], ["--version"], ["explain", "optim.lr"], ["model=cnnn"], ["optim.lrr=1"], ["optim.lr="]]
-    without_hydra += [["resume", "nowhere"], ["resume", "notes"], ["--hlep"], ["trian"], ["-m", "seed=1,2"]]
+    without_hydra += [["resume", "nowhere"], ["resume", "notes"], ["--hlep"], ["trian"], ["-m", "sed=1,2"]]
     others = [["optim.lr=-1"], ["optim.lr=abc"], ["epochs=0"], ["--cfg", "job"], ["model=cnn", "model.kernel=4"]]
     others += [["hydra.run.dir=notes"], ["summary", "reg.dropout=2"], ["optim.lr=(1"]]
+    others += [
+        ["-m", "optim.lr=0.1,-1"],
+        ["-m", "model=mlp,cnn", "dataset=iris"],
+        ["-m", "seed=1,2", "hydra.sweep.dir=notes"],
+    ]
+    others += [["compare", "notes"], ["draw", "notes"]]
     program = [sys.executable, "-P", "-c", LIGHT, json.dumps(without_hydra + others)]
     said = ended(fresh(python=program))
     assert said.code == 0, said.err
