@@ -8,22 +8,14 @@ Also `labrunner --help` against a bare `python -c pass`, in milliseconds.
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-from spread import interleaved, report
+from spread import interleaved, report, timed
 
 HERE = Path(__file__).resolve().parent
 LABRUNNER = str(Path(sys.executable).with_name("labrunner"))
-
-
-def timed(command: list[str]) -> float:
-    begin = time.perf_counter()
-    subprocess.run(command, check=True, capture_output=True)
-    return time.perf_counter() - begin
 
 
 def run_default(folder: str, number: list[int]) -> float:

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 import statistics
+import subprocess
+import time
 from collections.abc import Callable, Sequence
+
+
+def timed(command: list[str]) -> float:
+    """Seconds that a command takes as a whole process."""
+    begin = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True)
+    return time.perf_counter() - begin
 
 
 def interleaved(first: Callable[[], float], second: Callable[[], float], rounds: int) -> list[tuple[float, float]]:

@@ -9,24 +9,16 @@ report, and the figures that compare them. Also the same sweep in two processes,
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-from spread import interleaved, report
+from spread import interleaved, report, timed
 
 HERE = Path(__file__).resolve().parent
 LABRUNNER = str(Path(sys.executable).with_name("labrunner"))
 RATES = ",".join(str(1e-5 * 2.0**power) for power in range(16))
 SWEEP = ["-m", f"optim.lr={RATES}", "dataset=mnist5k", "epochs=5", "figures=few"]
-
-
-def timed(command: list[str]) -> float:
-    begin = time.perf_counter()
-    subprocess.run(command, check=True, capture_output=True)
-    return time.perf_counter() - begin
 
 
 if __name__ == "__main__":
