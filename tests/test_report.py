@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import json
 import re
@@ -14,8 +15,8 @@ import numpy as np
 import pytest
 import yaml
 
-from labrunner.figures import draw
-from labrunner.records import METRICS, load_run
+from labrunner.figures import FIGURES, draw
+from labrunner.records import METRICS, Run, load_run
 from labrunner.report import TEMPLATES, render, write
 from tests.folders import HOSTILE, metrics_row, write_run
 
@@ -286,10 +287,50 @@ def test_a_second_reading_of_the_test_split_is_not_hidden(tmp_path):
 def test_the_figures_of_the_folder_are_inside_the_page(tmp_path):
     run = load_run(write_run(tmp_path / "run"))
     assert "<img" not in render(run)
-    draw(run)
+    drawn = draw(run, "few")
     images = [attributes for tag, attributes in Page(render(run)).elements if tag == "img"]
-    assert len(images) == 2
+    assert len(images) == len(drawn) == 2
     assert all(attributes["alt"] for attributes in images)
+
+
+def with_every_figure(path: Path) -> Run:
+    """A run whose folder has a file for every figure, as far as its page can tell."""
+    run = load_run(write_run(path))
+    for name in FIGURES:
+        (path / "figures" / f"{name}.png").write_bytes(name.encode())
+    return run
+
+
+def test_every_figure_that_a_run_can_have_is_shown_once_with_its_own_picture_alt_text_and_caption(tmp_path):
+    text = render(with_every_figure(tmp_path / "run"))
+    images = [attributes for tag, attributes in Page(text).elements if tag == "img"]
+    shown = [base64.b64decode(str(attributes["src"]).partition(",")[2]).decode() for attributes in images]
+    assert sorted(shown) == sorted(FIGURES)
+    assert len({attributes["alt"] for attributes in images}) == len(FIGURES)
+    captions = re.findall(r"<figcaption>([^<]+)</figcaption>", text)
+    assert len(set(captions)) == len(FIGURES)
+    assert not any(re.search(r"\d", caption.replace("F1", "")) for caption in captions)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_alone_in_the_folder_is_shown_alone_and_under_a_heading(tmp_path, name):
+    run = with_every_figure(tmp_path / "run")
+    for path in (run.path / "figures").iterdir():
+        if path.stem != name:
+            path.unlink()
+    text = render(run)
+    assert text.count("<img") == 1
+    assert text.count("<details") <= 1
+    before = text[: text.index("<img")]
+    assert before.rindex("<h2>") > before.rindex("</header>")
+
+
+def test_the_first_figures_are_open_and_the_others_one_click_away(tmp_path):
+    text = render(with_every_figure(tmp_path / "run"))
+    folded = re.findall(r"<details>.*?</details>", text, re.DOTALL)
+    inside = [base64.b64decode(data).decode() for part in folded for data in re.findall(r"base64,([^\"]+)", part)]
+    assert sorted(set(FIGURES) - set(inside)) == ["boundary", "confusion", "curves", "mistakes", "samples"]
+    assert all("<summary>" in part for part in folded)
 
 
 def test_writing_twice_gives_the_same_bytes(tmp_path):

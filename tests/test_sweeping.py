@@ -140,6 +140,13 @@ def test_a_diverged_run_is_a_result_like_any_other(lab, made):
     assert made == [0, 1]
 
 
+def test_how_a_sweep_is_made_is_no_part_of_its_runs(lab):
+    assert lab("-m", "seed=0,1", "fail_fast=true", "hydra.sweep.dir=s", *SMALL).code == 0
+    for member in load_sweep(lab.folder / "s").members:
+        assert member.run.config["fail_fast"] is False
+        assert not [text for text in member.overrides if "fail_fast" in text]
+
+
 def test_duplicates_are_said_and_left_out(lab):
     ended = lab("-m", "optim.lr=0.1,0.10,1e-1", "hydra.sweep.dir=s", *SMALL)
     assert ended.code == 0
@@ -167,6 +174,7 @@ def test_the_configs_of_a_sweep_can_be_looked_at(lab):
         ("-m seed=0,1 hydra.run.dir=x", "hydra.sweep.dir"),
         ("optim.lr=0.1,1", "labrunner -m optim.lr=0.1,1"),
         ("-m jobs=1,2", "jobs"),
+        ("-m optim.lr=0.1, 0.01", "no space stands behind a comma: optim.lr=0.1,0.01"),
         ("summary -m seed=0,1", "-m makes a sweep"),
         ("-m seed=0,1 hydra.sweep.dir=full", "not empty"),
         ("-m seed=0,1 hydra.sweep.dir=full/thesis.txt", "is a file"),
@@ -210,6 +218,29 @@ def test_of_ten_runs_one_fails_nine_have_results_and_a_repetition_makes_that_one
     made.clear()
     assert lab(*typed).code == 0
     assert made == []
+
+
+def test_a_mended_model_is_said_to_be_another_than_that_of_the_finished_runs(lab):
+    typed = ten(lab)
+    lab(*typed)
+    path = lab.folder / "my_models.py"
+    path.write_text(path.read_text() + "\n# mended\n")
+    lab.write("mended", "")
+    ended = lab(*typed)
+    assert ended.code == 0
+    assert "my_models.py has changed since runs 0, 1, 2, 3, 4, 6, 7, 8 were begun" in ended.err
+
+
+def test_a_run_that_failed_before_it_was_set_up_is_recorded_like_any_other_once_it_is_made(lab):
+    typed = ten(lab)
+    lab(*typed)
+    lab.write("mended", "")
+    assert lab(*typed).code == 0
+    fine, mended = (load_run(lab.folder / "s" / number).environment for number in ("4", "5"))
+    assert mended["data"] == fine["data"]
+    assert set(fine) <= set(mended)
+    compared = lab("compare", "s/4", "s/5")
+    assert "share no test samples" not in compared.out + compared.err
 
 
 def test_a_model_that_exits_costs_its_run_alone(lab):
@@ -262,7 +293,7 @@ def test_an_edited_run_is_not_taken_for_the_planned_one(lab):
     config.write_text(config.read_text().replace("lr: 0.1", "lr: 0.2"))
     ended = lab(*typed)
     assert ended.code == 2
-    assert "optim.lr was 0.2 and is 0.1 now" in ended.err
+    assert "it has optim.lr=0.2, asked for is 0.1" in ended.err
 
 
 @pytest.mark.parametrize("again", ["command", "resume"])

@@ -109,7 +109,9 @@ def parse(argv: Sequence[str]) -> Arguments:
     if loose and loose[0] in VERBS:
         arguments.verb = loose.pop(0)
     takes_words = arguments.verb in ("explain", *TAKES_FOLDERS)
-    for word in loose:
+    for before, word in zip(["", *loose], loose, strict=False):
+        if before.endswith(",") and "=" in before:
+            raise RequestError(f"'{before} {word}': no space stands behind a comma: {before}{word}")
         if "=" in word or word.startswith("~"):
             # a folder's name may hold an equal sign
             is_word = arguments.verb in TAKES_FOLDERS and os.path.isdir(word)

@@ -1,25 +1,29 @@
 """What several runs say beside each other: one table, its rows folded over seeds, what differs, which samples flipped.
 
-Pure functions of run folders. A sweep calls `table` after each of its runs, so nothing here imports pandas.
+Pure functions of run folders. A sweep calls `table` after each of its runs, so nothing here imports pandas. A folder
+may be a stranger's: what is no ordinary file, or too large to be ours, is not opened.
 """
 
 from __future__ import annotations
 
 import csv
 import math
+import stat
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from labrunner.aliases import check_aliases
 from labrunner.errors import RequestError
 from labrunner.files import read_csv, whole_lines
 from labrunner.helping import GROUPS
-from labrunner.records import MISSING, Member, Row, Run, Sweep, read_rows
+from labrunner.records import MISSING, MONITORS, Member, Row, Run, Sweep, read_rows
 from labrunner.selection import chosen, finished, monitored
+
+if TYPE_CHECKING:
+    import numpy as np
 
 VAL = ("val_loss", "val_accuracy", "val_f1", "val_auroc")
 TEST = ("test_accuracy", "test_f1", "test_auroc")
@@ -27,6 +31,17 @@ NUMBERS = ("best_epoch", *VAL, *TEST, "seconds")
 
 RANKS = ("done", "diverged", "failed", "interrupted", "running", MISSING)  # the table's order where no value decides
 NOT_COMPUTED = ("figures", "jobs", "fail_fast")  # keys that change nothing of what a run computes
+MEGABYTE = 1_000_000
+READ = {  # what a row is made from, and how large it may be: ours have a hundredth of that
+    "config.yaml": MEGABYTE,
+    "overrides.yaml": MEGABYTE,
+    "environment.json": MEGABYTE,
+    "status.json": MEGABYTE,
+    "test.json": MEGABYTE,
+    "metrics.csv": 64 * MEGABYTE,
+    "timing.csv": 64 * MEGABYTE,
+}
+SPLIT = ("dataset.split_seed", "dataset.val_fraction", "dataset.test_fraction", "dataset.classes")
 REACHES = 0.95  # the share of the best validation accuracy that the automatic threshold asks for
 
 
@@ -47,6 +62,20 @@ def table(sweep: Sweep) -> list[dict[str, Any]]:
     be read from it.
     """
     return [row for _, row in sorted((_row(sweep, member) for member in sweep.members), key=lambda pair: pair[0])]
+
+
+def lines(sweep: Sweep, rows: Sequence[Mapping[str, Any]] | None = None) -> tuple[list[str], list[list[Any]]]:
+    """Header and rows of ``sweep.csv``: those of `table`, the values of swept keys as they are typed.
+
+    A key that a run does not have is None, as a metric is that there is not; a value of None is ``null``. `rows` are
+    those of `table`, where they have been read already.
+    """
+    names = columns(sweep)
+    values = {member.number: member.values for member in sweep.members}
+    return names, [
+        [as_typed(row[name]) if name in values[row["number"]] else row[name] for name in names]
+        for row in (table(sweep) if rows is None else rows)
+    ]
 
 
 def _row(sweep: Sweep, member: Member) -> tuple[tuple[int, float, int], dict[str, Any]]:
@@ -71,8 +100,10 @@ def _row(sweep: Sweep, member: Member) -> tuple[tuple[int, float, int], dict[str
 
 def status_of(member: Member) -> str:
     """A member's status; a damaged ``status.json`` reads as interrupted."""
+    if member.run is not None and odd(member.path / "status.json"):
+        return "interrupted"
     status = member.status
-    return status if status in RANKS else "interrupted"
+    return status if isinstance(status, str) and status in RANKS else "interrupted"
 
 
 def chosen_row(run: Run, monitor: str = "val_loss") -> Row | None:
@@ -81,10 +112,8 @@ def chosen_row(run: Run, monitor: str = "val_loss") -> Row | None:
     `monitor` stands in for that of a config which cannot be read.
     """
     rows, config = row_list(run), config_of(run)
-    try:
-        best = chosen(rows, config.get("monitor", monitor), config.get("select", "best"))
-    except (KeyError, AttributeError):
-        best = chosen(rows, monitor, "best")
+    said = config.get("monitor")
+    best = chosen(rows, said if said in MONITORS else monitor, config.get("select", "best"))
     return None if best is None else next(row for row in rows if row["epoch"] == best.epoch)
 
 
@@ -96,26 +125,34 @@ def monitored_value(member: Member, monitor: str) -> float | None:
 
 def tested(run: Run) -> dict[str, float | None]:
     """``test_accuracy``, ``test_f1`` and ``test_auroc``; None where the run did not look at a test split."""
-    test = run.test or {}
+    test = {} if odd(run.path / "test.json") else run.test or {}
     return {name: _number(test.get(name.removeprefix("test_"))) for name in TEST}
 
 
 def seconds(run: Run) -> float | None:
     """What its epochs took together; None before the first."""
+    import numpy as np
+
+    path = run.path / "timing.csv"
+    if odd(path):
+        return None
     try:
-        took = [row["seconds"] for row in read_rows(run.path / "timing.csv")]
+        took = [row["seconds"] for row in read_rows(path)]
     except (OSError, ValueError, KeyError, csv.Error):
         return None
     known = [value for value in took if value is not None]
-    return float(np.sum(known)) if known else None
+    return _number(float(np.sum(known))) if known else None
 
 
 def row_list(run: Run) -> list[Row]:
     """`Run.row_list`, empty where metrics.csv is damaged or gone."""
+    if odd(run.path / "metrics.csv"):
+        return []
     try:
-        return run.row_list
+        rows = run.row_list
     except (OSError, RequestError):
         return []
+    return [] if any(row["epoch"] is None for row in rows) else rows
 
 
 def config_of(run: Run) -> dict[str, Any]:
@@ -133,6 +170,8 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file, by libyaml where it is there: five times as fast, and hundreds of files are read."""
     import yaml
 
+    if odd(path):
+        return {}
     try:
         text = path.read_text(encoding="utf-8")
         check_aliases(text, path)
@@ -140,6 +179,24 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, ValueError, RecursionError, OSError, RequestError):
         return {}
     return said if isinstance(said, dict) else {}
+
+
+def odd(path: Path) -> str | None:
+    """Why a file of a run is not opened: reading a pipe would wait for ever, a huge file long; None if it is."""
+    try:
+        said = path.stat()
+    except (OSError, ValueError):  # gone, which whoever reads it knows about
+        return None
+    if not stat.S_ISREG(said.st_mode):
+        return f"{path.name} is no ordinary file"
+    if said.st_size <= READ.get(path.name, 1000 * MEGABYTE):
+        return None
+    return f"{path.name} is too large: {said.st_size / MEGABYTE:,.0f} MB"
+
+
+def oddity(folder: Path) -> str | None:
+    """What is `odd` about the files that a run's row is made from."""
+    return next((said for name in READ if (said := odd(folder / name)) is not None), None)
 
 
 def _number(value: Any) -> float | None:
@@ -177,12 +234,15 @@ def _folded(group: Sequence[Mapping[str, Any]], keys: Sequence[str], columns: Se
 
 
 def mean_and_sd(values: Sequence[float]) -> tuple[float | None, float | None]:
-    """The mean, and the sample standard deviation (divided by n - 1); None where there is none."""
-    n = len(values)
-    if n == 0:
+    """The mean, and the sample standard deviation (divided by n - 1); None where there is none.
+
+    Both are computed in fractions and rounded once: the deviation of equal values is zero and no rounding noise, and
+    the square of a loss that exploded does not overflow.
+    """
+    if not values:
         return None, None
-    mean = math.fsum(values) / n
-    return mean, math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1)) if n > 1 else None
+    mean = float(statistics.mean(map(float, values)))
+    return mean, float(statistics.stdev(map(float, values))) if len(values) > 1 else None
 
 
 # how soon a run gets somewhere
@@ -298,6 +358,52 @@ def as_typed(value: Any) -> str:
     return repr(value) if isinstance(value, float) else str(value)
 
 
+# what cannot be compared
+
+
+def cautions(sweep: Sweep, configs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What of several runs, with their configs, cannot be held against each other; a line each."""
+    lines = []
+    known = [config for config in configs if config]
+    unread = [str(m.number) for m, config in zip(sweep.members, configs, strict=True) if not config]
+    if unread:
+        lines.append(f"the config of run {', '.join(unread)} cannot be read: how it differs is not known")
+    sets = list(dict.fromkeys(found for _, run in sweep.runs if (found := data_of(run)) is not None))
+    if len(sets) > 1:
+        names = list(dict.fromkeys(name for name, _ in sets))
+        what = f"data sets ({', '.join(names)})" if len(names) > 1 else f"samples of {names[0]}"
+        lines.append(f"the runs have different {what}: their metrics are not of the same samples")
+    else:
+        split = [key for key in differing(known) if key in SPLIT]
+        if split:
+            lines.append(f"the runs split their data differently ({', '.join(split)}): metrics are of other samples")
+    losses = sorted({loss_of(config) for config in known})
+    if len(losses) > 1:
+        lines.append(f"the losses are of different kinds ({', '.join(losses)}) and cannot be compared")
+    monitors = sorted({str(config.get("monitor")) for config in known})
+    if len(monitors) > 1:
+        lines.append(f"the runs chose their epochs by different metrics ({', '.join(monitors)})")
+    return lines
+
+
+def data_of(run: Run) -> tuple[str, str] | None:
+    """A run's data set by name, and the fingerprint of its samples; None where that is not recorded."""
+    dataset = config_of(run).get("dataset")
+    name = dataset.get("name", dataset.get("_target_")) if isinstance(dataset, dict) else None
+    fingerprint = run.environment.get("data")
+    return None if fingerprint is None else (str(name), str(fingerprint))
+
+
+def loss_of(config: Mapping[str, Any]) -> str:
+    """What a config's ``*_loss`` columns measure."""
+    model = config.get("model")
+    model = model if isinstance(model, dict) else {}
+    if "_target_" in model:
+        return str(model.get("loss", "cross_entropy"))
+    own = {"adaline": "mse", "perceptron": "the perceptron criterion"}
+    return str(model.get("loss") or own.get(str(model.get("name")), "cross_entropy"))
+
+
 # which samples flipped
 
 
@@ -339,6 +445,8 @@ def flips(runs: Sequence[Run]) -> Flips:
     Samples are matched by their position in the data set, where the recorded fingerprint of the data and the names of
     the classes agree, and the labels too: runs of other data share no test samples.
     """
+    import numpy as np
+
     read = [_predicted(run) for run in runs]
     n = len(runs)
     shared, lost = [[0] * n for _ in runs], [[0] * n for _ in runs]
@@ -351,7 +459,8 @@ def flips(runs: Sequence[Run]) -> Flips:
         for row, part in zip(guess, parts, strict=True):
             where = np.searchsorted(index, part.index)
             row[where], label[where] = part.predicted, part.label
-        known, right = guess >= 0, guess == label
+        known = guess >= 0
+        right = known & (guess == label)
         # float64 sums of ones are exact, and its products are fast
         both = known.astype(float) @ known.T.astype(float)
         gone = right.astype(float) @ (known & ~right).T.astype(float)
@@ -400,7 +509,11 @@ def _alike(read: Sequence[_Predicted | None]) -> list[list[int]]:
 
 def _predicted(run: Run) -> _Predicted | None:
     """What a run predicted; None where it has no such file, or a damaged one."""
+    import numpy as np
+
     path = run.path / "predictions.csv"
+    if odd(path):
+        return None
     try:
         lines = whole_lines(path)
         header = next(csv.reader(lines), [])  # a class's name may hold a line end: past it, all cells are numbers
@@ -413,10 +526,13 @@ def _predicted(run: Run) -> _Predicted | None:
     if len(index) == 0 or len(np.unique(index)) != len(index):
         return None
     classes = _classes(run.path) or tuple(name.removeprefix("p_") for name in header[3:])
-    return _Predicted((run.environment.get("data"), classes), classes, index, label, predicted)
+    data = None if odd(run.path / "environment.json") else run.environment.get("data")
+    return _Predicted((data, classes), classes, index, label, predicted)
 
 
 def _classes(path: Path) -> tuple[str, ...]:
+    if odd(path / "confusion.csv"):
+        return ()
     try:
         header, _ = read_csv(path / "confusion.csv")
     except (OSError, ValueError, csv.Error):

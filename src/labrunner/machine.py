@@ -62,7 +62,7 @@ def environment(threads: int, command: str, files: Sequence[Path] = ()) -> dict[
             versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    versions |= {path.name: "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in files}
+    versions |= {path.name: found for path in files if (found := file_hash(path)) is not None}
     return {
         "format": records.FORMAT,
         "labrunner": __version__,
@@ -73,6 +73,14 @@ def environment(threads: int, command: str, files: Sequence[Path] = ()) -> dict[
         "git_commit": git_commit(),
         "command": command,
     }
+
+
+def file_hash(path: Path) -> str | None:
+    """What a file is known by among the versions; None where there is none."""
+    try:
+        return "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    except OSError:
+        return None
 
 
 def git_commit() -> str | None:

@@ -15,7 +15,8 @@ CHECKPOINTS = 3  # the last two epochs and the best
 NUMBER_BYTES = 19  # of a float in a CSV, with its comma
 ROW_BYTES = 300  # an epoch's rows in metrics.csv, timing.csv and probes
 OTHER_BYTES = 40_000  # config, log, summary, per class, samples
-DRAWN_BYTES = {"all": 3_500_000, "few": 500_000, "none": 60_000}  # figures, and the report with them inside
+DRAWN_BYTES = {"all": 1_500_000, "few": 350_000, "none": 30_000}  # figures, and the report with them inside
+DRAWING = {"all": 2.0, "few": 0.6, "none": 0.1}  # seconds of a processor, beside the next run
 OVERHEAD = 0.2  # seconds of a run beside its passes: set-up, test split, files
 IMPORTS = 5.0  # seconds of a process before its first run
 
@@ -30,6 +31,7 @@ class Cost:
     seconds: float | None  # None where it cannot be told: `why`
     size: float | None  # bytes
     threads: int = 1
+    drawing: float = 0.0  # seconds of a processor
     why: str | None = None
 
 
@@ -64,14 +66,19 @@ class Costs:
         rows = ready.plan.epochs * ROW_BYTES
         drawn = DRAWN_BYTES[config["figures"]]
         size = min(CHECKPOINTS, ready.plan.epochs) * state + predictions + rows + OTHER_BYTES + drawn
-        return Cost(seconds, size, ready.threads)
+        return Cost(seconds, size, ready.threads, DRAWING[config["figures"]])
 
 
 def wall_seconds(costs: Sequence[Cost], jobs: int, cores: int) -> float | None:
-    """How long the runs take together, `jobs` at a time as far as the cores allow; None where one cannot be told."""
+    """How long the runs take together, `jobs` at a time as far as the cores allow; None where one cannot be told.
+
+    One process draws, beside the runs as long as a core is free.
+    """
     seconds = [cost.seconds for cost in costs]
     if any(each is None for each in seconds) or not costs:
         return None
     at_once = max(1, min([jobs, len(costs), *(cores // max(1, cost.threads) for cost in costs)]))
-    total = sum(each for each in seconds if each is not None)
-    return IMPORTS + max(total / at_once, max(each for each in seconds if each is not None))
+    known = [each for each in seconds if each is not None]
+    drawing = sum(cost.drawing for cost in costs)
+    work = sum(each * cost.threads for each, cost in zip(known, costs, strict=True)) + drawing
+    return IMPORTS + max(sum(known) / at_once, max(known), drawing, work / cores)

@@ -215,7 +215,7 @@ def resume(
     with signals.deferred() as stop, kept(run_folder), arithmetic(ready.threads):
         start = restore(ready, run_folder, shared)
         now = environment(ready.threads, command, own_files(config))
-        record_resume(recorded, now, len(start.rows), run_folder, shared)
+        record_resume(recorded, now | {"data": ready.data.samples.fingerprint}, len(start.rows), run_folder, shared)
         run_folder.write("config.yaml", to_yaml(dict(config if saved is None else saved)))
         run_folder.status("running")
         run_folder.log(f"labrunner {__version__} resumes after epoch {len(start.rows)}, batch {start.batch}: {command}")
@@ -276,7 +276,9 @@ def record_resume(
     listed = recorded.get("resumed")
     this = {"from_epoch": epochs} | {key: now[key] for key in ("labrunner", "threads", "versions", "command")}
     resumed = [*(listed if isinstance(listed, list) else []), this]
-    run_folder.write_json("environment.json", (recorded or now) | {"resumed": resumed})
+    # a run that failed before it was set up has no record of its own
+    begun = now | recorded if recorded.get("data") is None else recorded
+    run_folder.write_json("environment.json", begun | {"resumed": resumed})
 
 
 def record_start(ready: Ready, run_folder: RunFolder) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import shlex
+import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,11 +20,13 @@ from labrunner import comparison, schema
 from labrunner.compose.sweeps import PlannedRun, SweepPlan
 from labrunner.errors import Interrupted, RequestError, RunError
 from labrunner.files import read_json
+from labrunner.machine import cores, file_hash
 from labrunner.records import Member, Sweep, SweepFolder, is_sweep_folder, load_sweep, resume_command
 from labrunner.running import Shared, config_hash, duration
 from labrunner.tasks import Outcome, Task, carry_out
 from labrunner.workers import Workers
 
+ALONE = {"jobs": 1, "fail_fast": False}  # what a run's own config says, whatever the sweep's way of making it
 OVER = ("done", "diverged")  # what a run ends as that is not made again
 BEFORE = {".lock", "figures"}  # in a sweep's folder before there is a sweep.yaml
 TOLD = 60.0  # seconds still to go from which they are told
@@ -96,11 +99,12 @@ def sweep(
     place(plan, folder, command)  # refused before anything is written
     with SweepFolder.open(folder) as sweep_folder:
         placed = place(plan, folder, command)  # another process may have been quicker
+        warn_of_edits(placed, shared)
         table = Table(sweep_folder)
         sweep_folder.write(as_begun(placed.sweep))
         table.keep(now=True)
         draw_the_undrawn(placed, shared)
-        log = Log(shared.say, placed)
+        log = Log(shared.say, placed, min(jobs, cores()))
         failures: dict[int, str] = {}
         try:
             with executor(jobs, shared) as outcomes:
@@ -164,7 +168,7 @@ def place(plan: SweepPlan, folder: Path, command: str = "") -> Placed:
             number=number,
             path=folder / str(number),
             values=run.values,
-            overrides=run.overrides,
+            overrides=[text for text in run.overrides if text.partition("=")[0].lstrip("+") not in ALONE],
             config_hash=None if run.composed is None else config_hash(run.composed.config),
             epochs=None if run.composed is None else run.composed.config["epochs"],
         )
@@ -207,8 +211,8 @@ def not_planned(stranger: Member, plan: SweepPlan, folder: Path) -> str:
         changed = [key for key in {**before, **now} if before.get(key) != now.get(key) and key not in BESIDE]
         if changed:  # else it is not the config that differs, but the version which wrote it
             key = changed[0]
-            said += f": {key} was {schema.shown(before.get(key))} and is {schema.shown(now.get(key))} now"
-    return f"{said}\ngive hydra.sweep.dir another folder"
+            said += f": it has {key}={schema.shown(before.get(key))}, asked for is {schema.shown(now.get(key))}"
+    return f"{said}\nname its values too, as they were, or give hydra.sweep.dir another folder"
 
 
 BESIDE = ("figures", "jobs", "fail_fast")
@@ -249,7 +253,7 @@ def task_of(placed: Placed, member: Member, flags: Sequence[str]) -> Task:
     assert composed is not None
     return Task(
         number=member.number,
-        config=composed.config,
+        config=composed.config | ALONE,
         folder=member.path,
         overrides=member.overrides,
         choices=composed.choices,
@@ -276,6 +280,22 @@ def as_begun(listed: Sweep) -> Sweep:
     return replace(listed, command=before.command) if before.overrides == listed.overrides else listed
 
 
+def warn_of_edits(placed: Placed, shared: Shared) -> None:
+    """Say so when a model's file has changed since runs of the sweep were made: the others will be of another model."""
+    changed: dict[str, list[str]] = {}
+    for member in placed.sweep.members:
+        versions = {} if member.run is None else member.run.environment.get("versions")
+        for name, recorded in versions.items() if isinstance(versions, dict) else ():
+            if str(name).endswith(".py") and Path(name).name == name and file_hash(Path(name)) not in (None, recorded):
+                changed.setdefault(name, []).append(str(member.number))
+    for name, numbers in changed.items():
+        which = f"run {numbers[0]} was" if len(numbers) == 1 else f"runs {', '.join(numbers)} were"
+        shared.say(
+            f"labrunner: warning: {name} has changed since {which} begun: what is made now may be of another model\n"
+            "  for a fresh start give hydra.sweep.dir another folder"
+        )
+
+
 def facts_of(member: Member) -> dict[str, float]:
     return read_json(member.path / "facts.json") or {}
 
@@ -294,19 +314,8 @@ class Table:
         begin = time.monotonic()
         if not now and begin < self._due:
             return
-        write_table(self._folder, load_sweep(self._folder.path))
+        self._folder.write_csv("sweep.csv", *comparison.lines(load_sweep(self._folder.path)))
         self._due = time.monotonic() + (time.monotonic() - begin) / self.SHARE
-
-
-def write_table(folder: SweepFolder, listed: Sweep, name: str = "sweep.csv") -> None:
-    """The table of a sweep, sorted by the monitored validation metric."""
-    columns = comparison.columns(listed)
-    values = {member.number: member.values for member in listed.members}
-    rows = (
-        [comparison.as_typed(row[name]) if name in values[row["number"]] else row[name] for name in columns]
-        for row in comparison.table(listed)
-    )
-    folder.write_csv(name, columns, rows)
 
 
 def draw_the_undrawn(placed: Placed, shared: Shared) -> None:
@@ -324,8 +333,9 @@ class Log:
 
     say: Callable[[str], None]
     placed: Placed
-    _began: float = field(default_factory=time.monotonic)
+    jobs: int
     _ended: int = 0
+    _seconds: list[float] = field(default_factory=list)
     _told: bool = False
 
     def __post_init__(self) -> None:
@@ -333,7 +343,10 @@ class Log:
         over = sum(member.status in OVER for member in members)
         self._total = len(members)
         self._over = over
-        what = f"sweep of {len(members)} runs over {', '.join(self.placed.plan.keys) or 'nothing'}"
+        keys = ", ".join(self.placed.plan.keys)
+        what = (
+            f"sweep of {len(members)} runs over {keys}" if keys else "sweep of one run: no key has several values (a,b)"
+        )
         done = f"; {over} of them done before" if over else ""
         self.say(f"labrunner: {what}{done}, in {self.placed.sweep.path}")
         for values, number in self.placed.plan.dropped:
@@ -341,6 +354,8 @@ class Log:
 
     def ended(self, outcome: Outcome) -> None:
         self._ended += 1
+        if self._ended > 1 or self._total - self._over == 1:  # the first run pays for imports, too
+            self._seconds.append(outcome.seconds)
         member = next(each for each in self.placed.sweep.members if each.number == outcome.number)
         name = f"[{self._over + self._ended}/{self._total}] {shown(member.values) or f'run {member.number}'}"
         if outcome.status == "failed":
@@ -353,8 +368,10 @@ class Log:
 
     def _tell_what_is_left(self) -> None:
         left = self._total - self._over - self._ended
-        seconds = (time.monotonic() - self._began) / self._ended * left
-        if left and seconds > TOLD and (not self._told or self._ended % 10 == 0):
+        if not left or not self._seconds:
+            return
+        seconds = statistics.median(self._seconds) / min(self.jobs, left) * left
+        if seconds > TOLD and (not self._told or self._ended % 10 == 0):
             self._told = True
             self.say(f"labrunner: about {duration(seconds)} to go for {left} runs")
 
@@ -365,5 +382,5 @@ def headline(outcome: Outcome, monitor: str) -> str:
     for column in dict.fromkeys((monitor, "val_accuracy")):
         value = (outcome.val or {}).get(column)
         if value is not None:
-            parts.append(f"{column} {value:.4f}")
+            parts.append(f"{column} {value:.4f}" if abs(value) < 1e4 else f"{column} {value:.4g}")
     return f"{', '.join(parts)} ({duration(outcome.seconds)})"

@@ -84,6 +84,8 @@ def _refused(error: BaseException, typed: Sequence[str], known: Catalogue) -> Re
         refuse_key(key, known)
     place = re.search(r"In '([^']+)'", str(error))
     if text is None and said and place and key not in GROUPS:
+        if "@experiment." in key:
+            return RequestError(f"{place[1]}.yaml: its first line must be '# @package _global_'")
         close = nearest(key, GROUPS)
         hint = f"; did you mean {close}?" if close else f"; there are {', '.join(GROUPS)}"
         return RequestError(f"{place[1]}.yaml overrides {key}, and there is no such group{hint}")

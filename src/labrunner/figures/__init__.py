@@ -65,7 +65,7 @@ def draw(run: Run, which: str = "all") -> list[Path]:
 
 def draw_sweep(sweep: Sweep, which: str = "all") -> list[Path]:
     """The same of a sweep, or a comparison, with the figures in `COMPARISONS`."""
-    return _draw(COMPARISONS, sweep, which)
+    return _draw(COMPARISONS, sweep.without_first, which)
 
 
 def _draw(table: Mapping[str, tuple[Callable[[Any], Figure | None], bool]], recorded: Any, which: str) -> list[Path]:

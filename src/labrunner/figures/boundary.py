@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from labrunner.figures.look import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION, shortened
+from labrunner.figures.look import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION, literal, page, shortened
 from labrunner.records import Run
 
 # a class has a colour and a mark; the eighth and further ones are told apart by the mark
@@ -35,14 +35,14 @@ def boundary(run: Run) -> Figure | None:
     names = shortened([str(name) for name in plane["class_names"]], NAME_WIDTH)
     has_test = bool((plane["split"] == "test").any())
     panels = 2 if has_test else 1
-    figure = Figure(figsize=(10.0 if has_test else 6.2, 5.4), layout="constrained")
+    figure = page(4.9 if has_test else 5.4)
     all_axes = figure.subplots(1, panels, sharex=True, sharey=True, squeeze=False)[0]
     for axes in all_axes:
         _regions(axes, plane)
-    titles = shortened([str(name) for name in plane["feature_names"]], 40)
+    titles = shortened([str(name) for name in plane["feature_names"]], 32)
     for axes in all_axes:
         axes.set_xlabel(titles[0], parse_math=False)
-        axes.xaxis.set_major_locator(MaxNLocator(6))
+        axes.xaxis.set_major_locator(MaxNLocator(5))
     all_axes[0].set_ylabel(titles[1], parse_math=False)
 
     size = 6.0 if (plane["split"] == "train").sum() <= MANY else 4.0  # points
@@ -50,22 +50,19 @@ def boundary(run: Run) -> Figure | None:
     said = f"epoch {int(plane['epoch'])}: training samples"
     if (plane["split"] == "val").any():
         _points(all_axes[0], plane, "val", names, size)
-        said += " filled, validation samples hollow"
+        said += " filled,\nvalidation samples hollow"
     all_axes[0].set_title(said, fontsize=11)
     if has_test:
         _points(all_axes[1], plane, "test", names, size)
         all_axes[1].set_title(_ring(all_axes[1], plane, run), fontsize=11)
-    legend = figure.legend(
-        handles=handles, loc="outside lower center", ncols=_columns(names), fontsize=10, columnspacing=1.4
-    )
-    for text in legend.get_texts():
-        text.set_parse_math(False)
+    legend = figure.legend(handles=handles, loc="outside lower center", ncols=_columns(names), fontsize=10)
+    literal(legend, names)
     return figure
 
 
 def _columns(names: list[str]) -> int:
     """Columns of the legend, so that it is no wider than the picture."""
-    return max(1, min(len(names), int(95 / (max(map(len, names)) + 5))))
+    return max(1, min(len(names), int(88 / (max(map(len, names)) + 6))))
 
 
 def shading(probabilities: np.ndarray) -> np.ndarray:
@@ -107,7 +104,7 @@ def _points(axes: Axes, plane: dict[str, np.ndarray], split: str, names: list[st
         else:
             style |= {"markerfacecolor": colour, "markeredgecolor": "white", "markeredgewidth": 0.6}
         axes.plot(points[:, 0], points[:, 1], **style)
-        handles.append(Line2D([], [], **(style | {"markersize": 8.0 * AREA.get(marker, 1.0), "label": names[label]})))
+        handles.append(Line2D([], [], **(style | {"markersize": 8.0 * AREA.get(marker, 1.0), "label": "a class"})))
     return handles
 
 
@@ -128,4 +125,4 @@ def _ring(axes: Axes, plane: dict[str, np.ndarray], run: Run) -> str:
         markeredgecolor="black",
         markeredgewidth=1.4,
     )
-    return f"test samples; ringed: predicted wrongly, {len(wrong)} of {len(table)}"
+    return f"test samples, {len(wrong)} of {len(table)}\npredicted wrongly and ringed"

@@ -11,22 +11,21 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from labrunner.figures.look import GREY, VERMILLION, shortened
+from labrunner.figures.look import GREY, PAGE, VERMILLION, left_to_right, of_samples, page, plain, shortened
 from labrunner.records import Run
 
-WIDTH = 10.0  # inches, of the mosaic of classes
+WIDTH = PAGE - 0.2  # inches, of a mosaic
 IN_A_GROUP = 4  # samples of a class that were predicted rightly, and wrongly
+GAP, BETWEEN = 0.25, 0.4  # inches, between the two groups of a class, and between columns of classes
+NARROWEST, WIDEST = 0.57, (1.25, 0.86)  # inches from tile to tile; the widest where classes are in one column, or two
 ONE_COLUMN = 5  # classes; more stand in two columns
 MOST_CLASSES = 20
 MOST_MISTAKES = 25
-LTR = "\u200e"  # this goes from left to right, whatever script a class name is written in
-ARROW = f"{LTR}→ "
 ACROSS = 5  # mistakes
-SHORT = 8  # characters of a class name that need no room of their own
-FONT = 8.5  # points
+FONT = 9.0  # points
 CHARACTER = 0.62 * FONT / 72  # inches, of one that is rather wide
 LINE = 1.3 * FONT / 72  # inches
-PIXELS = 96  # of a tile, along each side; more would not show, and makes large files
+TILE = 96  # pixels along each side; more would not show, and makes large files
 
 
 class Tile(NamedTuple):
@@ -69,40 +68,41 @@ def samples(run: Run) -> Figure | None:
 
     columns = 1 if len(shown) <= ONE_COLUMN else 2
     names = [str(name) for name in counts.columns]
-    pitch, lines, tags = _captions(names, narrow=0.73, wide=1.05)
-    gap, side = 0.3, 0.62  # inches, between the two groups of a class; of a tile
-    each = min(IN_A_GROUP, int(((WIDTH - (columns - 1) * 2 * gap) / columns - gap) / pitch / 2))
-    width, height = 2 * each * pitch + gap, LINE * (1.3 + lines) + side + 0.15  # of a class
+    room = (WIDTH - (columns - 1) * BETWEEN) / columns - GAP  # inches, for the tiles of a class
+    longest = max(len(plain(name)) for name in names) + len("→ ")
+    pitch = min(max(NARROWEST, longest * CHARACTER + 0.05), WIDEST[columns - 1])
+    each = min(IN_A_GROUP, int(room / pitch / 2))
+    pitch = room / each / 2
+    lines, tags = _captions(names, pitch)
+    side = min(pitch - 0.06, 0.85)
+    width, height = 2 * each * pitch + GAP, LINE * (1.3 + lines) + side + 0.17  # of a class
     titles = shortened(names, int(width / CHARACTER) - len(" 10000 of 10000 right"))
 
     tiles, texts = [], []
     for place, label in enumerate(shown.tolist()):
         row, column = divmod(place, columns)
-        left, top = column * (width + 2 * gap), LINE * 1.5 + row * height
+        left, top = column * (width + BETWEEN), LINE * 1.5 + row * height
         # two texts: what is written from right to left would turn the numbers round
         texts.append(Line(titles[label], left, top, "left", strong=True))
         texts.append(Line(f"{right[label]} of {support[label]} right", left + width - (pitch - side), top, "right"))
         of_class = np.flatnonzero(kept["label"] == label)
         wrong = kept["predicted"][of_class] != label
-        mistakes = of_class[wrong][np.argsort(-kept["confidence"][of_class[wrong]], kind="stable")]
-        for group, members in enumerate((of_class[~wrong], mistakes)):
+        confident = of_class[wrong][np.argsort(-kept["confidence"][of_class[wrong]], kind="stable")]
+        for group, members in enumerate((of_class[~wrong], confident)):
             for number, member in enumerate(members[:each].tolist()):
-                x = left + group * (each * pitch + gap) + number * pitch
+                x = left + group * (each * pitch + GAP) + number * pitch
                 tiles.append(Tile(kept["image"][member], x, top + 1.3 * LINE, side, bool(group)))
                 if group:
-                    under = ARROW + tags[int(kept["predicted"][member])]
-                    texts.append(Line(under, x + side / 2, top + 1.3 * LINE + side + 0.03))
+                    under = left_to_right("→ ", tags[int(kept["predicted"][member])])
+                    texts.append(Line(under, x + side / 2, top + 1.3 * LINE + side + 0.04))
     for column in range(columns):
-        left = column * (width + 2 * gap)
-        texts += [
-            Line("predicted rightly", left, 0.0, "left", quiet=True),
-            Line("predicted wrongly, as →", left + each * pitch + gap, 0.0, "left", quiet=True),
-        ]
-    title = f"test samples of each class, {support.sum()} in all"
+        left = column * (width + BETWEEN)
+        texts.append(Line("predicted rightly", left, 0.0, "left", quiet=True))
+        texts.append(Line("predicted wrongly, as →", left + each * pitch + GAP, 0.0, "left", quiet=True))
+    title = of_samples(int(support.sum()))
     if len(shown) < len(there):
-        title = f"test samples of the {len(shown)} classes with the lowest recall, of {len(there)}"
-    size = columns * width + (columns - 1) * 2 * gap, LINE * 1.5 + -(-len(shown) // columns) * height
-    return _mosaic(tiles, texts, size, title, float(kept["white"]))
+        title += f": the {len(shown)} classes with the lowest recall, of {len(there)}"
+    return _mosaic(tiles, texts, LINE * 1.5 + -(-len(shown) // columns) * height, title, float(kept["white"]))
 
 
 def mistakes(run: Run) -> Figure | None:
@@ -118,25 +118,25 @@ def mistakes(run: Run) -> Figure | None:
         return None
     shown = wrong[np.argsort(-kept["confidence"][wrong], kind="stable")][:MOST_MISTAKES]
     total = int(run.confusion.to_numpy().sum() - np.trace(run.confusion.to_numpy()))
-    pitch, lines, tags = _captions([str(name) for name in run.confusion.columns], narrow=1.5, wide=1.9)
-    side = 1.15
-    both = 1 if pitch < 1.9 else 2 * lines  # lines of a caption: both classes in one, or each in its own
-    height = side + LINE * (both + 1) + 0.22
+    names = [str(name) for name in run.confusion.columns]
+    pitch, side = WIDTH / ACROSS, 1.15
+    beside = (2 * max(len(plain(name)) for name in names) + len(" → ")) * CHARACTER < pitch  # both classes in a line
+    lines, tags = _captions(names, pitch)
+    height = side + LINE * (2 if beside else 1 + 2 * lines) + 0.22
     tiles, texts = [], []
     for place, member in enumerate(shown.tolist()):
         row, column = divmod(place, ACROSS)
         x, y = column * pitch, row * height
         tiles.append(Tile(kept["image"][member], x + (pitch - side) / 2, y, side, True))
         true, guess = tags[int(kept["label"][member])], tags[int(kept["predicted"][member])]
-        between = " " if both == 1 else "\n"
-        texts.append(Line(_share(float(kept["confidence"][member])), x + pitch / 2, y + side + 0.04, strong=True))
-        texts.append(Line(f"{LTR}{true}{between}{ARROW}{guess}", x + pitch / 2, y + side + 0.04 + LINE))
-    size = max(3, min(ACROSS, len(shown))) * pitch, -(-len(shown) // ACROSS) * height
+        said = left_to_right(true, " " if beside else "\n", "→ ", guess)
+        texts.append(Line(_share(float(kept["confidence"][member])), x + pitch / 2, y + side + 0.05, strong=True))
+        texts.append(Line(said, x + pitch / 2, y + side + 0.05 + LINE))
     which = f"the {len(shown)} most confident of {total} mistakes"
     if len(shown) == total:
         which = "the only mistake" if total == 1 else f"all {total} mistakes"
-    title = f"{which}:\nprobability, true class → predicted class"
-    return _mosaic(tiles, texts, size, title, float(kept["white"]))
+    title = f"{which}: probability, true class → predicted class"
+    return _mosaic(tiles, texts, -(-len(shown) // ACROSS) * height, title, float(kept["white"]))
 
 
 def _are_images(kept: dict[str, np.ndarray]) -> bool:
@@ -148,14 +148,13 @@ def _share(value: float) -> str:
     return f"{value:.1%}" if value < 0.9995 else "> 99.9%" if value < 1.0 else "100%"
 
 
-def _captions(names: Sequence[str], narrow: float, wide: float) -> tuple[float, int, list[str]]:
-    """Inches from tile to tile, the lines that a name takes at most, and the names in as many lines."""
-    short = max(len(" ".join(name.split())) for name in names) <= SHORT
-    if short:
-        return narrow, 1, shortened(names, SHORT)
-    fits = int((wide - 0.06) / CHARACTER)
-    wrapped = [_wrapped(name, fits) for name in shortened(names, 2 * fits - 5)]
-    return wide, 1 + max(name.count("\n") for name in wrapped), wrapped
+def _captions(names: Sequence[str], pitch: float) -> tuple[int, list[str]]:
+    """The lines that a name takes at most in `pitch` inches, beside an arrow, and the names in as many lines."""
+    fits = int((pitch - 0.04) / CHARACTER)
+    if max(len(plain(name)) for name in names) <= fits - len("→ "):
+        return 1, [plain(name) for name in names]
+    wrapped = [_wrapped(name, fits) for name in shortened(names, 2 * fits - 4)]
+    return 1 + max(name.count("\n") for name in wrapped), wrapped
 
 
 def _wrapped(name: str, fits: int) -> str:
@@ -166,20 +165,17 @@ def _wrapped(name: str, fits: int) -> str:
     return "\n".join(lines).strip()
 
 
-def _mosaic(
-    tiles: Sequence[Tile], texts: Sequence[Line], size: tuple[float, float], title: str, white: float
-) -> Figure:
+def _mosaic(tiles: Sequence[Tile], texts: Sequence[Line], height: float, title: str, white: float) -> Figure:
     """All tiles as one image, so that hundreds are drawn as quickly as one; frames and texts over it."""
-    width, height = size
-    figure = Figure(figsize=(width + 0.4, height + 0.75), layout="constrained")
+    figure = page(height + 0.5)
     axes = figure.subplots()
-    scale = PIXELS / tiles[0].side  # of the canvas, pixels an inch
-    canvas = np.full((int(np.ceil(height * scale)), int(np.ceil(width * scale)), 3), 255, dtype=np.uint8)
+    scale = TILE / tiles[0].side  # of the canvas, pixels an inch
+    canvas = np.full((int(np.ceil(height * scale)), int(np.ceil(WIDTH * scale)), 3), 255, dtype=np.uint8)
     frames: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
     for tile in tiles:
         picture = _picture(tile.image, white)
         tall, broad = picture.shape[:2]
-        x, y = round(tile.x * scale) + (PIXELS - broad) // 2, round(tile.y * scale) + (PIXELS - tall) // 2
+        x, y = round(tile.x * scale) + (TILE - broad) // 2, round(tile.y * scale) + (TILE - tall) // 2
         canvas[y : y + tall, x : x + broad] = picture
         corners = np.array([[0, 0], [broad, 0], [broad, tall], [0, tall], [0, 0]]) + np.array([x, y])
         frames[tile.wrong].append(corners / scale)
@@ -187,7 +183,7 @@ def _mosaic(
     axes.imshow(canvas, extent=extent, interpolation="nearest", aspect="equal")
     axes.add_collection(LineCollection(frames[0], colors="#bbbbbb", linewidths=0.6))
     axes.add_collection(LineCollection(frames[1], colors=VERMILLION, linewidths=2.0))
-    axes.set(xlim=(-0.05, width), ylim=(height, -0.05))
+    axes.set(xlim=(-0.05, WIDTH), ylim=(height, -0.05))
     axes.set_axis_off()
     axes.set_title(title, fontsize=11)
     _write(axes, texts)
@@ -212,7 +208,7 @@ def _write(axes: Axes, texts: Sequence[Line]) -> None:
 
 
 def _picture(image: np.ndarray, white: float) -> np.ndarray:
-    """(C, H, W) in [0, white] as (H, W, 3) uint8 of `PIXELS` along the longer side, or a little less.
+    """(C, H, W) in [0, white] as (H, W, 3) uint8 of `TILE` along the longer side, or a little less.
 
     A pixel of a small image becomes a square; a large one is averaged.
     """
@@ -220,9 +216,9 @@ def _picture(image: np.ndarray, white: float) -> np.ndarray:
     scaled = np.clip(np.rint(channels * (255.0 / white)), 0, 255).astype(np.uint8)
     picture = np.ascontiguousarray(np.broadcast_to(scaled, (3, *scaled.shape[1:])).transpose(1, 2, 0))
     longest = max(picture.shape[:2])
-    if longest <= PIXELS:
-        return picture.repeat(PIXELS // longest, axis=0).repeat(PIXELS // longest, axis=1)
+    if longest <= TILE:
+        return picture.repeat(TILE // longest, axis=0).repeat(TILE // longest, axis=1)
     from PIL import Image
 
-    tall, broad = (max(1, round(length * PIXELS / longest)) for length in picture.shape[:2])
+    tall, broad = (max(1, round(length * TILE / longest)) for length in picture.shape[:2])
     return np.asarray(Image.fromarray(picture).resize((broad, tall), Image.Resampling.BOX))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
 
 DRAWING_SECONDS = 120.0
 MOST_LINES = 12  # of one kind; the files hold all
+MOST_VALUES = 6  # in a line
 
 # keys that decide which samples are validated and tested
-SPLIT = ("dataset.split_seed", "dataset.val_fraction", "dataset.test_fraction", "dataset.classes")
 
 
 @dataclass
@@ -43,7 +44,7 @@ def main(arguments: Arguments) -> int:
     refuse_used(folder)
     sweep = beside_each_other(asked, folder, command_line(arguments.argv))
     runs = [run for _, run in sweep.runs]
-    names = short_names([run.path for run in runs])
+    names = names_of(sweep)
     configs = [comparison.config_of(run) for run in runs]
 
     from labrunner.drawing import Drawing
@@ -57,8 +58,8 @@ def main(arguments: Arguments) -> int:
             comparison_folder.write(sweep)
             write_tables(comparison_folder, sweep, rows, names, configs, differing, flips)
         print_table(asked, sweep, rows)
-        print_differences(sweep, names, configs, differing)
-        print_flips(sweep, rows, flips)
+        print_differences(sweep, configs, differing)
+        print_flips(sweep, rows, names, flips)
         for line in cautions(asked, sweep, configs):
             show(line)
         drawing.ask(folder, changes.get("figures", "all"))
@@ -120,13 +121,20 @@ def runs_in(path: Path, missing: dict[Path, int]) -> Iterator[Run]:
             raise RequestError(f"no run of the sweep in {path} has begun")
         missing[path] = len(sweep.members) - len(sweep.runs)
         for _, run in sweep.runs:
-            yield load_run(run.path)  # which refuses other formats
+            yield opened(run.path)
         return
     if not (path / "config.yaml").is_file() and path.is_dir():
         inside = [each for each in path.iterdir() if (each / "config.yaml").is_file() or is_sweep_folder(each)]
         if inside:
             raise RequestError(f"{path} is no run folder, but there are some in it: labrunner compare {path}/*")
-    yield load_run(path)
+    yield opened(path)
+
+
+def opened(path: Path) -> Run:
+    """The run in a folder. Raises RequestError where there is none, or a file of it is none of ours."""
+    if (said := comparison.oddity(path)) is not None:
+        raise RequestError(f"{path} is no run folder that can be read: {said}")
+    return load_run(path)
 
 
 def new_folder() -> Path:
@@ -149,7 +157,8 @@ def beside_each_other(asked: Asked, folder: Path, command: str) -> Sweep:
     values = [values_of(run, config, keys) for run, config in zip(asked.runs, configs, strict=True)]
     numbers = list(range(len(asked.runs)))
     if asked.sweep is not None:
-        swept = [member for member, _ in asked.sweep.runs]
+        listed = {os.path.realpath(member.path): member for member in reversed(asked.sweep.members)}
+        swept = [listed[os.path.realpath(run.path)] for run in asked.runs]
         keys = [*asked.sweep.keys, *(key for key in keys if key not in asked.sweep.keys)]
         numbers = [member.number for member in swept]
         values = [given | member.values for given, member in zip(values, swept, strict=True)]
@@ -157,7 +166,7 @@ def beside_each_other(asked: Asked, folder: Path, command: str) -> Sweep:
         Member(
             number=number,
             path=run.path,
-            values={key: given.get(key) for key in keys},
+            values={key: given[key] for key in keys if key in given},
             overrides=typed_in(run),
             epochs=config.get("epochs"),
         )
@@ -181,7 +190,7 @@ def values_of(run: Run, config: Mapping[str, Any], keys: Sequence[str]) -> dict[
         section = config.get(group)
         if isinstance(section, dict) and "name" not in section:  # a class of the user's own is called by its file
             flat[group] = name
-    return {key: flat.get(key) for key in keys}
+    return {key: flat[key] for key in keys if key in flat}
 
 
 def typed_in(run: Run) -> list[str]:
@@ -195,17 +204,29 @@ def monitor_of(configs: Sequence[Mapping[str, Any]]) -> str:
     first = min(monitors)
     if len(monitors) > 1 or first not in schema.get_args(schema.Monitor):
         return "val_accuracy"
-    return "val_accuracy" if first.endswith("_loss") and len({loss_of(config) for config in configs}) > 1 else first
+    return (
+        "val_accuracy"
+        if first.endswith("_loss") and len({comparison.loss_of(config) for config in configs}) > 1
+        else first
+    )
 
 
-def loss_of(config: Mapping[str, Any]) -> str:
-    """What a config's ``*_loss`` columns measure."""
-    model = config.get("model")
-    model = model if isinstance(model, dict) else {}
-    if "_target_" in model:
-        return str(model.get("loss", "cross_entropy"))
-    own = {"adaline": "mse", "perceptron": "the perceptron criterion"}
-    return str(model.get("loss") or own.get(str(model.get("name")), "cross_entropy"))
+def names_of(sweep: Sweep) -> list[str]:
+    """What columns call the runs: those of sweeps by their values, others by their folders; no two are the same."""
+    names = short_names([member.path for member in sweep.members])
+    for at, member in enumerate(sweep.members):
+        if member.values and is_sweep_folder(member.path.parent):
+            names[at] = said(member)
+    count = Counter(names)
+    return [
+        f"{name} (run {member.number})" if count[name] > 1 else name
+        for name, member in zip(names, sweep.members, strict=True)
+    ]
+
+
+def said(member: Member) -> str:
+    """``optim.lr=0.01 seed=0``"""
+    return " ".join(f"{key}={comparison.as_typed(value)}" for key, value in member.values.items())
 
 
 def short_names(paths: Sequence[Path]) -> list[str]:
@@ -231,12 +252,11 @@ def write_tables(
     flips: comparison.Flips,
 ) -> None:
     """comparison.csv, differences.csv and flips.csv."""
-    columns = comparison.columns(sweep)
+    columns, lines = comparison.lines(sweep, rows)
     paths = {member.number: member.path for member in sweep.members}
+    folders = (str(paths[row["number"]]) for row in rows)
     folder.write_csv(
-        "comparison.csv",
-        [*columns, "folder"],
-        ([*(csv_value(row[name]) for name in columns), str(paths[row["number"]])] for row in rows),
+        "comparison.csv", [*columns, "folder"], ([*line, path] for line, path in zip(lines, folders, strict=True))
     )
     flat = [comparison.flat(config) for config in configs]
     folder.write_csv(
@@ -251,11 +271,6 @@ def write_tables(
     )
 
 
-def csv_value(value: Any) -> Any:
-    """Lists, true and false as they are typed; numbers and blanks stay what they are."""
-    return comparison.as_typed(value) if isinstance(value, (list, dict, bool)) else value
-
-
 # what is printed
 
 
@@ -263,19 +278,20 @@ def print_table(asked: Asked, sweep: Sweep, rows: Sequence[Mapping[str, Any]]) -
     paths = {member.number: member.path for member in sweep.members}
     folders = [tables.folder_text(paths[row["number"]]) for row in rows]
     show("\n".join(tables.table_of(sweep, rows, {"folder": folders} if asked.sweep is None else None)))
-    if "seed" in sweep.keys and (lines := tables.folded_table(sweep, rows)):
-        show("\n".join(["", *lines]))
+    if groups := tables.folded_groups(sweep, rows):
+        show("\n".join(["", *tables.folded_table(sweep, groups)]))
     show(f"\nin the order of {sweep.monitor} at the epoch that each run chose")
 
 
-def print_differences(
-    sweep: Sweep, names: Sequence[str], configs: Sequence[Mapping[str, Any]], differing: Sequence[str]
-) -> None:
-    """Each key with its values and the numbers of the runs that have them."""
+def print_differences(sweep: Sweep, configs: Sequence[Mapping[str, Any]], differing: Sequence[str]) -> None:
+    """Each key that is no column of the table, with its values and the runs that have them."""
     if not differing:
         show("\ntheir configs are equal")
         return
-    show("\nwhat differs in their configs")
+    differing = [key for key in differing if key not in sweep.keys]
+    if not differing:
+        return
+    show("\nwhat else differs in their configs" if sweep.keys else "\nwhat differs in their configs")
     flat = [comparison.flat(config) for config in configs]
     lines = []
     for key in differing[:MOST_LINES]:
@@ -284,14 +300,19 @@ def print_differences(
             if config:
                 said = comparison.as_typed(each[key]) if key in each else "(none)"
                 having.setdefault(said, []).append(str(member.number))
-        values = [f"{value} (run {', '.join(numbers)})" for value, numbers in having.items()]
-        lines.append(["", key, "; ".join(values)])
+        values = [f"{value} ({runs_text(numbers)})" for value, numbers in having.items()]
+        more = [f"and {len(values) - MOST_VALUES} more"] if len(values) > MOST_VALUES else []
+        lines.append(["", key, "; ".join([*values[:MOST_VALUES], *more])])
     show("\n".join(tables.aligned(["", "", ""], lines, left=[""])[1:]))
     if len(differing) > MOST_LINES:
         show(f"  and {len(differing) - MOST_LINES} more keys: differences.csv")
 
 
-def print_flips(sweep: Sweep, rows: Sequence[Mapping[str, Any]], flips: comparison.Flips) -> None:
+def runs_text(numbers: Sequence[str]) -> str:
+    return f"run {', '.join(numbers)}" if len(numbers) <= MOST_VALUES else f"{len(numbers)} runs"
+
+
+def print_flips(sweep: Sweep, rows: Sequence[Mapping[str, Any]], names: Sequence[str], flips: comparison.Flips) -> None:
     """The run at the head of the table against the others, test sample by test sample."""
     numbers = [member.number for member in sweep.members]
     order = [numbers.index(row["number"]) for row in rows]
@@ -302,14 +323,14 @@ def print_flips(sweep: Sweep, rows: Sequence[Mapping[str, Any]], flips: comparis
     head = order[0]
     lines = [
         ["", f"run {numbers[other]}", str(flips.shared[head][other]), str(flips.lost[head][other]),
-         str(flips.lost[other][head])]
+         str(flips.lost[other][head]), names[other]]
         for other in order[1:]
         if flips.shared[head][other]
     ]  # fmt: skip
     if lines:
-        show(f"\ntest samples that run {numbers[head]} and another both predicted, and that only one of them has right")
-        header = ["", "against", "both predicted", f"only run {numbers[head]}", "only the other"]
-        show("\n".join(tables.aligned(header, lines[:MOST_LINES])))
+        show(f"\ntest samples that run {numbers[head]} and another predicted, and only one has right")
+        header = ["", "against", "both predicted", f"only run {numbers[head]}", "only the other", ""]
+        show("\n".join(tables.aligned(header, lines[:MOST_LINES], left=[""])))
         if len(lines) > MOST_LINES:
             show(f"  and {len(lines) - MOST_LINES} more runs")
     if flips.samples:
@@ -323,36 +344,10 @@ def print_flips(sweep: Sweep, rows: Sequence[Mapping[str, Any]], flips: comparis
 
 def cautions(asked: Asked, sweep: Sweep, configs: Sequence[Mapping[str, Any]]) -> list[str]:
     """What cannot be compared, a line each."""
-    lines = []
-    known = [config for config in configs if config]
-    unread = [str(m.number) for m, config in zip(sweep.members, configs, strict=True) if not config]
-    if unread:
-        lines.append(f"the config of run {', '.join(unread)} cannot be read: how it differs is not known")
-    sets = list(dict.fromkeys(data_of(run) for _, run in sweep.runs))
-    if len(sets) > 1:
-        names = list(dict.fromkeys(name for name, _ in sets))
-        what = f"data sets ({', '.join(names)})" if len(names) > 1 else f"samples of {names[0]}"
-        lines.append(f"the runs have different {what}: their metrics are not of the same samples")
-    else:
-        split = [key for key in comparison.differing(known) if key in SPLIT]
-        if split:
-            lines.append(f"the runs split their data differently ({', '.join(split)}): metrics are of other samples")
-    losses = sorted({loss_of(config) for config in known})
-    if len(losses) > 1:
-        lines.append(f"the losses are of different kinds ({', '.join(losses)}) and cannot be compared")
-    monitors = sorted({str(config.get("monitor")) for config in known})
-    if len(monitors) > 1:
-        lines.append(f"the runs chose their epochs by different metrics ({', '.join(monitors)})")
+    lines = comparison.cautions(sweep, configs)
     for path, count in asked.missing.items():
         if count:
             lines.append(
                 f"{count} {'run' if count == 1 else 'runs'} of {path} {'has' if count == 1 else 'have'} not begun"
             )
     return ["", *(f"note: {line}" for line in lines)] if lines else []
-
-
-def data_of(run: Run) -> tuple[str, Any]:
-    """A run's data set by name, and the fingerprint of its samples."""
-    dataset = comparison.config_of(run).get("dataset")
-    name = dataset.get("name", dataset.get("_target_")) if isinstance(dataset, dict) else None
-    return str(name), run.environment.get("data")

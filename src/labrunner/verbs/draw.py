@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from labrunner import schema
 from labrunner.errors import RequestError
 from labrunner.records import is_sweep_folder, load_run, load_sweep, refuse_links
-from labrunner.verbs.printing import complain, show
+from labrunner.verbs.printing import complain, say, show
 
 if TYPE_CHECKING:
     from labrunner.cli import Arguments
@@ -27,6 +27,8 @@ def main(arguments: Arguments) -> int:
         refuse_links(folder)  # writing would leave it
     from labrunner.drawing import Drawing
 
+    if len(folders) > 1:
+        say(f"labrunner: drawing {len(folders)} folders")
     with Drawing() as drawing:
         for folder in folders:
             drawing.ask(folder, which)
@@ -36,8 +38,10 @@ def main(arguments: Arguments) -> int:
     if messages:
         return 1
     for word, group in asked.items():
-        more = f" and its {len(group) - 1} run{'' if len(group) == 2 else 's'}" if len(group) > 1 else ""
-        show(f"drawn{more}: {Path(word) / 'report.html'}")
+        count = len(group) - 1
+        runs = f", with {count} run{'' if count == 1 else 's'}" if count else ""
+        drawn = Path(word) / ("figures" if is_sweep_folder(Path(word)) else "report.html")
+        show(f"drawn{runs}: {drawn}")
     return 0
 
 
@@ -56,6 +60,8 @@ def read(arguments: Arguments) -> tuple[list[str], str]:
             words.append(override)
         elif key == "figures":
             schema.check_value(key, schema.KEYS[key], value)
+            if value == "none":
+                raise RequestError("figures=none leaves nothing to draw; draw takes figures=all or few")
             which = value
         else:
             raise RequestError(

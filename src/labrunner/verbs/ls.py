@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -22,10 +23,13 @@ from labrunner.verbs.printing import show
 if TYPE_CHECKING:
     from labrunner.cli import Arguments
 
+MOST = 60  # columns for a name that a file gives
 DEPTH = 3  # folders below the one that is asked for: ./outputs/runs/RUN
 MARKS = ("metrics.csv", "status.json", "environment.json")  # by which a damaged run folder is known
 STAMP = re.compile(r"(\d{4}-\d\d-\d\d)_(\d\d)-(\d\d)-(\d\d)")
-HEADER = ["folder", "status", "when", "epochs", "chosen", "validation", "test", "what"]
+FIRST_TO_GO = ("when", "epochs", "chosen", "validation")  # where a terminal is narrow
+NARROW = 12  # columns of a status there
+HEADER = ["folder", "status", "when", "epochs", "chosen", "validation", "test accuracy", "what"]
 
 
 @dataclass(frozen=True)
@@ -62,25 +66,43 @@ def main(arguments: Arguments) -> int:
     for path in named:
         if arguments.words and not path.is_dir():
             raise RequestError(f"there is no folder {path}")
-    found = {os.path.realpath(path): path for root in named for path in folders_in(root)}
-    lines = sorted((line_of(path) for path in found.values()), key=lambda line: (line.when, str(line.path)))
+    found: dict[str, Found] = {}
+    for root in named:
+        for each in folders_in(root):
+            found.setdefault(os.path.realpath(each.path), each)
+    lines = [line_of(each.path) for each in sorted(found.values(), key=lambda each: (each.when, each.rank))]
     if not lines:
         where = ", ".join(map(str, named))
         show(f"no runs in {where} yet; to begin: labrunner, or labrunner model=cnn optim.lr=0.01")
         return 0
-    show("\n".join(tables.aligned(HEADER, [line.cells() for line in lines], left=("what", "status"))))
+    header, cells, gone = tables.fitting(HEADER, [line.cells() for line in lines], HEADER[:1], FIRST_TO_GO)
+    if gone:  # the counts of a sweep are long
+        cells = [[cell if at != 1 else tables.cut(cell, NARROW) for at, cell in enumerate(row)] for row in cells]
+    show("\n".join(tables.aligned(header, cells, left=("what", "status"))))
     return 0
 
 
-def folders_in(root: Path) -> Iterator[Path]:
-    """Run folders and sweep folders in a folder, or it itself; of a sweep that was named, the runs too."""
+@dataclass(frozen=True)
+class Found:
+    """A folder, and its place in the list: oldest first."""
+
+    path: Path
+    when: str
+    rank: tuple[Any, ...]
+
+
+def folders_in(root: Path) -> Iterator[Found]:
+    """Run folders and sweep folders in a folder, or it itself; before a sweep that was named come its runs."""
     if is_sweep_folder(root):
-        yield root
-        yield from (path for path in subfolders(root) if is_run_folder(path))
-    elif is_run_folder(root):
-        yield root
+        when = when_of(root)
+        for path in subfolders(root):
+            if is_run_folder(path):
+                number = int(path.name) if path.name.isdecimal() else sys.maxsize
+                yield Found(path, when, (str(root), 0, number, path.name))
+        yield Found(root, when, (str(root), 1))
     else:
-        yield from below(root, DEPTH)
+        for path in [root] if is_run_folder(root) else below(root, DEPTH):
+            yield Found(path, when_of(path), (str(path),))
 
 
 def below(folder: Path, depth: int) -> Iterator[Path]:
@@ -117,8 +139,10 @@ def line_of(path: Path) -> Line:
     try:
         return sweep_line(load_sweep(path), when) if is_sweep_folder(path) else run_line(path, when)
     except RequestError as error:
-        return Line(path, when, what=str(error).splitlines()[0])
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:  # what a file says cannot be so
+        said = str(error).splitlines()[0].removeprefix(f"{path} ").replace(f"{path}{os.sep}", "")
+        return Line(path, when, what=said)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        # what a file says cannot be so
         return Line(path, when, what=f"{type(error).__name__}: {error}".splitlines()[0])
 
 
@@ -136,21 +160,23 @@ def when_of(path: Path) -> str:
 def run_line(path: Path, when: str) -> Line:
     if not (path / "config.yaml").exists() and only_begun(path):
         return Line(path, when, status="interrupted", what="ended before it began")
+    if (said := comparison.oddity(path)) is not None:
+        return Line(path, when, what=said)
     run = load_run(path)
     config = comparison.config_of(run) or run.config  # which says what is wrong with it
     rows = run.row_list
     monitor = str(config.get("monitor", "val_loss"))
     best = comparison.chosen_row(run)
     test = comparison.tested(run)["test_accuracy"]
-    asked = 1 if config.get("smoke") is True else config.get("epochs", "?")
+    asked = 1 if config.get("smoke") is True else config.get("epochs")
     return Line(
         path,
         when,
         status=status_text(run.status),
-        epochs=f"{len(finished(rows))}/{asked}",
+        epochs=f"{len(finished(rows))}/{asked if isinstance(asked, int) else '?'}",
         chosen=tables.BLANK if best is None else str(best["epoch"]),
         val=value_text(best, monitor),
-        test=accuracy_text(test),
+        test=tables.metric_text(test),
         what=what_of(config, comparison.choices_of(run)),
     )
 
@@ -165,8 +191,8 @@ def what_of(config: Mapping[str, Any], choices: Mapping[str, str]) -> str:
     for group in ("model", "dataset"):
         section = config.get(group)
         said = section.get("name", section.get("_target_")) if isinstance(section, dict) else None
-        names.append(choices.get(group) or str(said or "?"))
-    experiment = choices.get("experiment")
+        names.append(tables.cut(choices.get(group) or str(said or "?"), MOST))
+    experiment = tables.cut(choices.get("experiment", ""), MOST)
     return " on ".join(names) + (f" (experiment={experiment})" if experiment else "")
 
 
@@ -175,29 +201,25 @@ def value_text(row: Mapping[str, Any] | None, monitor: str) -> str:
     return tables.BLANK if value is None else f"{monitor.removeprefix('val_')} {tables.metric_text(value)}"
 
 
-def accuracy_text(value: float | None) -> str:
-    return tables.BLANK if value is None else f"accuracy {tables.metric_text(value)}"
-
-
 def sweep_line(sweep: Sweep, when: str) -> Line:
     """The counts of a sweep, and its best run."""
     rows = comparison.table(sweep)
     counts = Counter(row["status"] for row in rows)
     status = ", ".join(f"{counts[name]} {name}" for name in comparison.RANKS if counts[name]) or "no runs"
     kind = "comparison" if sweep.is_comparison else "sweep"
-    what = f"{kind} of {swept(sweep)}" if sweep.keys else f"{kind} of {len(sweep.members)} runs"
+    what = f"{kind} of {tables.cut(swept(sweep), 2 * MOST)}" if sweep.keys else f"{kind} of {len(sweep.members)} runs"
     best = tables.best_of(sweep, rows)
     if best is None:
         return Line(sweep.path, when, status=status, what=what)
     member, row = best
-    values = " ".join(f"{key}={comparison.as_typed(row[key])}" for key in sweep.keys)
+    values = tables.cut(" ".join(f"{key}={comparison.as_typed(row[key])}" for key in sweep.keys), 2 * MOST)
     return Line(
         sweep.path,
         when,
         status=status,
         chosen=str(row["best_epoch"]),
         val=value_text({sweep.monitor: comparison.monitored_value(member, sweep.monitor)}, sweep.monitor),
-        test=accuracy_text(row["test_accuracy"]),
+        test=tables.metric_text(row["test_accuracy"]),
         what=f"{what}; best {values or tables.folder_text(member.path)}",
     )
 

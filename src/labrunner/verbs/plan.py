@@ -36,12 +36,13 @@ def plan_run(composed: Composed) -> None:
 
     refuse_used(composed.run_dir)
     describe(composed.config)
+    from labrunner.machine import cores
     from labrunner.planning import Costs, wall_seconds
 
     cost = Costs().of(composed.config)
     choices = composed.choices
     show(f"one run: {choices['model']} on {choices['dataset']}, {composed.config['epochs']} epochs")
-    show(f"  {in_all([cost], wall_seconds([cost], 1, 1))}")
+    show(f"  {in_all([cost], wall_seconds([cost], 1, cores()))}")
     show(f"  in {composed.run_dir}")
 
 

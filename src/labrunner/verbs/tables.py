@@ -8,16 +8,21 @@ import shutil
 import sys
 import unicodedata
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from labrunner import comparison
-from labrunner.records import Member, Sweep
+from labrunner.records import Member, Run, Sweep
 from labrunner.verbs.printing import clean, show
 
 BLANK = "-"
 MARK = "*"  # stands before the best row
 GAP = "  "
-FIRST_TO_GO = ("val_auroc", "test_auroc", "val_f1", "test_f1", "seconds")  # where a terminal is narrow; files have them
+
+# where a terminal is narrow: the columns that go, in this order, and the names that are shortened then
+FIRST_TO_GO = ("seconds", "val_auroc", "test_auroc", "val_f1", "test_f1", "val_loss")
+SHORT = {"val_accuracy": "val_acc", "test_accuracy": "test_acc", "best_epoch": "epoch"}
+LAST_TO_GO = ("folder",)
 NUMBER = re.compile(r"-?\d[\d.,]*(e[-+]?\d+)?( ± \S+)?|\d+/\d+|nan")
 
 
@@ -25,18 +30,18 @@ def print_sweep(sweep: Sweep) -> None:
     """The table of a sweep's or a comparison's runs, the one folded over seeds, and where the best run is."""
     rows = comparison.table(sweep)
     show("\n".join(table_of(sweep, rows)))
-    if "seed" in sweep.keys:
-        lines = folded_table(sweep, rows)
-        if lines:
-            show("\n".join(["", *lines]))
+    groups = folded_groups(sweep, rows)
+    if groups:
+        show("\n".join(["", *folded_table(sweep, groups)]))
     best = best_of(sweep, rows)
     if best is not None:
         member, row = best
-        said = [f"{key}={comparison.as_typed(row[key])}" for key in sweep.keys]
-        value = comparison.monitored_value(member, sweep.monitor)
-        metric = "" if value is None else f"{sweep.monitor} {metric_text(value)} at epoch {row['best_epoch']}"
-        show(f"\nbest: {', '.join([' '.join(said), metric] if said and metric else [*said, metric])}")
+        show(f"\nbest: {best_text(sweep, groups, member, row)}")
         show(f"  {folder_text(member.path)}")
+    for line in notes(sweep):
+        show(f"note: {line}")
+    drawn = any((sweep.path / "figures").glob("*.png"))
+    show(f"all: sweep.csv{' and figures' if drawn else ''}\n  {folder_text(sweep.path)}")
 
 
 def table_of(
@@ -44,7 +49,8 @@ def table_of(
 ) -> list[str]:
     """The lines of a table of `comparison.table`'s rows, the best one marked; columns without any value are left out.
 
-    `more` are columns behind those, by their name, a cell for each row.
+    `more` are columns behind those, by their name, a cell for each row. What a narrow terminal has no room for is
+    named in a last line.
     """
     best = best_of(sweep, rows)
     names = comparison.columns(sweep)
@@ -52,28 +58,86 @@ def table_of(
     cells = [
         [
             MARK if best is not None and row["number"] == best[1]["number"] else "",
-            *(cell_text(name, row[name], is_value=name in sweep.keys) for name in kept),
+            *(
+                value_text(sweep, name, row[name]) if name in sweep.keys else cell_text(name, row[name])
+                for name in kept
+            ),
             *(column[at] for column in (more or {}).values()),
         ]
         for at, row in enumerate(rows)
     ]
-    return aligned(*fitting(["", *kept, *(more or {})], cells))
+    header, cells, gone = fitting(["", *kept, *(more or {})], cells, keep=(*sweep.keys, sweep.monitor))
+    file = "comparison.csv" if sweep.is_comparison else "sweep.csv"
+    return [*aligned(header, cells), *([f"{file} has more: {', '.join(gone)}"] if gone else [])]
 
 
 def best_of(sweep: Sweep, rows: Sequence[Mapping[str, Any]]) -> tuple[Member, Mapping[str, Any]] | None:
-    """The run at the head of the table, if it is done and there is something to be best in."""
-    if not rows or rows[0]["status"] != "done":
+    """The run at the head of the table, if it is done and there is something to be best in.
+
+    The run that the others start from is none of them.
+    """
+    members = {member.number: member for member in sweep.without_first.members}
+    row = next((row for row in rows if row["number"] in members), None)
+    if row is None or row["status"] != "done":
         return None
-    member = next(member for member in sweep.members if member.number == rows[0]["number"])
-    return None if comparison.monitored_value(member, sweep.monitor) is None else (member, rows[0])
+    member = members[row["number"]]
+    return None if comparison.monitored_value(member, sweep.monitor) is None else (member, row)
 
 
-def folded_table(sweep: Sweep, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The lines of the table folded over ``seed``: mean ± standard deviation; none where no two runs fold."""
+def best_text(sweep: Sweep, groups: Sequence[Mapping[str, Any]], member: Member, row: Mapping[str, Any]) -> str:
+    """The best values and their metric; over several seeds the best setting, and not the luckiest seed."""
+    ranked = sorted(
+        (group for group in groups if group["n"] > 1 and group.get(sweep.monitor) is not None),
+        key=lambda group: group[sweep.monitor] if sweep.monitor.endswith("_loss") else -group[sweep.monitor],
+    )
     keys = [key for key in sweep.keys if key != "seed"]
-    groups = comparison.folded(rows, sweep.keys, comparison.NUMBERS)
-    if not any(group["n"] > 1 for group in groups):
+    if ranked and keys:
+        first = ranked[0]
+        said = " ".join(f"{key}={value_text(sweep, key, first[key])}" for key in keys)
+        spread = spread_text(first[sweep.monitor], first[f"{sweep.monitor}_sd"])
+        alone = " ".join(f"{key}={value_text(sweep, key, row[key])}" for key in sweep.keys)
+        return f"{said}, {sweep.monitor} {spread} over {first['n']} seeds; of single runs {alone}"
+    said = " ".join(f"{key}={value_text(sweep, key, row[key])}" for key in sweep.keys)
+    value = comparison.monitored_value(member, sweep.monitor)
+    metric = "" if value is None else f"{sweep.monitor} {metric_text(value)} at epoch {row['best_epoch']}"
+    return ", ".join(part for part in (said, metric) if part)
+
+
+def notes(sweep: Sweep) -> list[str]:
+    """What a table alone would let one overlook."""
+    configs = [{} if member.run is None else comparison.config_of(member.run) for member in sweep.members]
+    begun = [member for member in sweep.members if member.run is not None]
+    lines = comparison.cautions(replace(sweep, members=begun), [config for config in configs if config])
+    done = [member.run for member in sweep.without_first.members if member.run is not None and member.status == "done"]
+    last = [run for run in done if still_improving(run)]
+    if last:
+        were = "run was" if len(done) == 1 else "runs were"
+        lines.append(f"{len(last)} of {len(done)} {were} best in the last epoch: more epochs may change the order")
+    return lines
+
+
+def still_improving(run: Run) -> bool:
+    """Whether the chosen epoch is the last of all that were asked for."""
+    config, rows = comparison.config_of(run), comparison.row_list(run)
+    best = comparison.chosen_row(run)
+    if best is None or config.get("select") != "best" or config.get("smoke"):
+        return False
+    return len(rows) > 1 and best["epoch"] == len(rows) == config.get("epochs")
+
+
+def folded_groups(sweep: Sweep, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows folded over ``seed``; none where no two runs fold."""
+    if "seed" not in sweep.keys:
         return []
+    numbers = {member.number for member in sweep.without_first.members}
+    rivals = [row for row in rows if row["number"] in numbers]
+    groups = comparison.folded(rivals, sweep.keys, comparison.NUMBERS)
+    return groups if any(group["n"] > 1 for group in groups) else []
+
+
+def folded_table(sweep: Sweep, groups: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The lines of the table folded over ``seed``: mean ± standard deviation."""
+    keys = [key for key in sweep.keys if key != "seed"]
     means = [group[sweep.monitor] for group in groups if group.get(sweep.monitor) is not None]
     best = (min if sweep.monitor.endswith("_loss") else max)(means, default=None)
     counts = ["n", *(["diverged"] if any(group["diverged"] for group in groups) else [])]
@@ -82,23 +146,28 @@ def folded_table(sweep: Sweep, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     cells = [
         [
             MARK if best is not None and len(groups) > 1 and group.get(sweep.monitor) == best else "",
-            *(cell_text(key, group[key], is_value=True) for key in keys),
+            *(value_text(sweep, key, group[key]) for key in keys),
             *(str(group[name]) for name in counts),
             *(spread_text(group[name], group[f"{name}_sd"]) for name in shown),
         ]
         for group in groups
     ]
     title = "over seeds: mean ± standard deviation of the n runs that are done"
-    return [title, *aligned(*fitting(["", *keys, *counts, *shown], cells))]
+    header, cells, _ = fitting(["", *keys, *counts, *shown], cells, keep=(*keys, sweep.monitor))
+    return [title, *aligned(header, cells)]
 
 
 # cells
 
 
-def cell_text(name: str, value: Any, *, is_value: bool = False) -> str:
-    """A cell of `comparison.table`; `is_value`: of a swept key, shown as it is typed."""
-    if is_value:
-        return BLANK if value is None else comparison.as_typed(value)
+def value_text(sweep: Sweep, key: str, value: Any) -> str:
+    """A swept key's value as it is typed; blank where a run does not have the key, unless null is one of its values."""
+    is_null = value is None and any(member.values.get(key, BLANK) is None for member in sweep.members)
+    return BLANK if value is None and not is_null else comparison.as_typed(value)
+
+
+def cell_text(name: str, value: Any) -> str:
+    """A cell of `comparison.table`."""
     if value is None:
         return BLANK
     if name == "seconds":
@@ -110,14 +179,20 @@ def metric_text(value: float | None) -> str:
     """Four decimals, or an exponent where those would say nothing or too much."""
     if value is None:
         return BLANK
-    plain = value == 0 or 5e-5 <= abs(value) < 1e5
-    return f"{value:.4f}" if plain else f"{value:.1e}"
+    return f"{value:.4f}" if is_plain(value) else f"{value:.1e}"
+
+
+def is_plain(value: float) -> bool:
+    return value == 0 or 5e-5 <= abs(value) < 1e5
 
 
 def spread_text(mean: float | None, deviation: float | None) -> str:
-    if mean is None:
-        return BLANK
-    return metric_text(mean) if deviation is None else f"{metric_text(mean)} ± {metric_text(deviation)}"
+    """``0.9402 ± 0.0018``: the deviation to as many decimals as its mean, in which rounding noise is zero."""
+    if mean is None or deviation is None:
+        return metric_text(mean)
+    noise = deviation <= 1e-12 * abs(mean)
+    small = is_plain(mean) and deviation < 1e5
+    return f"{metric_text(mean)} ± {'0.0000' if noise else f'{deviation:.4f}' if small else metric_text(deviation)}"
 
 
 def folder_text(path: Any) -> str:
@@ -128,16 +203,38 @@ def folder_text(path: Any) -> str:
 # alignment
 
 
-def fitting(header: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[list[str], list[list[str]]]:
-    """Header and rows without the columns of `FIRST_TO_GO` that a narrow terminal has no room for."""
-    room, kept = terminal_width(), list(range(len(header)))
-    for name in FIRST_TO_GO:
-        lines = [[line[at] for at in kept] for line in (header, *rows)]
-        wide = sum(max(map(width, column)) + len(GAP) for column in zip(*lines, strict=True)) - len(GAP)
-        if room is None or wide <= room:
+def fitting(
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    keep: Collection[str] = (),
+    first: Sequence[str] = FIRST_TO_GO,
+) -> tuple[list[str], list[list[str]], list[str]]:
+    """Header and rows in the width of the terminal, and the names of the columns that went for that.
+
+    First go those named `first` that are not to be kept, then names are shortened, then go those of `LAST_TO_GO`.
+    """
+    room, kept, names, gone = terminal_width(), list(range(len(header))), list(header), []
+
+    def too_wide() -> bool:
+        lines = [[line[at] for at in kept] for line in (names, *rows)]
+        wide = sum(max(width(one_line(cell)) for cell in column) + len(GAP) for column in zip(*lines, strict=True))
+        return room is not None and wide - len(GAP) > room
+
+    for name in (*first, "", *LAST_TO_GO):
+        if not too_wide():
             break
-        kept = [at for at in kept if header[at] != name]
-    return [header[at] for at in kept], [[row[at] for at in kept] for row in rows]
+        if not name:
+            names = shortened(header)
+        elif name in header and name not in keep:
+            kept = [at for at in kept if header[at] != name]
+            gone.append(name)
+    return [names[at] for at in kept], [[row[at] for at in kept] for row in rows], gone
+
+
+def shortened(header: Sequence[str]) -> list[str]:
+    """The names of columns in fewer letters, of keys their last part, where these still tell them apart."""
+    short = [SHORT.get(name, name.rpartition(".")[2]) for name in header]
+    return [name if short.count(less) > 1 else less for name, less in zip(header, short, strict=True)]
 
 
 def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], left: Collection[str] = ()) -> list[str]:

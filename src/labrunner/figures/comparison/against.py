@@ -16,6 +16,7 @@ from labrunner.figures.comparison.overlaid import CATEGORIES
 from labrunner.figures.comparison.scales import (
     CHARACTER,
     DECADES,
+    PAGE,
     legend_below,
     note_above,
     ordered_colours,
@@ -30,15 +31,15 @@ from labrunner.figures.comparison.shown import (
     is_loss,
     key_label,
     metric_label,
-    named,
 )
-from labrunner.figures.look import BLUE, GREY, ORANGE, VERMILLION, shortened
+from labrunner.figures.look import BLACK, BLUE, GREY, ORANGE, shortened
 from labrunner.records import Sweep
 
 LINES = 8  # more combinations of the other keys are points, and a line of the best
 BOTH = 3  # up to so many lines each is drawn for the chosen epoch and for the last
 KEYS = 4  # rows of panels
 TICK = 9.5  # points
+MANY = 25  # values that have room for full marks
 
 
 def metric_against_key(sweep: Sweep) -> Figure | None:
@@ -48,13 +49,13 @@ def metric_against_key(sweep: Sweep) -> Figure | None:
     value, and a cross at the edge. None without a numeric key besides the seed, or while no run is done.
     """
     shown = Shown(sweep)
-    keys = shown.numeric[:KEYS]
+    keys = [key for key in shown.numeric if not sweep.is_comparison or comparable(shown, key)][:KEYS]
     columns = [
         column for column in shown.columns if any(each.result(column) is not None for each in shown.combinations)
     ]
     if not keys or not columns:
         return None
-    figure = Figure(figsize=(10, 0.9 + (3.7 if len(keys) == 1 else 3.1) * len(keys)), layout="constrained")
+    figure = Figure(figsize=(PAGE, 0.9 + (3.7 if len(keys) == 1 else 3.1) * len(keys)), layout="constrained")
     parts = figure.subfigures(len(keys), 1, squeeze=False)[:, 0] if len(keys) > 1 else [figure]
     said: list[str] = []
     for part, key in zip(parts, keys, strict=True):
@@ -68,58 +69,77 @@ def metric_against_key(sweep: Sweep) -> Figure | None:
     return figure
 
 
-def row_of_panels(panels: Sequence[Axes], shown: Shown, key: str, columns: Sequence[str]) -> tuple[list[Line2D], str]:
-    """Draw one key in a panel for each column; returns what the legend explains, and a note."""
-    others = [other for other in shown.keys if other != key]
+def grouped(shown: Shown, others: Sequence[str]) -> list[list[Combination]]:
+    """The combinations by their values of the other keys."""
     lines: dict[tuple[int, ...], list[Combination]] = {}
     for each in shown.combinations:
         lines.setdefault(tuple(shown.rank(other, each.values[other]) for other in others), []).append(each)
-    groups = [sorted(lines[ranks], key=lambda each: float(each.values[key])) for ranks in sorted(lines)]
+    return [lines[ranks] for ranks in sorted(lines)]
+
+
+def comparable(shown: Shown, key: str) -> bool:
+    """Whether any two runs differ in nothing but this key."""
+    return any(len(group) > 1 for group in grouped(shown, [other for other in shown.keys if other != key]))
+
+
+def row_of_panels(panels: Sequence[Axes], shown: Shown, key: str, columns: Sequence[str]) -> tuple[list[Line2D], str]:
+    """Draw one key in a panel for each column; returns what the legend explains, and a note."""
+    others = [other for other in shown.keys if other != key]
+    groups = [sorted(group, key=lambda each: float(each.values[key])) for group in grouped(shown, others)]
+    # where the chosen epoch is always the last, one line says both
+    same = all(each.chosen == each.last for each in shown.entries if each.status == "done")
+    both = len(groups) <= BOTH and not same
     cloud = len(groups) > LINES or any(len({each.values[key] for each in group}) < len(group) for group in groups)
     colours = colours_of(shown, others, len(groups))
-    names = shortened([named(group[0].values, others) for group in groups], 40) if others else [""]
     for axes, column in zip(panels, columns, strict=True):
         if cloud:
             draw_cloud(axes, shown, key, column)
         else:
             for group, colour in zip(groups, colours, strict=True):
-                draw_line(axes, group, key, column, colour, both=len(groups) <= BOTH)
-        set_values(axes, shown.order[key], key, 72 * 8.4 / len(columns))
+                draw_line(axes, group, key, column, colour, both, alone=len(groups) == 1)
+        set_values(axes, shown.order[key], key, 0.87 * (72 * PAGE / len(columns) - 62))
         axes.set_xlabel(key_label(key), parse_math=False)
         axes.set_ylabel(metric_label(column))
-        set_scale(axes, column, seen(axes), "point")
+        set_scale([axes], [seen(axes)], column, "point")
         mark_diverged(axes, shown, key, column)
+    handles = explained(shown, groups, others, colours, cloud, both)
+    if cloud:
+        return handles, f"the runs at one value differ in {', '.join(shortened(others, 30))}" if others else ""
+    if both:
+        return handles, ""
+    return handles, "values at the chosen epoch" + (", which is always the last" if same else "")
+
+
+def explained(
+    shown: Shown,
+    groups: Sequence[Sequence[Combination]],
+    others: Sequence[str],
+    colours: Sequence[Any],
+    cloud: bool,
+    both: bool,
+) -> list[Line2D]:
+    """The entries of the legend."""
     handles: list[Line2D] = []
     if cloud:
+        what = "all combinations" if shown.folds else "all runs"
         handles.append(Line2D([], [], color=BLUE, marker="o", label="best at each value (chosen epoch)"))
-        handles.append(
-            Line2D(
-                [],
-                [],
-                color=GREY,
-                marker="o",
-                ls="none",
-                alpha=0.5,
-                label=f"all {'combinations' if shown.folds else 'runs'}",
-            )
-        )
-    elif len(groups) == 1:
-        handles.append(Line2D([], [], color=BLUE, marker="o", label="chosen epoch"))
-        handles.append(Line2D([], [], color=ORANGE, ls="--", marker="s", mfc="white", label="last epoch"))
-    else:
+        handles.append(Line2D([], [], color=GREY, marker="o", ls="none", alpha=0.5, label=what))
+    elif len(groups) > 1:
         prefix = f"{key_label(others[0])}: " if len(others) == 1 and len(groups) <= 4 else ""
-        handles += [
+        names = shown.names([group[0] for group in groups], 40, others)
+        handles = [
             Line2D([], [], color=colour, marker="o", label=f"{prefix}{name}")
             for colour, name in zip(colours, names, strict=True)
         ]
-        if len(groups) <= BOTH:
-            handles.append(Line2D([], [], color=GREY, marker="o", label="chosen epoch"))
-            handles.append(Line2D([], [], color=GREY, ls="--", marker="s", mfc="white", label="last epoch"))
+    if both and not cloud:
+        alone = len(groups) == 1
+        handles.append(Line2D([], [], color=BLUE if alone else GREY, marker="o", label="chosen epoch"))
+        handles.append(
+            Line2D([], [], color=ORANGE if alone else GREY, ls="--", marker="s", mfc="white", label="last epoch")
+        )
     if any(each.diverged for each in shown.combinations):
-        handles.append(Line2D([], [], color=VERMILLION, marker="X", ls="none", ms=8, label="diverged"))
-    if cloud:
-        return handles, f"the runs at one value differ in {', '.join(shortened(others, 30))}" if others else ""
-    return handles, "values at the chosen epoch" if len(groups) > BOTH else ""
+        handles.append(Line2D([], [], color=BLACK, marker="X", ls="none", ms=8, label="diverged"))
+    return handles
 
 
 def colours_of(shown: Shown, others: Sequence[str], count: int) -> Sequence[Any]:
@@ -131,11 +151,13 @@ def colours_of(shown: Shown, others: Sequence[str], count: int) -> Sequence[Any]
     return [CATEGORIES[index % len(CATEGORIES)] for index in range(count)]
 
 
-def draw_line(axes: Axes, group: Sequence[Combination], key: str, column: str, colour: Any, both: bool) -> None:
+def draw_line(
+    axes: Axes, group: Sequence[Combination], key: str, column: str, colour: Any, both: bool, alone: bool
+) -> None:
     """One line at the chosen epoch and, if `both`, one at the last; a gap where no run is done."""
     for at in ("chosen", "last") if both else ("chosen",):
         last = at == "last"
-        hue = ORANGE if last and colour == BLUE else colour
+        hue = ORANGE if last and alone else colour
         places = np.array([float(each.values[key]) for each in group])
         results = [each.result(column, at) for each in group]
         means = np.array([np.nan if result is None else result.mean for result in results])
@@ -146,7 +168,7 @@ def draw_line(axes: Axes, group: Sequence[Combination], key: str, column: str, c
             color=hue,
             linestyle="--" if last else "-",
             marker="s" if last else "o",
-            markersize=5 if last else 6,
+            markersize=(5 if last else 6) if len(group) <= MANY else 3.5,
             markerfacecolor="white" if last else hue,
             linewidth=1.4 if last else 1.9,
             zorder=2.5 if last else 3,
@@ -215,7 +237,7 @@ def set_values(axes: Axes, values: Sequence[float], key: str, room: float) -> No
     end = -np.inf
     for index in (0, len(names) - 1, *range(1, len(names) - 1)) if len(names) > 1 else (0,):
         half = 0.5 * CHARACTER * TICK * len(names[index]) + 3
-        middle = shares[index] * room * 0.9
+        middle = shares[index] * room
         if index in (0, len(names) - 1) and len(kept) < 2:
             kept.append(index)
             if index == 0:
@@ -224,9 +246,10 @@ def set_values(axes: Axes, values: Sequence[float], key: str, room: float) -> No
         elif middle - half >= end and middle + half <= limit:
             kept.append(index)
             end = middle + half
-    axes.xaxis.set_major_locator(FixedLocator([numbers[index] for index in sorted(kept)]))
-    axes.xaxis.set_major_formatter(FixedFormatter([names[index] for index in sorted(kept)]))
-    axes.xaxis.set_minor_locator(FixedLocator(sorted(set(numbers))) if len(kept) < len(numbers) else NullLocator())
+    if len(kept) >= min(4, len(numbers)) or axes.get_xscale() != "log":  # otherwise the powers of ten say more
+        axes.xaxis.set_major_locator(FixedLocator([numbers[index] for index in sorted(kept)]))
+        axes.xaxis.set_major_formatter(FixedFormatter([names[index] for index in sorted(kept)]))
+        axes.xaxis.set_minor_locator(FixedLocator(sorted(set(numbers))) if len(kept) < len(numbers) else NullLocator())
     axes.xaxis.set_tick_params(which="minor", labelbottom=False)
     axes.tick_params(axis="x", labelsize=TICK)
     low, high = numbers[0], numbers[-1]
@@ -264,9 +287,9 @@ def mark_diverged(axes: Axes, shown: Shown, key: str, column: str) -> None:
     axes.plot(
         sorted(worst),
         [height] * len(worst),
-        color=VERMILLION,
+        color=BLACK,
         marker="X",
-        ms=9,
+        ms=9 if len(worst) <= MANY else 6,
         mec="white",
         ls="none",
         transform=edge,
@@ -285,5 +308,5 @@ def mark_diverged(axes: Axes, shown: Shown, key: str, column: str) -> None:
                 ha="center",
                 va="top" if top else "bottom",
                 fontsize=8.5,
-                color=VERMILLION,
+                color=BLACK,
             )

@@ -7,17 +7,17 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from labrunner import comparison
-from labrunner.figures.comparison.scales import legend_below, note_above
+from labrunner.figures.comparison.scales import CHARACTER, PAGE, legend_below, note_above, percent
 from labrunner.figures.comparison.shown import (
     Combination,
     Shown,
     is_loss,
     metric_label,
-    named,
+    short_keys,
     shown_value,
 )
 from labrunner.figures.look import BLACK, BLUE, GREY, VERMILLION, shortened
@@ -54,15 +54,11 @@ def bars(sweep: Sweep) -> Figure | None:
     chosen = chosen[:MOST]
     names = shown.names(chosen, NAME, None if alone else keys)
     if shown.numeric and not alone:
-        at = [
-            named(each.values, shown.numeric)
-            if len(shown.numeric) > 1
-            else f"{shown.numeric[0].rpartition('.')[2]}={named(each.values, shown.numeric)}"
-            for each in chosen
-        ]
-        names = [f"{name}\n{text}" for name, text in zip(names, shortened(at, NAME), strict=True)]
+        at = shown.names(chosen, NAME, shown.numeric)
+        prefix = f"{short_keys(shown.numeric)[0]}=" if len(shown.numeric) == 1 else ""
+        names = [f"{name}\n{prefix}{text}" for name, text in zip(names, at, strict=True)]
     height = 0.5 if shown.numeric and not alone else 0.34 if len(chosen) <= 30 else 0.24
-    figure = Figure(figsize=(10, 1.3 + height * max(3, len(chosen))), layout="constrained")
+    figure = Figure(figsize=(PAGE, 1.3 + height * max(3, len(chosen))), layout="constrained")
     panels = figure.subplots(1, len(columns), squeeze=False, sharey=True)[0]
     for axes, column in zip(panels, columns, strict=True):
         draw_bars(axes, chosen, column)
@@ -99,8 +95,8 @@ def draw_bars(axes: Axes, chosen: Sequence[Combination], column: str) -> None:
     reach = limit - low
     for place, (each, result) in enumerate(zip(chosen, results, strict=True)):
         if result is None:
-            text = each.unfinished if each.unfinished != "done" else "no value"
-            axes.text(low + 0.01 * reach, place, text, va="center", fontsize=9.5, color=VERMILLION, style="italic")
+            text = each.unfinished or "no value"
+            beside(axes, low, place, text, VERMILLION)
             continue
         axes.barh(place, result.mean, height=0.72, color=BLUE, alpha=0.55, zorder=2)
         end = result.mean
@@ -124,21 +120,21 @@ def draw_bars(axes: Axes, chosen: Sequence[Combination], column: str) -> None:
         if each.diverged:
             text += f"  ({each.diverged} of {len(each.entries)} diverged)"
         beyond = result.mean > limit
-        axes.text(
-            min(end, limit) + 0.015 * reach,
-            place,
-            f"→ {text}" if beyond else text,
-            va="center",
-            fontsize=9.5,
-            zorder=5,
-        )
+        beside(axes, min(end, limit), place, f"→ {text}" if beyond else text)
     longest = max([len(text.get_text()) for text in axes.texts], default=0)
     # the numbers stand to the right of the bars: about 5.6 points a character, of some 200 points
     axes.set_xlim(low, limit + reach * min(1.2, 0.05 + 0.026 * longest))
     axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
     if column.endswith("_accuracy"):
-        axes.xaxis.set_major_formatter(lambda share, _: f"{round(100 * share, 6):g}%" if share <= 1 else "")
+        axes.xaxis.set_major_formatter(lambda share, _: percent(share) if share <= 1 else "")
     axes.grid(axis="y", visible=False)
+
+
+def beside(axes: Axes, end: float, place: int, text: str, colour: str = "black") -> None:
+    """Words behind the end of a bar."""
+    axes.annotate(
+        text, (end, place), xytext=(7, 0), textcoords="offset points", va="center", fontsize=9.5, color=colour, zorder=5
+    )
 
 
 def spread(column: str, sd: float) -> str:
@@ -168,15 +164,18 @@ def epochs_to(sweep: Sweep) -> Figure | None:
     if left_out:
         chosen = sorted(chosen, key=lambda each: rank(each, shown.deciding))[:MOST]
     height = 0.34 if len(chosen) <= 30 else 0.24
-    figure = Figure(figsize=(10, 1.4 + height * max(3, len(chosen))), layout="constrained")
+    figure = Figure(figsize=(PAGE, 1.4 + height * max(3, len(chosen))), layout="constrained")
     axes = figure.subplots()
     longest = max([int(entry.rows[-1]["epoch"]) for each in chosen for entry in each.entries if entry.rows], default=1)
     for place, each in enumerate(chosen):
         draw_epochs(axes, place, each, threshold, longest)
-    set_names(axes, shown.names(chosen), height)
     if len(shown.keys) == 1:
         axes.set_ylabel(shortened(shown.keys, 30)[0], parse_math=False)
-    axes.set_xlim(0, 1.28 * longest)
+    names = shown.names(chosen, NAME)
+    room = 72 * PAGE - CHARACTER * 10 * max(map(len, names)) - 50  # points
+    words = max(CHARACTER * 9.5 * len(text.get_text()) for text in axes.texts) + 12
+    axes.set_xlim(0, longest / (1 - min(0.6, words / room)))
+    set_names(axes, names, height)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
     axes.grid(axis="y", visible=False)
     axes.set_xlabel(f"epochs until the validation accuracy reaches {threshold:.10g}")
@@ -184,14 +183,9 @@ def epochs_to(sweep: Sweep) -> Figure | None:
     if shown.folds:
         said.append(f"mean over those of {shown.seeds} that reach it; points: single runs")
     note_above(figure, shown.note(*said))
-    if any(len(each.entries) == 1 and each.entries[0].rows for each in chosen) or shown.folds:
-        legend_below(
-            figure,
-            [
-                Line2D([], [], color=BLUE, alpha=0.55, lw=8, label="reached"),
-                Line2D([], [], color=MISSED, lw=8, label="trained without reaching it"),
-            ],
-        )
+    reached = Patch(color=BLUE, alpha=0.55, label="reached")
+    missed = Patch(facecolor=MISSED, edgecolor=GREY, hatch="///", linewidth=0.6, label="trained without reaching it")
+    legend_below(figure, [reached, missed])
     return figure
 
 
@@ -219,18 +213,18 @@ def draw_epochs(axes: Axes, place: int, combination: Combination, threshold: flo
         if end:
             axes.barh(place, end, height=0.72, color=MISSED, edgecolor=GREY, hatch="///", linewidth=0.6, zorder=2)
         text = never(combination, int(end))
-    axes.text(end + 0.01 * longest, place, text, va="center", fontsize=9.5, color="black" if took else VERMILLION)
+    beside(axes, end, place, text, "black" if took else VERMILLION)
 
 
 def never(combination: Combination, epochs: int) -> str:
     """Why there is no number."""
-    statuses = {entry.status for entry in combination.entries}
-    if len(combination.entries) > 1:
-        others = "" if statuses == {"done"} else f" ({combination.unfinished})"
-        return f"0 of {len(combination.entries)}, never within {epochs}{others}"
-    entry = combination.entries[0]
-    if entry.status == "diverged":
+    count, rest = len(combination.entries), combination.unfinished
+    if count > 1:
+        if combination.diverged == count:
+            return f"all {count} diverged"
+        return f"0 of {count}, never within {epochs}" + (f" ({rest})" if rest else "") if epochs else rest
+    if rest == "diverged":
         return f"diverged in epoch {epochs + 1}"
-    if entry.status == "done":
-        return f"never within {epochs}"
-    return f"{entry.status} after epoch {epochs}" if epochs else entry.status
+    if rest:
+        return f"{rest} after epoch {epochs}" if epochs else rest
+    return f"never within {epochs}"

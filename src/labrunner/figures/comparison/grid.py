@@ -13,17 +13,17 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from labrunner import comparison
-from labrunner.figures.comparison.scales import AHEAD, CHARACTER, DECADES, luminance, note_above
+from labrunner.figures.comparison.scales import AHEAD, CHARACTER, DECADES, PAGE, luminance, note_above, percent
 from labrunner.figures.comparison.shown import (
     Combination,
     Shown,
-    as_typed,
     better,
     is_loss,
     key_label,
     metric_label,
-    named,
+    short_values,
     shown_value,
+    value_of,
 )
 from labrunner.figures.look import GREY, VERMILLION, shortened
 from labrunner.records import Run, Sweep
@@ -64,14 +64,14 @@ def heat_map(sweep: Sweep) -> Figure | None:
         panels = [(metric_label(column), column, cells(shown, across, up)) for column in columns]
     else:
         for value in shown.order[third]:
-            title = f"{shortened([third], 30)[0]}: {shortened([as_typed(value)], 40)[0]}"
+            title = f"{shortened([third], 30)[0]}: {short_values([value], 40)[0]}"
             panels.append((title, columns[0], cells(shown, across, up, (third, value))))
     if any(len(cell) > 1 for _, _, table in panels for row in table for cell in row):
         return None  # two runs of a comparison in one cell
     wide = sizes[0] > SIDE_BY_SIDE
     shape = (len(panels), 1) if wide else (-(-len(panels) // 2), min(2, len(panels)))
     cell = min(0.62, 5.0 / sizes[1]) if sizes[1] > 6 else 0.62
-    figure = Figure(figsize=(10, 0.5 + shape[0] * (1.5 + cell * max(2, sizes[1]))), layout="constrained")
+    figure = Figure(figsize=(PAGE, 0.5 + shape[0] * (1.5 + cell * max(2, sizes[1]))), layout="constrained")
     norms = {column: norm_of(shown, column) for column in columns}
     drawn = figure.subplots(*shape, squeeze=False)
     width = 72 * (8.0 if wide or shape[1] == 1 else 3.4) / sizes[0]
@@ -83,12 +83,12 @@ def heat_map(sweep: Sweep) -> Figure | None:
         bar = figure.colorbar(image, ax=axes, pad=0.02, aspect=18, extend=extension(norms[column], shown, column))
         bar.outline.set_visible(False)
         if column.endswith("_accuracy"):
-            bar.ax.yaxis.set_major_formatter(lambda share, _: f"{round(100 * share, 6):g}%")
+            bar.ax.yaxis.set_major_formatter(percent)
         if third is not None:
             bar.set_label(metric_label(column))
     for axes in list(drawn.flat)[len(panels) :]:
         axes.set_axis_off()
-    said = ["at the chosen epoch", "framed: the best"]
+    said = ["at the chosen epoch", "framed: the best" + (" of each panel" if third is not None else "")]
     if shown.folds:
         said.insert(1, f"mean over {shown.seeds}")
     note_above(figure, shown.note(*said))
@@ -204,7 +204,7 @@ def mark_unfinished(axes: Axes, place: int, row: int, cell: Combination, size: t
                 (place - 0.48, row - 0.48), 0.96, 0.96, facecolor="white", edgecolor="#b0b0b0", hatch="////", lw=0
             )
         )
-    text = "diverged" if cell.diverged == len(cell.entries) else cell.unfinished.replace(", ", "\n")
+    text = "diverged" if cell.diverged == len(cell.entries) else cell.unfinished.replace(", ", "\n") or "no value"
     font = min(9.5, 0.9 * size[0] / (CHARACTER * max(map(len, text.split("\n")))))
     box = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
     if font < SMALLEST:
@@ -214,13 +214,13 @@ def mark_unfinished(axes: Axes, place: int, row: int, cell: Combination, size: t
 
 
 def set_values(axes: Axes, shown: Shown, across: str, up: str, width: float) -> None:
-    names = shortened([as_typed(value) for value in shown.order[across]], NAME)
+    names = short_values(shown.order[across], NAME)
     turned = CHARACTER * 10 * max(map(len, names)) > 0.95 * width
     axes.set_xticks(range(len(names)), names, fontsize=10, parse_math=False)
     if turned:
         for label in axes.get_xticklabels():
             label.set(rotation=35, ha="right", rotation_mode="anchor")
-    names = shortened([as_typed(value) for value in shown.order[up]], NAME)
+    names = short_values(shown.order[up], NAME)
     axes.set_yticks(range(len(names)), names, fontsize=10, parse_math=False)
     if up not in shown.numeric:
         axes.invert_yaxis()  # categories are read from the top
@@ -246,16 +246,16 @@ def flips(sweep: Sweep) -> Figure | None:
     if lost.count() == 0:
         return None
     numbers = [runs[at][0].number for at in kept]
-    keys = Shown(sweep).keys
-    whole = [
-        f"#{runs[at][0].number} {named(values, [key for key in keys if key in values])}".strip()
-        for at in kept
-        for values in [runs[at][0].values]
-    ]
-    names = shortened(whole, 40)
+    shown = Shown(sweep)
+    by_number = {
+        each.member.number: Combination({key: value_of(each.member, key) for key in shown.keys}, [each])
+        for each in shown.entries
+    }
+    texts = shown.valued([by_number[number] for number in numbers], shown.keys, 40)
+    names = shortened([f"#{number} {text}".strip() for number, text in zip(numbers, texts, strict=True)], 44)
     rows = [f"{name}\n{tested(runs[at][1])}" for at, name in zip(kept, names, strict=True)]
     side = max(2.2, min(7.0, 0.62 * len(kept)))
-    figure = Figure(figsize=(10, side + 1.3), layout="constrained")
+    figure = Figure(figsize=(PAGE, side + 1.3), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(lost, cmap=matplotlib.colormaps["Blues"].with_extremes(bad="#f0f0f0"), vmin=0, aspect="auto")
     shades = np.asarray(image.cmap(image.norm(lost)))

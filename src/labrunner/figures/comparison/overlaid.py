@@ -19,6 +19,7 @@ from matplotlib.transforms import blended_transform_factory, offset_copy
 from labrunner.figures.comparison.scales import (
     DECADES,
     ORDERED,
+    PAGE,
     Limits,
     legend_below,
     note_above,
@@ -81,7 +82,7 @@ def validation(sweep: Sweep) -> Figure | None:
     plan = planned(shown)
     count, columns = len(plan.rows), shown.columns
     legend_rows = 0 if not plan.handles else 0.25 * np.ceil(len(plan.handles) / 3)
-    figure = Figure(figsize=(10, (4.1 if count == 1 else 2.7 * count) + 0.4 + legend_rows), layout="constrained")
+    figure = Figure(figsize=(PAGE, (4.1 if count == 1 else 2.7 * count) + 0.4 + legend_rows), layout="constrained")
     panels = figure.subplots(count, len(columns), squeeze=False, sharex=True, sharey="col")
     for place, column in enumerate(columns):
         draw_column([row[place] for row in panels], shown, plan, column)
@@ -106,10 +107,18 @@ def validation(sweep: Sweep) -> Figure | None:
 def notes(shown: Shown, plan: Plan) -> list[str]:
     said = list(plan.notes)
     if shown.folds:
-        said.append(f"line: mean of {shown.seeds} as far as all go on; band: lowest to highest")
+        some = any(each.status != "done" for each in shown.entries)
+        seeds = f"those of {shown.seeds} that are done" if some else shown.seeds
+        said.append(f"line: mean of {seeds}, as far as all go on; band: lowest to highest")
+    if any(each.rows and unfinished(each) for each in shown.entries):
+        said.append("thin: runs that are not done")
     if shown.columns[0].startswith("train_"):
         said.append("no run has a val split: the training columns are shown")
     return said
+
+
+def unfinished(entry: Entry) -> bool:
+    return entry.status not in ("done", "diverged")
 
 
 def planned(shown: Shown) -> Plan:
@@ -190,6 +199,10 @@ def by_category(shown: Shown) -> Plan:
         return Plan([Look(BLUE)], title=None)
     pairs = list(itertools.product(STYLES, CATEGORIES))
     title = key_label(shown.keys[0]) if len(shown.keys) == 1 else None
+    names = [
+        f"{name} ({each.entries[0].status})" if len(each.entries) == 1 and unfinished(each.entries[0]) else name
+        for name, each in zip(names, combinations, strict=True)
+    ]
     if len(combinations) <= NAMED:
         looks = [Look(colour, style) for style, colour in pairs[: len(combinations)]]
         handles = [
@@ -236,15 +249,15 @@ def dotted(shown: Shown) -> bool:
 
 def draw_column(panels: Sequence[Axes], shown: Shown, plan: Plan, column: str) -> None:
     """All runs of one column, in the panels of their rows."""
-    drawn: list[np.ndarray] = []
+    drawn: list[list[np.ndarray]] = [[] for _ in panels]
     ends: list[tuple[Axes, Entry, Look]] = []
     for combination, look in zip(shown.combinations, plan.looks, strict=True):
         axes = panels[look.row]
-        drawn += draw_combination(axes, shown, combination, look, column)
+        drawn[look.row] += draw_combination(axes, shown, combination, look, column)
         ends += [(axes, entry, look) for entry in combination.entries if entry.status == "diverged"]
     for axes in panels:
         axes.set_ylabel(metric_label(column))
-    scale = set_scale(panels[0], column, drawn)
+    scale = set_scale(panels, drawn, column, "run")
     stacked: dict[tuple[int, int], int] = {}
     for axes, entry, look in ends:
         cross(axes, entry, look, column, scale, stacked)
@@ -277,7 +290,7 @@ def draw_combination(axes: Axes, shown: Shown, combination: Combination, look: L
                     axes, epochs[after], values[after], color=look.colour, linewidth=0.8, alpha=0.7, zorder=front - 0.5
                 )
             continue
-        thin = len(combination.entries) > 1 and entry.status != "done"
+        thin = unfinished(entry) or (len(combination.entries) > 1 and entry.status != "done")
         line(
             axes,
             epochs,

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 from matplotlib.legend import Legend
 
 from labrunner.figures.comparison.shown import is_loss
@@ -18,17 +18,22 @@ from labrunner.figures.look import GREY, literal
 DECADES = 2.0  # losses that span more are drawn on a log scale
 AHEAD = 3.0  # an exploding loss is followed up to this many times what the better half of the runs reaches
 LEAST = 1e-12  # and a vanishing one down to this share of the largest
+PAGE = 10.0  # inches, the width of every figure here
 CHARACTER = 0.6  # width of a character, as a share of the font's size
 
 
 class Limits(NamedTuple):
-    """What part of a metric is shown, and how."""
+    """What part of a metric is shown, and how; None where the data say it."""
 
     low: float | None
     high: float | None
     log: bool
-    beyond: int  # lines that leave it
-    furthest: float | None
+
+    def leaves(self, line: np.ndarray) -> bool:
+        """Whether a line has a value that is not shown."""
+        values = line[np.isfinite(line)]
+        above = self.high is not None and bool((values > self.high).any())
+        return above or (self.log and self.low is not None and bool((values < self.low).any()))
 
 
 def limits(column: str, lines: Sequence[np.ndarray]) -> Limits:
@@ -38,47 +43,48 @@ def limits(column: str, lines: Sequence[np.ndarray]) -> Limits:
     """
     there = [values for line in lines if (values := line[np.isfinite(line)]).size]
     if not is_loss(column) or not there:
-        return Limits(None, None, False, 0, None)
+        return Limits(None, None, False)
     best = sorted(there, key=lambda values: float(values.min()))[: (len(there) + 1) // 2]
     core, top = max(float(values.max()) for values in best), max(float(values.max()) for values in there)
     everything = np.concatenate(there)
+    lowest, positive = float(everything.min()), everything[everything > 0]
     high = top if core <= 0 or top <= AHEAD * core else AHEAD * core
-    positive = everything[everything > 0]
-    log = bool(everything.min() >= 0 and positive.size and math.log10(high / positive.min()) > DECADES)
-    if not log and high < top:
-        high = AHEAD / 2 * core
-    low = max(float(positive.min()), high * LEAST) if log else None
-    beyond = sum(bool(values.max() > high or (low is not None and values.min() < low)) for values in there)
-    cut = high < top
-    if log and low is not None:
-        span = math.log10(high / low)
-        low, shown = low / 10 ** (0.04 * span), high if cut else high * 10 ** (0.04 * span)
-    else:
-        shown = high
-    return Limits(low, shown if cut or log else None, log, beyond, top if cut else None)
+    if lowest >= 0 and positive.size and math.log10(high / positive.min()) > DECADES:
+        low = max(float(positive.min()), high * LEAST)
+        edge = (high / low) ** 0.04
+        return Limits(low / edge, high if high < top else high * edge, True)
+    if high == top:
+        return Limits(None, None, False)
+    high = AHEAD / 2 * core
+    return Limits(lowest - 0.05 * (high - lowest), high, False)
 
 
-def set_scale(axes: Axes, column: str, lines: Sequence[np.ndarray], what: str = "run") -> Limits:
-    """Scale the value axis for the lines that were drawn, and say so where one of them leaves it."""
-    scale = limits(column, lines)
-    if scale.log:
-        axes.set_yscale("log")
-    else:
+def set_scale(panels: Sequence[Axes], lines: Sequence[Sequence[np.ndarray]], column: str, what: str) -> Limits:
+    """Scale the value axis of panels that share it, and say above each how many of its lines leave it.
+
+    `lines` are those of each panel, `what` is one of them.
+    """
+    scale = limits(column, [line for panel in lines for line in panel])
+    for axes, inside in zip(panels, lines, strict=True):
         axes.margins(y=0.06)
+        if scale.log:
+            axes.set_yscale("log")
+        if scale.high is not None:
+            axes.set_ylim(scale.low, scale.high)
         if column.endswith("_accuracy"):
-            axes.yaxis.set_major_formatter(lambda share, _: f"{round(100 * share, 6):g}%")
-    if scale.high is not None:
-        axes.set_ylim(scale.low, scale.high)
-        if scale.low is None:
-            whole = [line[np.isfinite(line)] for line in lines]
-            lowest = min(float(line.min()) for line in whole if line.size)
-            axes.set_ylim(lowest - 0.05 * (scale.high - lowest), scale.high)
-    if scale.furthest is not None:
-        several = "" if scale.beyond == 1 else "s"
-        axes.set_title(
-            f"{scale.beyond} {what}{several} beyond, up to {scale.furthest:.3g}", loc="right", fontsize=9, color=GREY
-        )
+            axes.yaxis.set_major_formatter(percent)
+        beyond = [line for line in inside if scale.leaves(line)]
+        if beyond:
+            top = max(float(np.nanmax(line)) for line in beyond)
+            shown = f"{top:,.0f}" if 1000 <= top < 1e6 else f"{top:.3g}"
+            said = f"{len(beyond)} {what}{'' if len(beyond) == 1 else 's'} beyond, up to {shown}"
+            axes.set_title(said, loc="right", fontsize=9, color=GREY)
     return scale
+
+
+def percent(share: float, _: object = None) -> str:
+    """100%, and 99.5% where it is close."""
+    return f"{round(100 * share, 6):g}%"
 
 
 def ordered_colours(count: int) -> list[Any]:
@@ -87,7 +93,7 @@ def ordered_colours(count: int) -> list[Any]:
 
 
 def _clipped() -> matplotlib.colors.Colormap:
-    return matplotlib.colors.ListedColormap(matplotlib.colormaps["viridis"](np.linspace(0.0, 0.8, 256)), "ordered")
+    return matplotlib.colors.ListedColormap(matplotlib.colormaps["viridis"](np.linspace(0.0, 0.74, 256)), "ordered")
 
 
 ORDERED = _clipped()
@@ -100,12 +106,12 @@ def luminance(colour: Any) -> float:
     return float(linear @ (0.2126, 0.7152, 0.0722))
 
 
-def legend_below(figure: Figure, handles: Sequence[Any], title: str | None = None) -> Legend | None:
+def legend_below(figure: FigureBase, handles: Sequence[Any], title: str | None = None) -> Legend | None:
     """A legend under all panels in as many columns as its names leave room for."""
     if not handles:
         return None
     longest = max(len(str(handle.get_label())) for handle in handles)
-    room = 0.95 * 72 * figure.get_figwidth()
+    room = 0.95 * 72 * PAGE
     columns = max(1, min(len(handles), int(room / (CHARACTER * 10 * longest + 45))))
     rows = math.ceil(len(handles) / columns)
     columns = math.ceil(len(handles) / rows)  # no almost empty last column

@@ -22,8 +22,8 @@ from labrunner.records import Member, Row, Sweep
 from labrunner.selection import finished
 
 SEED = "seed"
-NAME_WIDTH = 36  # characters of a run's name
-NOTE_WIDTH = 125  # characters of a line above the panels
+NAME_WIDTH = 44  # characters of a run's name in a legend
+NOTE_WIDTH = 135  # characters of a line above the panels
 PLAIN_NAMES = {"optim.lr": "learning rate", "batch_size": "batch size", "reg.weight_decay": "weight decay"}
 QUANTITIES = {
     "f1": "F1 (macro)",
@@ -87,8 +87,10 @@ class Combination:
 
     @property
     def unfinished(self) -> str:
-        """What became of its runs where none is done: ``diverged``, ``2 diverged, 1 failed``."""
-        count = Counter(entry.status for entry in self.entries)
+        """What became of those of its runs that are not done: ``diverged``, ``2 diverged, 1 failed``."""
+        count = Counter(entry.status for entry in self.entries if entry.status != "done")
+        if not count:
+            return ""
         return next(iter(count)) if len(self.entries) == 1 else listed(count)
 
     def result(self, column: str, at: str = "chosen") -> Result | None:
@@ -124,10 +126,10 @@ class Shown:
             groups.setdefault((*(self.rank(key, value_of(each.member, key)) for key in self.keys), *own), []).append(
                 each
             )
-        return [
-            Combination({key: value_of(group[0].member, key) for key in self.keys}, group)
-            for _, group in sorted(groups.items())  # type: ignore[type-var]
-        ]
+        ordered = sorted(groups.items())  # type: ignore[type-var]
+        if self.sweep.is_comparison and len(self.keys) > 1:  # of no order but that in which they were named
+            ordered.sort(key=lambda pair: pair[1][0].member.number)
+        return [Combination({key: value_of(group[0].member, key) for key in self.keys}, group) for _, group in ordered]
 
     def rank(self, key: str, value: Any) -> int:
         """The place of a value among those of its key."""
@@ -153,15 +155,37 @@ class Shown:
     ) -> list[str]:
         """A short name for each: its values, beside their keys where there are several, or its run's number."""
         keys = self.keys if keys is None else keys
+        numbered = self.sweep.is_comparison and (len(keys) > 3 or not keys) and not self.folds
         whole = []
-        for each in combinations:
-            text = named(each.values, keys)
-            if self.sweep.is_comparison and (len(keys) > 3 or not keys) and not self.folds:
-                text = f"#{each.entries[0].member.number} {text}".strip()
-            elif not keys and not self.folds:
-                text = f"run {each.entries[0].member.number}"
-            whole.append(text or "all runs")
-        return shortened(whole, width)
+        for each, text in zip(combinations, self.valued(combinations, keys, width), strict=True):
+            number = each.entries[0].member.number
+            if numbered:
+                text = f"#{number} {text}".strip()
+            elif not keys:
+                text = "all runs" if self.folds else f"run {number}"
+            whole.append(text)
+        distinct = list(dict.fromkeys(whole))
+        short = dict(zip(distinct, shortened(distinct, width), strict=True))
+        return [short[text] for text in whole]
+
+    def valued(self, combinations: Sequence[Combination], keys: Sequence[str], width: int) -> list[str]:
+        """``lr=0.01, model=cnn``, long values shortened one by one, so that their ends still tell them apart."""
+        if not keys:
+            return [""] * len(combinations)
+        whole = [named(each.values, keys) for each in combinations]
+        if max(map(len, whole)) <= width:
+            return whole
+        heads = [""] if len(keys) == 1 else [f"{short}=" for short in short_keys(keys)]
+        longest = [max(len(as_typed(value)) for value in self.order[key]) for key in keys]
+        rooms = shared_out(width - sum(map(len, heads)) - 2 * (len(keys) - 1), longest)
+        texts = {
+            key: dict(zip(map(token, self.order[key]), short_values(self.order[key], room), strict=True))
+            for key, room in zip(keys, rooms, strict=True)
+        }
+        return [
+            ", ".join(head + texts[key][token(each.values[key])] for head, key in zip(heads, keys, strict=True))
+            for each in combinations
+        ]
 
     def note(self, *more: str) -> str:
         """One sentence on what is drawn, and what became of the others."""
@@ -228,6 +252,24 @@ def short_keys(keys: Sequence[str]) -> list[str]:
     """The last part of each dotted key, or all of it where that would name two."""
     ends = [key.rpartition(".")[2] for key in keys]
     return [end if ends.count(end) == 1 else key for key, end in zip(keys, ends, strict=True)]
+
+
+def shared_out(room: int, wanted: Sequence[int]) -> list[int]:
+    """Characters for each: what it wants where there is enough, otherwise what the modest leave; at least eight."""
+    given = [0] * len(wanted)
+    for left, index in zip(range(len(wanted), 0, -1), sorted(range(len(wanted)), key=wanted.__getitem__), strict=True):
+        given[index] = max(8, min(wanted[index], room // left))
+        room -= given[index]
+    return given
+
+
+def short_values(values: Sequence[Any], width: int) -> list[str]:
+    """The values in at most `width` characters each; of a path that is too long, its end."""
+    whole = [as_typed(value) for value in values]
+    ends = ["…/" + text.rpartition("/")[2] if len(text) > width and "/" in text else text for text in whole]
+    if len(set(ends)) == len(set(whole)):
+        whole = ends
+    return shortened(whole, width)
 
 
 def key_label(key: str) -> str:

@@ -1,0 +1,140 @@
+"""labrunner draw: figures and report again from the files, and nothing else."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from labrunner.cli import Arguments, main
+from labrunner.errors import RequestError
+from labrunner.records import Member, Sweep, SweepFolder
+from labrunner.verbs import draw
+from tests.cli.lab import Undrawn
+from tests.folders import write_run
+
+
+class Asked(Undrawn):
+    """The drawing process, of which only what it was asked for is kept."""
+
+    folders: list[tuple[str, str]]
+    messages: list[str]
+
+    def ask(self, folder: Path, which: str = "all") -> None:
+        Asked.folders.append((str(folder), which))
+
+    def finish(self, timeout: float = 0.0) -> list[str]:
+        return Asked.messages
+
+
+@pytest.fixture
+def asked(tmp_path, monkeypatch) -> list[tuple[str, str]]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("labrunner.drawing.Drawing", Asked)
+    Asked.folders, Asked.messages = [], []
+    return Asked.folders
+
+
+def drawn(*words: str, overrides: tuple[str, ...] = ()) -> int:
+    return draw.main(Arguments(verb="draw", words=list(words), overrides=list(overrides)))
+
+
+def write_sweep(path: Path, runs: list[Path], comparison: bool = False) -> Path:
+    members = [Member(number, run, {"optim.lr": 0.1 * number}, []) for number, run in enumerate(runs)]
+    with SweepFolder.open(path) as folder:
+        folder.write(Sweep(path, ["optim.lr"], members, is_comparison=comparison))
+    return path
+
+
+def test_a_run_is_drawn_by_the_drawing_process_with_all_figures_unless_fewer_are_asked_for(asked, capsys):
+    write_run(Path("one"))
+    assert drawn("one") == 0
+    assert drawn("one/", overrides=("figures=few",)) == 0
+    assert asked == [("one", "all"), ("one", "few")]
+    assert capsys.readouterr().out == 2 * f"drawn: {Path('one/report.html')}\n"
+
+
+def test_a_sweep_is_drawn_after_those_of_its_runs_that_have_begun(asked, capsys):
+    sweep = Path("sweep")
+    write_sweep(sweep, [sweep / "0", sweep / "1", sweep / "2"])
+    for number in (0, 2):
+        write_run(sweep / str(number), epochs=2)
+    assert drawn("sweep") == 0
+    assert asked == [("sweep/0", "all"), ("sweep/2", "all"), ("sweep", "all")]
+    assert capsys.readouterr().out == "drawn, with 2 runs: sweep/figures\n"
+
+
+@pytest.mark.parametrize("comparison", [True, False])
+def test_runs_that_stand_elsewhere_are_left_as_they_are(asked, comparison):
+    write_run(Path("elsewhere"))
+    write_sweep(Path("folder"), [Path("elsewhere")], comparison)
+    assert drawn("folder") == 0
+    assert asked == [("folder", "all")]
+
+
+def test_a_folder_that_is_named_twice_is_drawn_once(asked):
+    write_run(Path("one"), epochs=2)
+    assert drawn("one", "./one") == 0
+    assert asked == [("one", "all")]
+
+
+def test_a_run_that_was_cut_is_drawn_as_far_as_it_got(asked):
+    write_run(Path("cut"), status="interrupted", epochs=3)
+    assert drawn("cut") == 0
+    assert asked == [("cut", "all")]
+
+
+def test_a_folder_whose_name_holds_an_equal_sign_is_a_folder(asked):
+    write_run(Path("lr=0.1"), epochs=2)
+    assert drawn(overrides=("lr=0.1",)) == 0
+    assert asked == [("lr=0.1", "all")]
+
+
+@pytest.mark.parametrize(
+    ("words", "overrides", "said"),
+    [
+        ((), (), "draw takes run folders"),
+        (("nowhere",), (), "nowhere"),
+        (("empty",), (), "no run folder"),
+        (("one", "empty"), (), "no run folder"),
+        (("one",), ("figures=some",), "all, few"),
+        (("one",), ("epochs=3",), "figures=all"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused_before_anything_is(asked, words, overrides, said):
+    write_run(Path("one"), epochs=2)
+    Path("empty").mkdir()
+    with pytest.raises(RequestError, match=said):
+        drawn(*words, overrides=overrides)
+    assert asked == []
+
+
+def test_a_link_that_leads_out_of_the_folder_is_refused(asked, tmp_path):
+    write_run(Path("one"), epochs=2)
+    (tmp_path / "outside.png").write_bytes(b"mine")
+    os.symlink(tmp_path / "outside.png", "one/figures/curves.png")
+    with pytest.raises(RequestError, match="symbolic link"):
+        drawn("one")
+    assert asked == []
+
+
+def test_what_could_not_be_drawn_is_said_and_the_exit_code_is_one(asked, capsys):
+    write_run(Path("one"), epochs=2)
+    Asked.messages = ["one: not all could be drawn: curves.png: no"]
+    assert drawn("one") == 1
+    streams = capsys.readouterr()
+    assert streams.err == "labrunner: error: one: not all could be drawn: curves.png: no\n"
+    assert streams.out == ""
+
+
+def test_the_command_draws_what_was_deleted_and_changes_no_other_file(tmp_path, capsys):
+    folder = write_run(tmp_path / "run", epochs=4)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert main(["draw", str(folder), "figures=few"]) == 0
+    assert (folder / "report.html").is_file()
+    assert sorted(path.name for path in (folder / "figures").iterdir()) == ["confusion.png", "curves.png"]
+    assert before == {path: path.read_bytes() for path in before}
+    assert main(["draw", str(folder), "figures=none"]) == 2
+    assert "all or few" in capsys.readouterr().err
+    assert len(list((folder / "figures").iterdir())) == 2

@@ -1,0 +1,527 @@
+"""Figures of sweeps and comparisons show what pandas finds in the run folders, for the sweeps that occur."""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+from itertools import pairwise, product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_rgba
+from matplotlib.container import BarContainer
+from matplotlib.figure import Figure
+
+from labrunner import comparison
+from labrunner.figures import draw_sweep
+from labrunner.figures.comparison import COMPARISONS, bars, epochs_to, flips, heat_map, metric_against_key, validation
+from labrunner.figures.comparison.scales import luminance
+from labrunner.figures.look import look
+from labrunner.records import METRICS, Sweep, load_sweep
+from tests.figures.looking import all_inside, drawn
+from tests.sweeps import curve, write_sweep
+
+RATES = (0.001, 0.01, 0.1)
+LONG = "/home/student/experiments/2026/labs/first/pretrained/efficientnet_b0_imagenet"
+HOSTILE = (r"$\frac{1}{0}$", "_hidden", f"{LONG}_v1.pth", f"{LONG}_v2.pth", "two\nlines", "כלב גדול")
+
+SWEEPS: dict[str, dict[str, Any]] = {
+    "three rates": {"values": [{"optim.lr": rate} for rate in RATES]},
+    "sixteen rates": {
+        "values": [{"optim.lr": round(10 ** (-4 + 0.3 * i), 6)} for i in range(16)],
+        "statuses": {13: "diverged", 14: "diverged", 15: "diverged"},
+    },
+    "rates, seeds, models": {
+        "values": [{"optim.lr": r, "seed": s, "model": m} for r, s, m in product(RATES, range(3), ("mlp", "cnn"))],
+        "statuses": {12: "diverged", 13: "diverged", 15: "diverged", 17: "diverged", 0: "failed"},
+    },
+    "rates and widths": {
+        "values": [{"optim.lr": r, "model.hidden": h} for r, h in product(RATES, ([32], [128], [256, 128]))],
+        "statuses": {6: "diverged", 7: "missing", 8: "diverged"},
+    },
+    "models": {"values": [{"model": name} for name in ("mlp", "cnn", "lenet", "a_network_with_a_very_long_name_v2")]},
+    "hostile": {"values": [{"model.weights": w, "dataset.classes": c} for w in HOSTILE for c in ([0, 1], None)]},
+    "thirty optimizers": {"values": [{"optim": f"optimizer_number_{i}"} for i in range(30)], "statuses": {3: "failed"}},
+    "sixty rates": {
+        "values": [{"optim.lr": round(10 ** (-4 + 0.06 * i), 7)} for i in range(60)],
+        "statuses": {40: "missing", 58: "diverged"},
+        "monitor": "val_f1",
+    },
+    "two numbers, with zero": {
+        "values": [{"reg.weight_decay": w, "batch_size": b} for w in (0, 1e-5, 1e-3, 1e-2) for b in (16, 64, 128)]
+    },
+    "seeds": {"values": [{"seed": seed} for seed in range(5)], "lengths": {1: 6}},
+    "one run": {"values": [{"optim.lr": 0.01}]},
+    "one epoch": {"values": [{"optim.lr": r, "seed": s} for r in RATES for s in (0, 1)], "epochs": 1},
+    "all diverged": {"values": [{"optim.lr": r} for r in RATES], "statuses": dict.fromkeys(range(3), "diverged")},
+    "unrelated": {
+        "values": [
+            {"model": "mlp", "optim.lr": 0.01, "epochs": 30, "dataset": "digits"},
+            {"model": "cnn", "optim.lr": 0.001, "epochs": 20, "dataset": "mnist5k"},
+            {"model": "lenet", "optim.lr": 0.1, "epochs": 30, "dataset": "digits", "model.path": LONG},
+        ],
+        "comparison": True,
+    },
+}
+DRAWN = {
+    "three rates": {"validation", "metric_against_key", "epochs_to"},
+    "sixteen rates": {"validation", "metric_against_key", "epochs_to"},
+    "rates, seeds, models": {"validation", "metric_against_key", "bars", "heat_map", "epochs_to"},
+    "rates and widths": {"validation", "metric_against_key", "bars", "heat_map", "epochs_to"},
+    "models": {"validation", "bars", "epochs_to"},
+    "hostile": {"validation", "bars", "heat_map", "epochs_to"},
+    "thirty optimizers": {"validation", "bars", "epochs_to"},
+    "sixty rates": {"validation", "metric_against_key", "epochs_to"},
+    "two numbers, with zero": {"validation", "metric_against_key", "heat_map", "epochs_to"},
+    "seeds": {"validation", "epochs_to"},
+    "one run": {"validation", "epochs_to"},
+    "one epoch": {"validation", "metric_against_key", "epochs_to"},
+    "all diverged": {"validation", "epochs_to"},
+    "unrelated": {"validation", "bars", "epochs_to", "flips"},
+}
+
+
+@pytest.fixture(scope="module")
+def sweeps(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Opens a sweep of `SWEEPS` by its name; each is written once."""
+    root, written = tmp_path_factory.mktemp("sweeps"), {}
+
+    def opened(name: str) -> Sweep:
+        if name not in written:
+            written[name] = write_sweep(root / name.replace(" ", "_"), **{"epochs": 12, **SWEEPS[name]})
+        return written[name]
+
+    return opened
+
+
+def metrics(sweep: Sweep, number: int) -> pd.DataFrame:
+    """metrics.csv of a run, as pandas reads it."""
+    return pd.read_csv(sweep.members[number].path / "metrics.csv")
+
+
+def best(sweep: Sweep, number: int) -> pd.Series:
+    rows = metrics(sweep, number)
+    return rows.loc[rows["val_loss"].idxmin()]
+
+
+def curves_of(figure: Figure, panel: int) -> list[Any]:
+    """The lines of a panel that go over epochs: no marks."""
+    return [
+        line for line in figure.axes[panel].get_lines() if line.get_linestyle() != "None" and len(line.get_xdata()) > 1
+    ]
+
+
+def crosses(figure: Figure, panel: int) -> list[Any]:
+    return [line for line in figure.axes[panel].get_lines() if line.get_marker() == "X"]
+
+
+def legend_texts(figure: Figure) -> list[str]:
+    return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+
+
+def note(figure: Figure) -> str:
+    return figure.get_suptitle().replace("\n", " ")
+
+
+@pytest.mark.parametrize("name", list(SWEEPS))
+def test_every_figure_that_applies_is_drawn_and_nothing_leaves_the_page(sweeps, name):
+    sweep = sweeps(name)
+    found = set()
+    for figure_name, (function, _) in COMPARISONS.items():
+        with look(), warnings.catch_warnings():
+            warnings.simplefilter("error")
+            figure = function(sweep)
+            if figure is not None:
+                found.add(figure_name)
+                all_inside(figure)
+    assert found == DRAWN[name]
+
+
+@pytest.mark.parametrize("name", ["sixteen rates", "sixty rates", "two numbers, with zero", "rates and widths"])
+def test_the_values_below_an_axis_do_not_run_into_each_other(sweeps, name):
+    with look():
+        figure = drawn(metric_against_key(sweeps(name)))
+    for axes in figure.axes:
+        low, high = axes.get_xlim()
+        inside = [
+            label.get_window_extent()
+            for place, label in zip(axes.get_xticks(), axes.get_xticklabels(), strict=True)
+            if low <= place <= high and label.get_text()
+        ]
+        boxes = sorted((box.x0, box.x1) for box in inside)
+        assert len(boxes) >= 2
+        assert all(right[0] > left[1] for left, right in pairwise(boxes))
+
+
+# validation
+
+
+def test_the_curves_are_the_columns_of_the_runs_in_the_order_of_the_rate(sweeps):
+    sweep = sweeps("three rates")
+    figure = drawn(validation(sweep))
+    for panel, column in enumerate(("val_loss", "val_accuracy")):
+        lines = curves_of(figure, panel)
+        for number, line in enumerate(lines):
+            np.testing.assert_array_equal(line.get_xdata(), metrics(sweep, number)["epoch"])
+            np.testing.assert_array_equal(line.get_ydata(), metrics(sweep, number)[column])
+        shades = [luminance(to_rgba(line.get_color())) for line in lines]
+        assert shades == sorted(shades)
+        assert max(shades) < 0.45  # on white, of luminance 1
+    assert legend_texts(figure) == ["0.001", "0.01", "0.1", "chosen epoch"]
+    assert figure.legends[0].get_title().get_text() == "learning rate (optim.lr)"
+
+
+def test_the_order_of_the_colours_is_that_of_the_values_not_of_the_runs(tmp_path):
+    sweep = write_sweep(tmp_path / "sweep", [{"optim.lr": rate} for rate in (0.1, 0.001, 0.01)], epochs=4)
+    figure = drawn(validation(sweep))
+    for line, number in zip(curves_of(figure, 0), (1, 2, 0), strict=True):
+        np.testing.assert_array_equal(line.get_ydata(), metrics(sweep, number)["val_loss"])
+    assert legend_texts(figure)[:3] == ["0.001", "0.01", "0.1"]
+
+
+def test_many_values_get_a_bar_of_colours_instead_of_a_legend(sweeps):
+    figure = drawn(validation(sweeps("sixteen rates")))
+    assert figure.axes[-1].get_ylabel() == "learning rate (optim.lr)"
+    assert legend_texts(figure) == ["diverged"]
+
+
+def test_seeds_fold_into_the_mean_and_a_band_from_lowest_to_highest(sweeps):
+    sweep = sweeps("seeds")
+    figure = drawn(validation(sweep))
+    table = pd.concat([metrics(sweep, number).set_index("epoch")["val_loss"] for number in range(5)], axis=1)
+    shared = table.dropna()
+    assert len(shared) == 6  # one of them ended there
+    mean = curves_of(figure, 0)[0]
+    np.testing.assert_array_equal(mean.get_xdata(), shared.index)
+    np.testing.assert_allclose(mean.get_ydata(), shared.mean(axis=1), rtol=1e-14)
+    (band,) = figure.axes[0].collections
+    (path,) = band.get_paths()
+    for epoch in shared.index:
+        edge = path.vertices[path.vertices[:, 0] == epoch, 1]
+        assert edge.min() == shared.loc[epoch].min()
+        assert edge.max() == shared.loc[epoch].max()
+    # the four others go on as thin lines
+    assert [list(line.get_xdata()) for line in curves_of(figure, 0)[1:]] == [list(range(6, 13))] * 4
+    assert "mean of 5 seeds" in note(figure)
+    assert "lowest to highest" in note(figure)
+
+
+def test_a_diverged_run_ends_in_a_cross_and_does_not_flatten_the_others(sweeps):
+    sweep = sweeps("sixteen rates")
+    figure = drawn(validation(sweep))
+    assert len(crosses(figure, 0)) == len(crosses(figure, 1)) == 3
+    for cross in crosses(figure, 1):
+        last = metrics(sweep, 13)["val_accuracy"].dropna()
+        assert (list(cross.get_xdata()), list(cross.get_ydata())) == ([len(last)], [last.iloc[-1]])
+    highest = max(metrics(sweep, number)["val_loss"].max() for number in range(13))
+    assert highest < figure.axes[0].get_ylim()[1] < 2 * highest
+    assert figure.axes[0].get_title(loc="right") == "3 runs beyond, up to 2,250"
+    assert "3 diverged" in note(figure)
+
+
+def test_a_run_that_diverged_in_its_first_epoch_is_a_cross_at_the_edge(tmp_path):
+    sweep = write_sweep(
+        tmp_path / "sweep", [{"optim.lr": r} for r in RATES], epochs=4, statuses={2: "diverged"}, after=0
+    )
+    figure = drawn(validation(sweep))
+    assert [len(curves_of(figure, panel)) for panel in (0, 1)] == [2, 2]
+    for panel, height in ((0, 1.0), (1, 0.0)):
+        (cross,) = crosses(figure, panel)
+        assert (list(cross.get_xdata()), list(cross.get_ydata())) == ([1], [height])
+
+
+def test_losses_over_many_decades_get_a_log_axis(tmp_path):
+    rows = curve(0.9, 10, np.random.default_rng(0))
+    fast = [row | {"val_loss": 10.0 ** -row["epoch"]} for row in rows]
+    sweep = write_sweep(tmp_path / "sweep", [{"optim.lr": r} for r in (0.1, 0.2)], rows={0: fast, 1: fast}, epochs=10)
+    axes = drawn(validation(sweep)).axes
+    assert axes[0].get_yscale() == "log"
+    low, high = axes[0].get_ylim()
+    assert low <= 1e-10
+    assert high >= 0.1
+    assert axes[0].get_title(loc="right") == ""
+
+
+def test_one_epoch_is_drawn_as_points(tmp_path):
+    figure = drawn(validation(write_sweep(tmp_path / "sweep", [{"optim.lr": r} for r in RATES], epochs=1)))
+    for line in figure.axes[0].get_lines():
+        assert (line.get_marker(), line.get_markevery()) == ("o", [0])
+
+
+def test_a_second_key_gets_panels_of_its_own_where_seeds_fold(sweeps):
+    figure = drawn(validation(sweeps("rates, seeds, models")))
+    assert [axes.get_title(loc="left") for axes in figure.axes[::2]] == ["model: mlp", "model: cnn"]
+    assert legend_texts(figure) == ["0.001", "0.01", "0.1", "diverged"]
+
+
+def test_categories_are_told_apart_by_colour_and_dashes(sweeps):
+    figure = drawn(validation(sweeps("hostile")))
+    looks = {(line.get_color(), line.get_linestyle()) for line in curves_of(figure, 0)}
+    assert len(looks) == len(SWEEPS["hostile"]["values"])
+    names = legend_texts(figure)
+    assert len(set(names)) == len(names) == 12
+    assert all(not text.get_parse_math() for text in figure.legends[0].get_texts())
+    assert any("v1.pth" in name for name in names)
+
+
+def test_of_many_categories_the_best_are_named(sweeps):
+    sweep = sweeps("thirty optimizers")
+    order = sorted((n for n in range(30) if n != 3), key=lambda number: best(sweep, number)["val_loss"])
+    names = legend_texts(drawn(validation(sweep)))
+    assert names[:10] == [f"optimizer_number_{number}" for number in order[:10]]
+    assert names[10] == "the 20 others"
+
+
+def test_without_a_val_split_the_training_columns_are_shown(tmp_path):
+    rows = {
+        n: [row | {c: None for c in row if c.startswith("val_")} for row in curve(0.8, 5, np.random.default_rng(n))]
+        for n in range(2)
+    }
+    sweep = write_sweep(tmp_path / "sweep", [{"optim.lr": 0.1}, {"optim.lr": 0.2}], rows=rows, epochs=5)
+    figure = drawn(validation(sweep))
+    assert [axes.get_ylabel() for axes in figure.axes] == ["training loss", "training accuracy"]
+    assert "no run has a val split" in note(figure)
+    assert epochs_to(sweep) is None
+
+
+def test_a_monitored_column_of_another_kind_gets_its_panel(sweeps):
+    labels = [axes.get_ylabel() for axes in drawn(validation(sweeps("sixty rates"))).axes]
+    assert labels[:3] == ["validation loss", "validation accuracy", "validation F1 (macro)"]
+
+
+# metric_against_key
+
+
+def test_the_points_are_the_chosen_and_the_last_epoch_of_each_run(sweeps):
+    sweep = sweeps("sixteen rates")
+    figure = drawn(metric_against_key(sweep))
+    done = range(13)
+    rates = [sweep.members[number].values["optim.lr"] for number in done]
+    table = {row["number"]: row for row in comparison.table(sweep)}
+    for axes, column in zip(figure.axes, ("val_loss", "val_accuracy"), strict=True):
+        chosen, last = axes.get_lines()[:2]
+        np.testing.assert_array_equal(chosen.get_xdata()[:13], rates)
+        np.testing.assert_array_equal(chosen.get_ydata()[:13], [table[number][column] for number in done])
+        np.testing.assert_array_equal(chosen.get_ydata()[:13], [best(sweep, number)[column] for number in done])
+        np.testing.assert_array_equal(
+            last.get_ydata()[:13], [metrics(sweep, number)[column].iloc[-1] for number in done]
+        )
+        assert np.isnan(chosen.get_ydata()[13:]).all()
+        assert axes.get_xscale() == "log"
+        assert axes.get_xlabel() == "learning rate (optim.lr)"
+
+
+@pytest.mark.parametrize(("panel", "height"), [(0, 0.95), (1, 0.05)])
+def test_diverged_runs_are_marked_at_the_edge_where_the_metric_is_worst(sweeps, panel, height):
+    sweep = sweeps("sixteen rates")
+    figure = drawn(metric_against_key(sweep))
+    (marks,) = crosses(figure, panel)
+    assert list(marks.get_xdata()) == [sweep.members[number].values["optim.lr"] for number in (13, 14, 15)]
+    assert list(marks.get_ydata()) == [height] * 3
+    assert "diverged" in legend_texts(figure)
+
+
+def test_the_swept_values_are_the_ticks(sweeps):
+    axes = drawn(metric_against_key(sweeps("three rates"))).axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0.001", "0.01", "0.1"]
+    assert list(axes.get_xticks()) == list(RATES)
+
+
+def test_seeds_fold_into_mean_and_standard_deviation_over_those_that_are_done(sweeps):
+    sweep = sweeps("rates, seeds, models")
+    rows = comparison.folded(comparison.table(sweep), sweep.keys)
+    axes = drawn(metric_against_key(sweep)).axes[0]
+    lines = [line for line in axes.get_lines() if line.get_label() == "chosen"]
+    for line, model in zip(lines, ("mlp", "cnn"), strict=True):
+        own = sorted((row for row in rows if row["model"] == model), key=lambda row: row["optim.lr"])
+        means = [np.nan if row["val_loss"] is None else row["val_loss"] for row in own]
+        np.testing.assert_allclose(line.get_ydata(), means, rtol=1e-14)
+    spreads = [row["val_loss_sd"] for row in rows if row["model"] == "mlp" and row["val_loss_sd"] is not None]
+    lengths = [segment[1][1] - segment[0][1] for segment in axes.collections[0].get_segments() if len(segment)]
+    np.testing.assert_allclose(sorted(lengths), sorted(2 * sd for sd in spreads), rtol=1e-9)
+    assert "4 of 6" in [text.get_text() for text in axes.texts]
+
+
+def test_a_key_with_zero_among_powers_of_ten_keeps_them_apart(sweeps):
+    axes = drawn(metric_against_key(sweeps("two numbers, with zero"))).axes[0]
+    places = axes.transData.transform([(value, 0.3) for value in (0, 1e-5, 1e-3, 1e-2)])[:, 0]
+    assert (np.diff(places) > 0.08 * axes.bbox.width).all()
+
+
+def test_figures_of_validation_metrics_do_not_know_the_test_split(tmp_path):
+    values = [{"optim.lr": r, "model": m} for r in RATES for m in ("mlp", "cnn")]
+    sweep = write_sweep(tmp_path / "sweep", values, epochs=4)
+    before = {path.stem: path.read_bytes() for path in draw_sweep(sweep)}
+    for member in sweep.members:
+        for name in ("test.json", "predictions.csv", "confusion.csv", "per_class.csv"):
+            (member.path / name).unlink()
+    assert {path.stem: path.read_bytes() for path in draw_sweep(load_sweep(sweep.path))} == before
+
+
+# heat_map
+
+
+def test_a_cell_holds_the_mean_over_seeds_of_its_pair(sweeps):
+    sweep = sweeps("rates, seeds, models")
+    rows = comparison.folded(comparison.table(sweep), sweep.keys)
+    axes = drawn(heat_map(sweep)).axes[0]
+    table = axes.images[0].get_array()
+    assert axes.get_xlabel() == "learning rate (optim.lr)"
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0.001", "0.01", "0.1"]
+    for row in rows:
+        cell = table[("mlp", "cnn").index(row["model"]), RATES.index(row["optim.lr"])]
+        if row["val_loss"] is None:
+            assert cell is np.ma.masked
+        else:
+            assert cell == pytest.approx(row["val_loss"], rel=1e-14)
+            assert f"{row['val_loss']:.4g}" in [text.get_text() for text in axes.texts]
+
+
+def test_diverged_cells_are_hatched_and_missing_ones_blank(sweeps):
+    axes = drawn(heat_map(sweeps("rates and widths"))).axes[0]
+    hatched = [patch for patch in axes.patches if patch.get_hatch()]
+    assert [patch.get_x() + 0.48 for patch in hatched] == [2, 2]  # both at the highest rate
+    words = [text.get_text() for text in axes.texts]
+    assert words.count("diverged") == 2
+    assert words.count("missing") == 1
+    assert np.ma.count(axes.images[0].get_array()) == 6
+
+
+def test_numbers_ascend_to_the_right_and_upwards_whatever_their_order(tmp_path):
+    values = [{"batch_size": b, "optim.lr": r} for b in (128, 16, 64) for r in (0.1, 0.001)]
+    sweep = write_sweep(tmp_path / "sweep", values, epochs=3)
+    axes = drawn(heat_map(sweep)).axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["16", "64", "128"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["0.001", "0.1"]
+    assert axes.get_ylim()[0] < axes.get_ylim()[1]
+    table = axes.images[0].get_array()
+    for number, each in enumerate(values):
+        cell = table[(0.001, 0.1).index(each["optim.lr"]), (16, 64, 128).index(each["batch_size"])]
+        assert cell == best(sweep, number)["val_loss"]
+
+
+# bars
+
+
+def test_bars_are_the_monitored_metric_of_each_category_best_first(sweeps):
+    sweep = sweeps("models")
+    figure = drawn(bars(sweep))
+    rows = comparison.table(sweep)
+    for axes, column in zip(figure.axes, ("val_loss", "val_accuracy"), strict=True):
+        widths = [box[0].get_width() for box in axes.containers if isinstance(box, BarContainer)]
+        assert widths == [row[column] for row in rows]
+    names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert names == [row["model"] for row in rows]
+
+
+def test_bars_stand_at_the_best_of_the_numeric_keys(sweeps):
+    sweep = sweeps("rates, seeds, models")
+    rows = comparison.folded(comparison.table(sweep), sweep.keys)
+    figure = drawn(bars(sweep))
+    widths = [box[0].get_width() for box in figure.axes[0].containers if isinstance(box, BarContainer)]
+    means = {
+        m: min(r["val_loss"] for r in rows if r["model"] == m and r["val_loss"] is not None) for m in ("mlp", "cnn")
+    }
+    assert widths == pytest.approx(sorted(means.values()), rel=1e-14)
+    assert "each at its best optim.lr" in note(figure)
+
+
+def test_a_category_without_a_result_has_a_word_and_no_bar(sweeps):
+    figure = drawn(bars(sweeps("thirty optimizers")))
+    assert sum(isinstance(box, BarContainer) for box in figure.axes[0].containers) == 29
+    assert [text.get_text() for text in figure.axes[0].texts].count("failed") == 1
+    assert figure.axes[0].get_yticklabels()[-1].get_text() == "optimizer_number_3"
+
+
+# epochs_to
+
+
+def test_bars_of_epochs_end_where_pandas_finds_the_threshold_reached(sweeps):
+    sweep = sweeps("sixteen rates")
+    threshold = comparison.threshold(sweep)
+    axes = drawn(epochs_to(sweep)).axes[0]
+    words = [text.get_text() for text in axes.texts]
+    boxes = [box[0].get_width() for box in axes.containers]
+    for number in range(16):
+        rows = metrics(sweep, number)
+        reached = rows[rows["val_accuracy"] >= threshold]["epoch"]
+        if len(reached):
+            assert (boxes[number], words[number]) == (reached.iloc[0], str(reached.iloc[0]))
+        else:
+            assert words[number] == ("never within 12" if number < 13 else "diverged in epoch 4")
+    assert axes.get_xlabel().endswith(f"reaches {threshold:g}")
+
+
+def test_seeds_that_never_get_there_are_counted(tmp_path):
+    values = [{"optim.lr": 0.01, "seed": seed} for seed in range(3)]
+    rows = {
+        n: [
+            dict.fromkeys(METRICS) | {"epoch": e, "train_loss": 1.0, "val_loss": 1.0, "val_accuracy": a}
+            for e, a in enumerate(accuracies, start=1)
+        ]
+        for n, accuracies in enumerate(([0.1, 0.9, 0.9], [0.1, 0.2, 0.9], [0.1, 0.2, 0.3]))
+    }
+    sweep = write_sweep(tmp_path / "sweep", values, rows=rows, epochs=3, threshold=0.8)
+    axes = drawn(epochs_to(sweep)).axes[0]
+    assert [text.get_text() for text in axes.texts] == ["2.5 (2 of 3)"]
+    assert axes.containers[0][0].get_width() == 2.5
+
+
+# flips
+
+
+def test_flips_are_those_that_pandas_counts(sweeps):
+    sweep = sweeps("unrelated")
+    figure = drawn(flips(sweep))
+    right = []
+    for member in sweep.members:
+        table = pd.read_csv(member.path / "predictions.csv").set_index("index")
+        right.append(table["label"] == table["predicted"])
+    shown = figure.axes[0].images[0].get_array()
+    for a, b in product(range(3), range(3)):
+        if a == b:
+            assert shown[a, b] is np.ma.masked
+        else:
+            assert shown[a, b] == (right[a] & ~right[b]).sum()
+    assert "of 360 test samples" in note(figure)
+
+
+def test_a_sweep_is_not_ranked_by_its_test_split(sweeps):
+    assert flips(sweeps("three rates")) is None
+
+
+# draw_sweep
+
+
+def test_few_figures_are_the_curves_and_the_metric_against_the_key(tmp_path):
+    sweep = write_sweep(tmp_path / "sweep", [{"optim.lr": rate} for rate in RATES], epochs=3)
+    assert {path.stem for path in draw_sweep(sweep)} == DRAWN["three rates"]
+    assert [path.stem for path in draw_sweep(sweep, "few")] == ["validation", "metric_against_key"]
+    assert sorted(path.name for path in (sweep.path / "figures").iterdir()) == [
+        "metric_against_key.png",
+        "validation.png",
+    ]
+
+
+def test_a_sweep_that_has_not_begun_has_no_figures(tmp_path):
+    sweep = write_sweep(
+        tmp_path / "sweep", [{"optim.lr": rate} for rate in RATES], statuses=dict.fromkeys(range(3), "missing")
+    )
+    assert draw_sweep(sweep) == []
+
+
+def test_a_damaged_run_folder_costs_its_own_line_alone(tmp_path):
+    sweep = write_sweep(tmp_path / "sweep", [{"optim.lr": rate} for rate in RATES], epochs=3)
+    (sweep.members[1].path / "metrics.csv").write_text("this is no table\n", encoding="utf-8")
+    figure = drawn(validation(load_sweep(sweep.path)))
+    assert len(curves_of(figure, 0)) == 2
+
+
+def test_equal_records_give_equal_bytes_wherever_they_lie(tmp_path):
+    sweep = write_sweep(tmp_path / "one", [{"optim.lr": rate, "seed": s} for rate in RATES for s in (0, 1)], epochs=3)
+    shutil.copytree(sweep.path, Path(tmp_path / "two"))
+    first, second = draw_sweep(sweep), draw_sweep(load_sweep(tmp_path / "two"))
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
