@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
+
 import numpy as np
 import pytest
 
 from labrunner.records import load_run
-from labrunner.results import CONFIDENT, GRID, MOST_POINTS, MOST_SAMPLES, PER_CELL, chosen_samples, plane, spread
+from labrunner.results import (
+    CONFIDENT,
+    GRID,
+    MOST_POINTS,
+    MOST_SAMPLES,
+    PER_CELL,
+    archive,
+    chosen_samples,
+    plane,
+    spread,
+)
 
 
 def guessed(classes: int, count: int, wrong: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -79,6 +92,29 @@ def test_the_pixels_of_large_images_stay_within_their_share_of_the_disk(lab, mon
     image = load_run(lab.train("run", *setting)).samples["image"]
     assert image.nbytes <= 10_000
     assert len(image) == 10_000 // (3 * 16 * 16)
+
+
+def test_a_run_keeps_its_most_confident_mistakes_however_few_samples_it_may_keep(lab, monkeypatch):
+    monkeypatch.setattr("labrunner.results.MOST_SAMPLES", 30)
+    run = load_run(lab.train("run", "dataset=digits", "epochs=1"))
+    table = run.predictions
+    wrong = table[table["label"] != table["predicted"]]
+    most = wrong.loc[wrong.filter(regex="^p_").max(axis=1).nlargest(CONFIDENT).index, "index"]
+    assert len(most) == CONFIDENT
+    assert set(most) <= set(run.samples["index"])
+    assert len(run.samples["index"]) == 30
+
+
+def test_the_same_predictions_keep_the_same_samples_and_equal_arrays_are_equal_bytes():
+    labels, predicted, confidence = guessed(7, 3000, 0.3)
+    kept = chosen_samples(labels, predicted, confidence, 100)
+    np.testing.assert_array_equal(chosen_samples(labels.copy(), predicted.copy(), confidence.copy(), 100), kept)
+    # which samples there are besides, and what the classes are called, changes nothing of the order of the mistakes
+    np.testing.assert_array_equal(chosen_samples(6 - labels, 6 - predicted, confidence, 100), kept)
+    content = archive({"index": kept, "confidence": confidence[kept]})
+    assert content == archive({"index": kept.copy(), "confidence": confidence[kept]})
+    with zipfile.ZipFile(io.BytesIO(content)) as members:
+        assert {member.date_time for member in members.infolist()} == {(1980, 1, 1, 0, 0, 0)}
 
 
 @pytest.mark.parametrize("points", [[[0, 5], [2, 5]], [[1e30, -1e30], [2e30, 1e-30]], [[3, 3]]], ids=str)

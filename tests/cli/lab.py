@@ -217,11 +217,13 @@ AGREE = (
     "summary.txt",
     "probes/epochs.csv",
 )
+AGREE_WHERE_THERE = ("boundary.npz",)  # of points in the plane
 
 
 def essence(folder: Path) -> dict[str, bytes]:
     """All that a run computed, by file: equal for two runs that computed the same."""
-    found = {name: (folder / name).read_bytes() for name in AGREE}
+    there = [name for name in AGREE_WHERE_THERE if (folder / name).is_file()]
+    found = {name: (folder / name).read_bytes() for name in (*AGREE, *there)}
     found |= {f"checkpoints/{path.name}": path.read_bytes() for path in sorted((folder / "checkpoints").iterdir())}
     test = json.loads((folder / "test.json").read_text())
     del test["reads"]

@@ -128,6 +128,37 @@ def test_what_could_not_be_drawn_is_said_and_the_exit_code_is_one(asked, capsys)
     assert streams.out == ""
 
 
+def test_the_command_asks_for_a_run_that_was_trained_and_touches_nothing_but_its_page(lab):
+    lab.train("run", "dataset=iris", "epochs=1")
+    before = lab.tree()
+    ended = lab("draw", "run")
+    assert (ended.code, ended.out, ended.err) == (0, f"drawn: {Path('run/report.html')}\n", "")
+    after = lab.tree()
+    assert after.pop("run/report.html") == b"figures=all"
+    before.pop("run/report.html")
+    assert after == before
+    assert lab("draw", "figures=few", "run").code == 0
+    assert lab.tree()["run/report.html"] == b"figures=few"
+
+
+def test_the_command_names_the_figures_of_a_sweep_since_that_is_what_there_is(lab):
+    assert lab("-m", "hydra.sweep.dir=sweep", "dataset=iris", "epochs=1", "seed=0,1", "figures=none").code == 0
+    ended = lab("draw", "sweep")
+    assert (ended.code, ended.err) == (0, "labrunner: drawing 3 folders\n")
+    assert ended.out == f"drawn, with 2 runs: {Path('sweep/figures')}\n"
+    assert lab.tree()["sweep/0/report.html"] == lab.tree()["sweep/1/report.html"] == b"figures=all"
+
+
+@pytest.mark.parametrize("argv", [("draw",), ("draw", "nowhere"), ("draw", "run", "epochs=3")], ids=" ".join)
+def test_the_command_refuses_what_it_cannot_draw_with_exit_code_two(lab, argv):
+    lab.train("run", "dataset=iris", "epochs=1")
+    before = lab.tree()
+    ended = lab(*argv)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith("labrunner: error: ")
+    assert lab.tree() == before
+
+
 def test_the_command_draws_what_was_deleted_and_changes_no_other_file(tmp_path, capsys):
     folder = write_run(tmp_path / "run", epochs=4)
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}

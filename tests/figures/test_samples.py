@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from sklearn.datasets import load_digits
 
-from labrunner.figures.look import PAGE, VERMILLION, look
-from labrunner.figures.samples import TILE, _picture, _share, mistakes, samples
+from labrunner.figures.look import PAGE, VERMILLION, look, shortened
+from labrunner.figures.samples import TILE, _picture, _share, _wrapped, mistakes, samples
 from labrunner.records import Run, load_run
 from tests.arrays import write_samples
 from tests.figures.looking import NAMES, everything, inside
@@ -86,6 +87,23 @@ def test_the_mistakes_are_the_most_confident_ones_in_falling_order(tmp_path):
     assert f"of {len(wrong)} mistakes" in figure.axes[0].get_title()
 
 
+def test_the_mistakes_of_a_run_are_those_of_its_predictions_and_look_as_the_data_set_has_them(lab):
+    run = load_run(lab.train("run", "dataset=digits", "epochs=2"))
+    table = run.predictions
+    table["confidence"] = table.filter(regex="^p_").max(axis=1)
+    wrong = table[table["label"] != table["predicted"]].sort_values("confidence", ascending=False, kind="stable")
+    figure = mistakes(run)
+    assert [word for word in words(figure) if word.endswith("%")] == [
+        _share(value) for value in wrong["confidence"][:25]
+    ]
+    canvas, scale = figure.axes[0].images[0].get_array(), TILE / 1.15
+    images = load_digits().images
+    for index, corner in zip(wrong["index"][:25], frames_at(figure), strict=True):
+        x, y = (round(value * scale) for value in corner)
+        middles = canvas[y + 6 : y + TILE : 12, x + 6 : x + TILE : 12, 0]  # of the pixels of an image
+        np.testing.assert_array_equal(middles, np.rint(images[index] / 16.0 * 255.0))
+
+
 def test_a_probability_is_not_rounded_to_certainty():
     assert [_share(value) for value in (0.5, 0.9994, 0.9996, 0.99999999, 1.0)] == [
         "50.0%",
@@ -110,11 +128,18 @@ def test_without_a_mistake_without_images_and_before_the_test_there_is_nothing_t
     assert samples(load_run(folder)) is not None
 
 
-@pytest.mark.parametrize("count", [2, 10, 100])
+LONG = (
+    "a malignant tumour of the breast, invasive, with lymph nodes",
+    "a malignant tumour of the breast, not invasive",
+)
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 64, 48)], ids=["grey", "colours"])
+@pytest.mark.parametrize("names", [NAMES[2], LONG, NAMES[10], HOSTILE, NAMES[100]], ids="2 long 10 hostile 100".split())
 @pytest.mark.parametrize("figure", [samples, mistakes])
-def test_no_text_leaves_the_page_or_touches_another(tmp_path, count, figure):
+def test_no_text_leaves_the_page_or_touches_another(tmp_path, names, shape, figure):
     with look():
-        drawn = figure(made(tmp_path, classes=NAMES[count], samples=1000))
+        drawn = figure(made(tmp_path, shape=shape, classes=names, samples=1000))
         everything(drawn)
     assert drawn.get_figwidth() == PAGE
     texts = drawn.axes[0].texts
@@ -124,6 +149,13 @@ def test_no_text_leaves_the_page_or_touches_another(tmp_path, count, figure):
         apart = (boxes[one, :2] >= boxes[:, 2:] - 1).any(axis=1) | (boxes[:, :2] >= boxes[one, 2:] - 1).any(axis=1)
         apart[one] = True
         assert apart.all(), (texts[one], texts[int(np.argmin(apart))])
+
+
+def test_a_name_cut_in_its_middle_is_cut_between_its_lines():
+    assert shortened(LONG, 28) == ["a malignant t…th lymph nodes", "a malignant t…, not invasive"]
+    assert _wrapped("a malignant t…th lymph nodes", 16) == "a malignant t…\nth lymph nodes"
+    assert _wrapped("short… name", 16) == "short… name"
+    assert _wrapped("withoutanyspaceinit…", 16) == "withoutanyspac\neinit…"
 
 
 def test_of_a_hundred_classes_those_with_the_lowest_recall_are_shown(tmp_path):
@@ -148,6 +180,25 @@ def test_a_picture_is_scaled_by_the_white_of_its_data_set_and_not_by_its_own():
     assert (_picture(grey, 16.0) == 128).all()
     assert (_picture(grey, 255.0) == 8).all()
     assert _picture(grey, 16.0).shape == (TILE, TILE, 3)
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 1, 1), (1, 5, 5), (1, 28, 28), (3, 32, 50), (3, 64, 64), (1, 95, 95), (3, 224, 224)]
+)
+def test_a_picture_fills_its_tile_whatever_its_size(shape):
+    image = np.random.default_rng(0).integers(0, 256, size=shape, dtype=np.uint8)
+    picture = _picture(image, 255.0)
+    assert max(picture.shape[:2]) == TILE
+    assert picture.shape[0] / picture.shape[1] == pytest.approx(shape[1] / shape[2], abs=0.02)
+    if max(shape[1:]) <= TILE:  # no colour that the image has not
+        assert {tuple(pixel) for pixel in picture.reshape(-1, 3)} <= {
+            tuple(np.broadcast_to(image, (3, *shape[1:]))[:, row, column]) for row, column in np.ndindex(shape[1:])
+        }
+
+
+def test_two_or_four_channels_are_no_colours_and_shown_as_their_mean():
+    image = np.stack([np.full((4, 4), value, dtype=np.uint8) for value in (10, 30)])
+    assert (_picture(image, 255.0) == 20).all()
 
 
 def test_a_large_picture_is_averaged_and_keeps_its_colours():

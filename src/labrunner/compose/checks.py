@@ -36,7 +36,7 @@ def check_keys(config: dict[str, Any], known: Catalogue) -> None:
         if not isinstance(value, dict):
             if value in [option.name for option in known.options(key)]:
                 raise RequestError(
-                    f"{key}: {value} stands among the values of a file, and {key} is a group\n"
+                    f"{key}={value} stands among the values of a file, and {key} is a group\n"
                     f"an option is chosen in the file's defaults: - override /{key}: {value}"
                 )
             raise RequestError(f"{key}={schema.shown(value)}: this is a group; there are " + _names(key, known))

@@ -19,8 +19,10 @@ COLOURS = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY, "#8a7000", GREY, "#003f
 MARKERS = "os^Dv*Ppdh"
 AREA = {"D": 0.85, "*": 1.4, "P": 1.15}  # marks that look larger or smaller than others of their size
 PALEST, DEEPEST = 0.10, 0.62  # share of a class's colour where all classes are as likely, and where it is certain
-NAME_WIDTH = 24  # characters
+NAME_WIDTH, FEW_NAMES, WIDER = 24, 6, 38  # characters of a class name; so few may have more
+LEGEND = 88  # characters beside each other
 MANY = 300  # training samples
+FEW_RINGS = 40  # more of the large ones would hide each other and what is inside of them
 
 
 def boundary(run: Run) -> Figure | None:
@@ -32,10 +34,12 @@ def boundary(run: Run) -> Figure | None:
     plane = run.boundary
     if plane is None or plane["probabilities"].shape[-1] > len(COLOURS):
         return None
-    names = shortened([str(name) for name in plane["class_names"]], NAME_WIDTH)
+    width = WIDER if len(plane["class_names"]) <= FEW_NAMES else NAME_WIDTH
+    names = shortened([str(name) for name in plane["class_names"]], width)
     has_test = bool((plane["split"] == "test").any())
     panels = 2 if has_test else 1
-    figure = page(4.9 if has_test else 5.4)
+    columns = _columns(names)
+    figure = page((4.5 if has_test else 5.0) + 0.2 * -(-len(names) // columns))
     all_axes = figure.subplots(1, panels, sharex=True, sharey=True, squeeze=False)[0]
     for axes in all_axes:
         _regions(axes, plane)
@@ -55,14 +59,14 @@ def boundary(run: Run) -> Figure | None:
     if has_test:
         _points(all_axes[1], plane, "test", names, size)
         all_axes[1].set_title(_ring(all_axes[1], plane, run), fontsize=11)
-    legend = figure.legend(handles=handles, loc="outside lower center", ncols=_columns(names), fontsize=10)
+    legend = figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=10)
     literal(legend, names)
     return figure
 
 
 def _columns(names: list[str]) -> int:
     """Columns of the legend, so that it is no wider than the picture."""
-    return max(1, min(len(names), int(88 / (max(map(len, names)) + 6))))
+    return max(1, min(len(names), int(LEGEND / (max(map(len, names)) + 6))))
 
 
 def shading(probabilities: np.ndarray) -> np.ndarray:
@@ -114,15 +118,18 @@ def _ring(axes: Axes, plane: dict[str, np.ndarray], run: Run) -> str:
         return "test samples"
     table = run.predictions
     wrong = table.loc[table["label"] != table["predicted"], "index"].to_numpy()
+    if not len(wrong):
+        return f"test samples, none of {len(table)}\npredicted wrongly"
     ringed = plane["point"][(plane["split"] == "test") & np.isin(plane["index"], wrong)]
+    size, breadth = (12.0, 1.4) if len(ringed) <= FEW_RINGS else (8.5, 1.0)  # points
     axes.plot(
         ringed[:, 0],
         ringed[:, 1],
         linestyle="none",
         marker="o",
-        markersize=12.0,
+        markersize=size,
         markerfacecolor="none",
         markeredgecolor="black",
-        markeredgewidth=1.4,
+        markeredgewidth=breadth,
     )
     return f"test samples, {len(wrong)} of {len(table)}\npredicted wrongly and ringed"

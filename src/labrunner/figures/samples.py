@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from PIL import Image
 
 from labrunner.figures.look import GREY, PAGE, VERMILLION, left_to_right, of_samples, page, plain, shortened
 from labrunner.records import Run
@@ -158,8 +159,14 @@ def _captions(names: Sequence[str], pitch: float) -> tuple[int, list[str]]:
 
 
 def _wrapped(name: str, fits: int) -> str:
-    """A name in at most two lines, the first of which has room for an arrow; at a space if that does."""
+    """A name in at most two lines, the first of which has room for an arrow; at a space if that does.
+
+    What was left out in the middle of a name is left out between the lines.
+    """
     lines = textwrap.wrap(name, fits, initial_indent="  ")
+    head, _, tail = name.partition("…")
+    if len(lines) > 1 and tail and len(head) + 1 <= fits - 2 and len(tail) <= fits:
+        return f"{head}…\n{tail}"
     if len(lines) > 2 or not lines:
         return f"{name[: fits - 2]}\n{name[fits - 2 :]}"
     return "\n".join(lines).strip()
@@ -208,7 +215,7 @@ def _write(axes: Axes, texts: Sequence[Line]) -> None:
 
 
 def _picture(image: np.ndarray, white: float) -> np.ndarray:
-    """(C, H, W) in [0, white] as (H, W, 3) uint8 of `TILE` along the longer side, or a little less.
+    """(C, H, W) in [0, white] as (H, W, 3) uint8 of `TILE` along the longer side.
 
     A pixel of a small image becomes a square; a large one is averaged.
     """
@@ -216,9 +223,6 @@ def _picture(image: np.ndarray, white: float) -> np.ndarray:
     scaled = np.clip(np.rint(channels * (255.0 / white)), 0, 255).astype(np.uint8)
     picture = np.ascontiguousarray(np.broadcast_to(scaled, (3, *scaled.shape[1:])).transpose(1, 2, 0))
     longest = max(picture.shape[:2])
-    if longest <= TILE:
-        return picture.repeat(TILE // longest, axis=0).repeat(TILE // longest, axis=1)
-    from PIL import Image
-
     tall, broad = (max(1, round(length * TILE / longest)) for length in picture.shape[:2])
+    # a box takes the nearest pixel where it enlarges
     return np.asarray(Image.fromarray(picture).resize((broad, tall), Image.Resampling.BOX))

@@ -48,6 +48,8 @@ def read_arrays(path: Path, names: Sequence[str], alike: Sequence[str]) -> dict[
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
+        if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+            return None  # what is no .npy inside comes as the bytes it is
         lengths = {len(arrays[name]) for name in alike}
     # an .npy is no archive, a truncated one no zip, and what a header claims may be more than there is memory for
     except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, MemoryError):

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from labrunner import comparison
-from labrunner.figures.comparison.scales import AHEAD, CHARACTER, DECADES, PAGE, luminance, note_above, percent
+from labrunner.figures.comparison.scales import AHEAD_LINEAR, CHARACTER, DECADES, PAGE, luminance, note_above, percent
 from labrunner.figures.comparison.shown import (
     Combination,
     Shown,
@@ -124,7 +124,7 @@ def norm_of(shown: Shown, column: str) -> Normalize:
     found = np.array([result.mean for each in shown.combinations if (result := each.result(column)) is not None])
     low, high = float(found.min()), float(found.max())
     if is_loss(column) and low > 0:
-        high = min(high, max(AHEAD * float(np.median(found)), low))
+        high = min(high, max(AHEAD_LINEAR * float(np.median(found)), low))
         if np.log10(high / low) > DECADES / 2:
             return LogNorm(low, high)
     return Normalize(low, high if high > low else low + 1e-9)

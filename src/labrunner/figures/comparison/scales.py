@@ -11,12 +11,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.legend import Legend
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from labrunner.figures.comparison.shown import is_loss
 from labrunner.figures.look import GREY, literal
 
-DECADES = 2.0  # losses that span more are drawn on a log scale
-AHEAD = 3.0  # an exploding loss is followed up to this many times what the better half of the runs reaches
+DECADES = 2.0  # values of a key that span more need a log scale
+APART = 5.0  # losses of which the largest is this many times the least are drawn on a log scale
+AHEAD = 10.0  # there an exploding loss is followed up to this many times what the better half of the runs reaches
+AHEAD_LINEAR = 3.0  # and so far where there are losses of zero or less
 LEAST = 1e-12  # and a vanishing one down to this share of the largest
 PAGE = 10.0  # inches, the width of every figure here
 CHARACTER = 0.6  # width of a character, as a share of the font's size
@@ -39,7 +42,8 @@ class Limits(NamedTuple):
 def limits(column: str, lines: Sequence[np.ndarray]) -> Limits:
     """A scale on which a run that explodes does not flatten the others: these stay whole, it leaves the panel.
 
-    The half of the lines with the lower loss is always shown whole, the others up to a multiple of it.
+    Losses that lie apart are drawn on a log scale, where bad runs and good ones can be read at once. The half of the
+    lines with the lower loss is always shown whole, the others up to a multiple of it.
     """
     there = [values for line in lines if (values := line[np.isfinite(line)]).size]
     if not is_loss(column) or not there:
@@ -48,14 +52,14 @@ def limits(column: str, lines: Sequence[np.ndarray]) -> Limits:
     core, top = max(float(values.max()) for values in best), max(float(values.max()) for values in there)
     everything = np.concatenate(there)
     lowest, positive = float(everything.min()), everything[everything > 0]
-    high = top if core <= 0 or top <= AHEAD * core else AHEAD * core
-    if lowest >= 0 and positive.size and math.log10(high / positive.min()) > DECADES:
+    if lowest >= 0 and positive.size and top > APART * positive.min():
+        high = top if core <= 0 or top <= AHEAD * core else AHEAD * core
         low = max(float(positive.min()), high * LEAST)
         edge = (high / low) ** 0.04
         return Limits(low / edge, high if high < top else high * edge, True)
-    if high == top:
+    if core <= 0 or top <= AHEAD_LINEAR * core:
         return Limits(None, None, False)
-    high = AHEAD / 2 * core
+    high = AHEAD_LINEAR / 2 * core
     return Limits(lowest - 0.05 * (high - lowest), high, False)
 
 
@@ -69,6 +73,10 @@ def set_scale(panels: Sequence[Axes], lines: Sequence[Sequence[np.ndarray]], col
         axes.margins(y=0.06)
         if scale.log:
             axes.set_yscale("log")
+            few = scale.low is not None and scale.high is not None and scale.high < 1e3 * scale.low
+            axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,)))
+            axes.yaxis.set_major_formatter(plain_number)
+            axes.yaxis.set_minor_formatter(NullFormatter())
         if scale.high is not None:
             axes.set_ylim(scale.low, scale.high)
         if column.endswith("_accuracy"):
@@ -80,6 +88,11 @@ def set_scale(panels: Sequence[Axes], lines: Sequence[Sequence[np.ndarray]], col
             said = f"{len(beyond)} {what}{'' if len(beyond) == 1 else 's'} beyond, up to {shown}"
             axes.set_title(said, loc="right", fontsize=9, color=GREY)
     return scale
+
+
+def plain_number(value: float, _: object = None) -> str:
+    """0.05 and 20, and powers of ten where zeros would have to be counted."""
+    return f"{value:g}" if 1e-4 <= value < 1e5 else f"{value:.0e}"
 
 
 def percent(share: float, _: object = None) -> str:
