@@ -333,6 +333,26 @@ def test_the_first_figures_are_open_and_the_others_one_click_away(tmp_path):
     assert all("<summary>" in part for part in folded)
 
 
+@pytest.mark.parametrize("count", [25, 26])
+def test_the_table_of_many_classes_is_whole_and_one_click_away(tmp_path, count):
+    names = [f"class {chr(97 + index)}" for index in range(count)]
+    text = render(load_run(write_run(tmp_path / "run", classes=names, samples=300)))
+    assert [name for origin, name in Page(text).shown if re.fullmatch(r"per_class.csv#\d+/class", origin)][
+        -count:
+    ] == names
+    folded = re.findall(r"<details>.*?</details>", text, re.DOTALL)
+    assert any("per_class.csv#1/recall" in part for part in folded) == (count > 25)
+
+
+def test_the_manual_of_the_run_folder_describes_every_figure():
+    manual = (Path(__file__).parents[1] / "docs" / "run-folder.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`[^|]*) \|", manual[manual.index("## Figures") :], re.MULTILINE)
+    described = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    assert sorted(described) == sorted(FIGURES)
+    few = re.search(r"`figures=few` draws ([^.]*) alone", manual)
+    assert re.findall(r"`(\w+)`", few.group(1)) == [name for name, (_, in_few) in FIGURES.items() if in_few]
+
+
 def test_writing_twice_gives_the_same_bytes(tmp_path):
     run = load_run(write_run(tmp_path / "run", classes=HOSTILE))
     draw(run)

@@ -286,6 +286,26 @@ def test_more_values_of_a_key_add_runs_and_keep_the_numbers_of_those_that_are_th
     assert dict(table) == {0: 0.01, 1: 0.1, 2: 0.001, 3: 1.0}
 
 
+def test_a_sweep_whose_list_was_lost_finds_its_runs_again(lab, made):
+    typed = ("-m", "optim.lr=0.01,0.1", "hydra.sweep.dir=s", *SMALL)
+    assert lab(*typed).code == 0
+    listed = (lab.folder / "s" / "sweep.yaml").read_text()
+    (lab.folder / "s" / "sweep.yaml").unlink()
+    (lab.folder / "s" / ".sweep.yaml.tmp").write_text("half")  # as a kill leaves it
+    assert lab(*typed).code == 0
+    assert made == [0, 1]
+    assert (lab.folder / "s" / "sweep.yaml").read_text() == listed
+
+
+def test_the_run_that_others_start_from_is_no_rival_of_theirs(lab):
+    lab.write("conf/experiment/critical.yaml", CRITICAL)
+    ended = lab("experiment=critical", "figures=none", "hydra.sweep.dir=s")
+    sweep = load_sweep(lab.folder / "s")
+    assert [member.number for member in sweep.without_first.members] == [1, 2]
+    assert "best: optim.lr=" in ended.out
+    assert load_sweep(lab.folder / "s").without_first.keys == ["optim.lr"]
+
+
 def test_an_edited_run_is_not_taken_for_the_planned_one(lab):
     typed = ("-m", "optim.lr=0.01,0.1", "hydra.sweep.dir=s", *SMALL)
     assert lab(*typed).code == 0

@@ -28,7 +28,8 @@ from labrunner.workers import Workers
 
 ALONE = {"jobs": 1, "fail_fast": False}  # what a run's own config says, whatever the sweep's way of making it
 OVER = ("done", "diverged")  # what a run ends as that is not made again
-BEFORE = {".lock", "figures"}  # in a sweep's folder before there is a sweep.yaml
+# what a sweep's folder may hold without a sweep.yaml, as where a kill came before it, or it was lost
+BESIDE_RUNS = {".lock", "figures", "sweep.csv", ".sweep.yaml.tmp", ".sweep.csv.tmp"}
 TOLD = 60.0  # seconds still to go from which they are told
 
 Outcomes = Callable[[Sequence[Task]], Iterator[Outcome]]
@@ -185,8 +186,10 @@ def earlier(folder: Path) -> list[Member]:
     if not folder.is_dir():
         raise RequestError(f"the sweep folder {folder} is a file; give hydra.sweep.dir another one")
     if not is_sweep_folder(folder):
-        if {entry.name for entry in folder.iterdir()} <= BEFORE:
-            return []
+        names = {entry.name for entry in folder.iterdir()}
+        numbers = {name for name in names if name.isdecimal() and name.isascii()}
+        if names <= BESIDE_RUNS | numbers:
+            return [Member(int(name), folder / name, {}, []) for name in sorted(numbers, key=int)]
         raise RequestError(f"the sweep folder {folder} is not empty; give hydra.sweep.dir another one")
     there = load_sweep(folder)
     if there.is_comparison:

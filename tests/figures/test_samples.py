@@ -135,7 +135,9 @@ LONG = (
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 64, 48)], ids=["grey", "colours"])
-@pytest.mark.parametrize("names", [NAMES[2], LONG, NAMES[10], HOSTILE, NAMES[100]], ids="2 long 10 hostile 100".split())
+@pytest.mark.parametrize(
+    "names", [NAMES[2], LONG, NAMES[10], HOSTILE, NAMES[100]], ids=["2", "long", "10", "hostile", "100"]
+)
 @pytest.mark.parametrize("figure", [samples, mistakes])
 def test_no_text_leaves_the_page_or_touches_another(tmp_path, names, shape, figure):
     with look():

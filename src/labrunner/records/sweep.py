@@ -121,7 +121,9 @@ def load_sweep(path: str | Path) -> Sweep:
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, OSError) as error:
         raise RequestError(f"cannot read {file}: {str(error).splitlines()[0]}") from None
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise RequestError(f"{file} is not what a sweep writes") from None
+        raise RequestError(
+            f"{file} is not what a sweep writes; without it, the sweep's own command finds its runs again"
+        ) from None
 
 
 def read_yaml(text: str) -> Any:

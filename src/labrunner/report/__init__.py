@@ -39,6 +39,7 @@ def render(run: Run) -> str:
         done=run.status == "done",
         figures=content.figures(run),
         classes=content.classes(run),
+        many_classes=content.MANY_CLASSES,
         confusions=content.confusions(run),
         summary=content.summary(run),
         typed=content.typed(run),

@@ -11,6 +11,7 @@ from labrunner.records import Run
 from labrunner.report.origin import Shown, count, exact, number, percent
 
 MOST_CONFUSIONS = 10
+MANY_CLASSES = 25  # the table of more is one click away
 SCORES = ("precision", "recall", "f1", "auroc")
 STATUS = {
     "running": "This run was still going when the page was written.",
