@@ -13,7 +13,7 @@ demo: $(VENV)/installed  ## install, run the default experiment, say where its f
 	$(BIN)/labrunner
 
 test: $(VENV)/tested  ## install what the tests need, run them
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"
 
 test-slow: $(VENV)/tested  ## the tests that take minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow

@@ -258,7 +258,10 @@ def test_a_run_that_takes_its_process_along_costs_no_other_run(two, task, capsys
 def test_runs_at_work_save_their_state_when_they_are_stopped_or_left_and_can_be_gone_on_with(
     two, task, folder, tmp_path, way
 ):
-    quick, cut = task(0, *SMALL, "epochs=1"), task(1, *SMALL, "epochs=4", own="Slow")
+    cut = task(1, *SMALL, "epochs=60", own="Slow")
+    # ends when the other one is at work: until then the parent must hear both
+    begun = {"mine": str(tmp_path / "mine"), "theirs": str(cut.folder / "initial.json")}
+    quick = task(0, *SMALL, "epochs=1", own="Meets", **begun)
     (folder / "slow").touch()
     try:
         outcomes = two.outcomes([cut, quick])
