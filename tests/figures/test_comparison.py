@@ -11,15 +11,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.colors import to_rgba
+from matplotlib.colors import LogNorm, to_rgba
 from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from labrunner import comparison
-from labrunner.figures import draw_sweep
+from labrunner.figures import draw_sweep, png
 from labrunner.figures.comparison import COMPARISONS, bars, epochs_to, flips, heat_map, metric_against_key, validation
-from labrunner.figures.comparison.scales import luminance
-from labrunner.figures.look import look
+from labrunner.figures.comparison.scales import limits, luminance, set_scale
+from labrunner.figures.comparison.shown import tick_names
+from labrunner.figures.look import PAGE, look
 from labrunner.records import METRICS, Sweep, load_sweep
 from tests.figures.looking import all_inside, drawn
 from tests.sweeps import curve, write_sweep
@@ -44,6 +46,15 @@ SWEEPS: dict[str, dict[str, Any]] = {
     },
     "models": {"values": [{"model": name} for name in ("mlp", "cnn", "lenet", "a_network_with_a_very_long_name_v2")]},
     "hostile": {"values": [{"model.weights": w, "dataset.classes": c} for w in HOSTILE for c in ([0, 1], None)]},
+    "long keys": {
+        "values": [{f"my_module.{'some_long_name_' * 4}": r, f"other.{'x' * 40}$^": n} for r in RATES for n in (1, 2)],
+        "monitor": "val_f1",
+    },
+    "long keys and names": {
+        "values": [{f"my_module.{'some_long_name_' * 4}": v, "seed": s} for v in ("$" * 40, "_c") for s in (0, 1)],
+        "statuses": {3: "diverged"},
+        "monitor": "val_f1",
+    },
     "thirty optimizers": {"values": [{"optim": f"optimizer_number_{i}"} for i in range(30)], "statuses": {3: "failed"}},
     "sixty rates": {
         "values": [{"optim.lr": round(10 ** (-4 + 0.06 * i), 7)} for i in range(60)],
@@ -73,6 +84,8 @@ DRAWN = {
     "rates and widths": {"validation", "metric_against_key", "bars", "heat_map", "epochs_to"},
     "models": {"validation", "bars", "epochs_to"},
     "hostile": {"validation", "bars", "heat_map", "epochs_to"},
+    "long keys": {"validation", "metric_against_key", "heat_map", "epochs_to"},
+    "long keys and names": {"validation", "bars", "epochs_to"},
     "thirty optimizers": {"validation", "bars", "epochs_to"},
     "sixty rates": {"validation", "metric_against_key", "epochs_to"},
     "two numbers, with zero": {"validation", "metric_against_key", "heat_map", "epochs_to"},
@@ -217,7 +230,7 @@ def test_a_diverged_run_ends_in_a_cross_and_does_not_flatten_the_others(sweeps):
         last = metrics(sweep, 13)["val_accuracy"].dropna()
         assert (list(cross.get_xdata()), list(cross.get_ydata())) == ([len(last)], [last.iloc[-1]])
     highest = max(metrics(sweep, number)["val_loss"].max() for number in range(13))
-    assert highest < figure.axes[0].get_ylim()[1] < 11 * highest
+    assert highest < figure.axes[0].get_ylim()[1] < 2.1 * highest
     assert figure.axes[0].get_title(loc="right") == "3 runs beyond, up to 2,250"
     assert "3 diverged" in note(figure)
 
@@ -377,7 +390,7 @@ def test_a_cell_holds_the_mean_over_seeds_of_its_pair(sweeps):
             assert cell is np.ma.masked
         else:
             assert cell == pytest.approx(row["val_loss"], rel=1e-14)
-            assert f"{row['val_loss']:.4g}" in [text.get_text() for text in axes.texts]
+            assert f"{row['val_loss']:#.4g}" in [text.get_text() for text in axes.texts]
 
 
 def test_diverged_cells_are_hatched_and_missing_ones_blank(sweeps):
@@ -525,3 +538,269 @@ def test_equal_records_give_equal_bytes_wherever_they_lie(tmp_path):
     shutil.copytree(sweep.path, Path(tmp_path / "two"))
     first, second = draw_sweep(sweep), draw_sweep(load_sweep(tmp_path / "two"))
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+
+
+# scales
+
+
+def real_rows(rates: np.ndarray, epochs: int = 20) -> dict[int, list[dict[str, Any]]]:
+    """Runs as a wide sweep of rates gives them: the lowest hardly move from 2.3, the highest jump up to 4.4."""
+    made = {}
+    for number, rate in enumerate(rates):
+        rng = np.random.default_rng(number)
+        floor = 0.25 + 0.4 * max(0.0, -2.6 - np.log10(rate)) ** 2 + 4.5 * max(0.0, np.log10(rate) + 1.2)
+        loss = floor + max(0.0, 2.3 - floor) * np.exp(-400 * rate * np.arange(1, epochs + 1))
+        loss *= 1 + 0.4 * rng.random(epochs) * (rate > 0.1)
+        made[number] = [
+            dict.fromkeys(METRICS)
+            | {"epoch": epoch, "train_loss": value, "val_loss": value, "val_accuracy": max(0.1, 1 - value / 3)}
+            for epoch, value in enumerate(loss.tolist(), start=1)
+        ]
+    return made
+
+
+def test_runs_that_learn_badly_stay_in_the_panel_on_a_log_axis(tmp_path):
+    rates = np.geomspace(1e-5, 0.33, 16)
+    values = [{"optim.lr": float(rate)} for rate in rates]
+    sweep = write_sweep(tmp_path / "sweep", values, rows=real_rows(rates), epochs=20)
+    losses = pd.concat([metrics(sweep, number)["val_loss"] for number in range(16)])
+    assert losses.max() / losses.min() > 12
+    for function in (validation, metric_against_key):
+        axes = drawn(function(sweep)).axes[0]
+        low, high = axes.get_ylim()
+        drawn_values = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axes.get_lines()])
+        assert axes.get_yscale() == "log"
+        assert axes.get_title(loc="right") == ""
+        assert low < drawn_values.min() <= drawn_values.max() < high
+        assert len([place for place in axes.get_yticks() if low <= place <= high]) >= 3
+
+
+@pytest.mark.parametrize(("factor", "scale"), [(4.9, "linear"), (5.1, "log")])
+def test_losses_five_times_apart_get_a_log_axis(tmp_path, factor, scale):
+    rows = {
+        n: [
+            dict.fromkeys(METRICS) | {"epoch": e, "train_loss": loss, "val_loss": loss, "val_accuracy": 0.5}
+            for e in (1, 2)
+        ]
+        for n, loss in enumerate((0.3, 0.3 * factor))
+    }
+    sweep = write_sweep(tmp_path / "sweep", [{"optim.lr": r} for r in (0.1, 0.2)], rows=rows, epochs=2)
+    for function in (validation, metric_against_key):
+        assert drawn(function(sweep)).axes[0].get_yscale() == scale
+
+
+@pytest.mark.parametrize(
+    ("factor", "said"), [(9.9, ""), (10.1, "1 run beyond, up to 20.2"), (1e4, "1 run beyond, up to 20,000")]
+)
+def test_a_loss_explodes_at_ten_times_what_the_better_half_ever_had(factor, said):
+    lines = [np.array([2.0, 0.3]), np.array([1.5, 0.7]), np.array([2.0 * factor, np.nan])]
+    figure = Figure()
+    axes = figure.subplots()
+    scale = set_scale([axes], [lines], "val_loss", "run")
+    assert axes.get_title(loc="right") == said
+    low, high = axes.get_ylim()
+    assert low < 0.3
+    assert (2.0 < high < 2.0 * factor) if said else high > 2.0 * factor
+    assert scale.log
+
+
+@pytest.mark.parametrize(
+    ("lines", "log", "top"),
+    [
+        ([[1.0, 0.0], [1.0, 0.2]], False, None),  # a zero between ordinary losses
+        ([[1.0, 1e-6], [1.0, 0.0]], True, 1.0),  # one behind vanishing ones leaves the panel at its foot
+        ([[0.0, 0.0], [0.0, 0.0], [9.0, 5.0]], False, None),
+        ([[-3.0, -9.0], [4.0, 2.0], [4e6, 1e9]], False, 4.0),
+        ([[np.nan, np.nan]], False, None),
+        ([[1e9], [1e-9]], False, 1e-9),
+    ],
+)
+def test_losses_that_are_zero_or_less_have_a_scale_too(lines, log, top):
+    scale = limits("val_loss", [np.array(line) for line in lines])
+    assert scale.log == log
+    if top is None:
+        assert scale.high is None
+    else:
+        assert scale.high is not None
+        assert top < scale.high < 4 * top
+
+
+def test_a_loss_of_zero_on_a_log_axis_is_counted():
+    axes = Figure().subplots()
+    set_scale([axes], [[np.array([1.0, 1e-6]), np.array([1.0, 0.0])]], "val_loss", "run")
+    assert axes.get_title(loc="right") == "1 run down to 0"
+
+
+def test_what_explodes_in_the_curves_does_so_against_the_rate(tmp_path):
+    rng = np.random.default_rng(0)
+    blown = [row | {"val_loss": 1e4 * row["val_loss"]} for row in curve(0.5, 8, rng)]
+    high = [row | {"val_loss": 5 * row["val_loss"]} for row in curve(0.5, 8, rng)]
+    values = [{"optim.lr": rate} for rate in (0.001, 0.003, 0.01, 0.1, 1.0)]
+    sweep = write_sweep(tmp_path / "sweep", values, rows={3: high, 4: blown}, epochs=8)
+    assert drawn(validation(sweep)).axes[0].get_title(loc="right").startswith("1 run beyond, up to ")
+    axes = drawn(metric_against_key(sweep)).axes[0]
+    assert axes.get_title(loc="right").startswith("2 points beyond, up to ")  # at the chosen and at the last epoch
+    assert best(sweep, 3)["val_loss"] < axes.get_ylim()[1] < best(sweep, 4)["val_loss"]
+
+
+# words
+
+
+def shown_texts(figure: Figure) -> list[Any]:
+    with look():
+        png(figure)
+    return [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
+
+
+@pytest.mark.parametrize("name", list(SWEEPS))
+def test_words_have_ten_points_on_a_page_of_eight_inches(sweeps, name):
+    for figure_name, (function, _) in COMPARISONS.items():
+        with look():
+            figure = function(sweeps(name))
+        if figure is None:
+            continue
+        assert figure.get_figwidth() == PAGE
+        cells = {id(text) for axes in figure.axes if axes.images for text in axes.texts}
+        for text in shown_texts(figure):
+            least = 7.0 if id(text) in cells or figure_name == "flips" else 10.0
+            assert text.get_fontsize() >= least, text
+
+
+@pytest.mark.parametrize("name", list(SWEEPS))
+def test_words_behind_bars_end_before_the_next_panel(sweeps, name):
+    for function in (bars, epochs_to):
+        with look():
+            figure = function(sweeps(name))
+        if figure is None:
+            continue
+        shown_texts(figure)
+        for axes in figure.axes:
+            assert all(text.get_window_extent().x1 <= axes.bbox.x1 + 0.1 * axes.bbox.width for text in axes.texts)
+
+
+@pytest.mark.parametrize("name", ["rates, seeds, models", "rates and widths", "hostile", "two numbers, with zero"])
+def test_words_in_the_cells_of_a_heat_map_fit_them(sweeps, name):
+    with look():
+        figure = heat_map(sweeps(name))
+    shown_texts(figure)
+    for axes in figure.axes:
+        for text in axes.texts if axes.images else ():
+            width = axes.bbox.width / axes.images[0].get_array().shape[1]
+            assert text.get_window_extent().width <= width
+
+
+def test_what_leaves_a_panel_is_said_beside_its_title(sweeps):
+    with look():
+        figure = validation(sweeps("rates, seeds, models"))
+    shown_texts(figure)
+    said = [text for axes in figure.axes for text in axes.texts if "beyond" in text.get_text()]
+    assert said
+    titles = [
+        text.get_window_extent()
+        for text in figure.findobj(Text)
+        if text.get_text().startswith("model: ") and text.get_visible()
+    ]
+    assert len(titles) == 2
+    assert not any(text.get_window_extent().overlaps(title) for text in said for title in titles)
+
+
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        ([0.001, 0.01], ["0.001", "0.01"]),
+        ([0.0316227766, 3.16227766], ["0.0316", "3.16"]),
+        ([0.10001, 0.10002], ["0.10001", "0.10002"]),  # three digits do not tell them apart
+        ([1500, 20000], ["1500", "20000"]),
+    ],
+)
+def test_ticks_have_three_digits_where_these_tell_the_values_apart(values, names):
+    assert tick_names(values) == names
+
+
+# marks, colours and cells
+
+
+def test_a_dot_marks_the_chosen_epoch_of_each_run(sweeps):
+    sweep = sweeps("three rates")
+    figure = drawn(validation(sweep))
+    for panel, column in enumerate(("val_loss", "val_accuracy")):
+        dots = [line for line in figure.axes[panel].get_lines() if len(line.get_xdata()) == 1]
+        found = [(dot.get_xdata()[0], dot.get_ydata()[0]) for dot in dots]
+        assert found == [(best(sweep, number)["epoch"], best(sweep, number)[column]) for number in range(3)]
+
+
+def test_colours_of_many_rates_brighten_with_the_rate(sweeps):
+    lines = curves_of(drawn(validation(sweeps("sixteen rates"))), 1)
+    shades = [luminance(to_rgba(line.get_color())) for line in lines]
+    assert len(shades) == 16
+    assert shades == sorted(shades)
+
+
+def test_the_framed_cell_is_the_best_that_pandas_finds(sweeps):
+    sweep = sweeps("two numbers, with zero")
+    table = pd.DataFrame([{**member.values, **best(sweep, member.number)} for member in sweep.members])
+    wanted = {"validation loss": table["val_loss"].idxmin(), "validation accuracy": table["val_accuracy"].idxmax()}
+    for axes in drawn(heat_map(sweep)).axes[:2]:
+        (frame,) = axes.patches
+        column, row = frame.get_x() + 0.5, frame.get_y() + 0.5
+        pair = table.loc[wanted[axes.get_title()]]
+        assert axes.get_xticklabels()[int(column)].get_text() == f"{pair['reg.weight_decay']:g}"
+        assert axes.get_yticklabels()[int(row)].get_text() == f"{pair['batch_size']:g}"
+
+
+def test_losses_that_lie_apart_get_colours_on_a_log_scale(tmp_path):
+    values = [{"optim.lr": r, "batch_size": b} for r in RATES for b in (16, 64)]
+    rows = {4: [row | {"val_loss": 20 * row["val_loss"]} for row in curve(0.5, 4, np.random.default_rng(0))]}
+    image = drawn(heat_map(write_sweep(tmp_path / "sweep", values, rows=rows, epochs=4))).axes[0].images[0]
+    assert isinstance(image.norm, LogNorm)
+
+
+# damaged folders
+
+
+def harm(folder: Path, how: str) -> None:
+    name, _, kind = how.partition(" ")
+    if kind == "gone":
+        (folder / name).unlink()
+    elif kind == "bytes":
+        (folder / name).write_bytes(bytes(range(256)))
+    elif kind == "cut":
+        content = (folder / name).read_bytes()
+        (folder / name).write_bytes(content[: len(content) // 2])
+    else:
+        shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "metrics.csv bytes",
+        "metrics.csv cut",
+        "metrics.csv gone",
+        "status.json bytes",
+        "status.json cut",
+        "config.yaml bytes",
+        "config.yaml gone",
+        "test.json bytes",
+        "predictions.csv bytes",
+        "predictions.csv cut",
+        "folder",
+    ],
+)
+@pytest.mark.parametrize("comparison_of", [False, True])
+def test_a_damaged_run_folder_stops_no_figure(tmp_path, how, comparison_of):
+    values = [{"optim.lr": rate, "model": name} for rate in RATES for name in ("mlp", "cnn")]
+    sweep = write_sweep(tmp_path / "sweep", values, epochs=3, comparison=comparison_of)
+    harm(sweep.members[1].path, how)
+    whole = set(COMPARISONS) if comparison_of else set(COMPARISONS) - {"flips"}
+    assert {path.stem for path in draw_sweep(load_sweep(sweep.path))} == whole
+
+
+def test_the_rows_of_a_run_are_read_once_for_all_figures(tmp_path, monkeypatch):
+    values = [{"optim.lr": rate, "model": name} for rate in RATES for name in ("mlp", "cnn")]
+    sweep = write_sweep(tmp_path / "sweep", values, epochs=3)
+    asked: list[Path] = []
+    original = comparison.chosen_row
+    monkeypatch.setattr(comparison, "chosen_row", lambda run: asked.append(run.path) or original(run))
+    assert len(draw_sweep(load_sweep(sweep.path))) == 5
+    assert sorted(asked) == sorted(member.path for member in sweep.members)

@@ -16,7 +16,7 @@ from labrunner.figures.comparison.overlaid import CATEGORIES
 from labrunner.figures.comparison.scales import (
     CHARACTER,
     DECADES,
-    PAGE,
+    SMALL,
     legend_below,
     note_above,
     ordered_colours,
@@ -25,20 +25,22 @@ from labrunner.figures.comparison.scales import (
 from labrunner.figures.comparison.shown import (
     Combination,
     Shown,
-    as_typed,
     better,
     is_log,
     is_loss,
     key_label,
     metric_label,
+    tick_names,
 )
-from labrunner.figures.look import BLACK, BLUE, GREY, ORANGE, shortened
+from labrunner.figures.look import BLACK, BLUE, GREY, ORANGE, PAGE, page, shortened
 from labrunner.records import Sweep
 
 LINES = 8  # more combinations of the other keys are points, and a line of the best
 BOTH = 3  # up to so many lines each is drawn for the chosen epoch and for the last
 KEYS = 4  # rows of panels
-TICK = 9.5  # points
+LABEL = 10.5  # points
+TICK = 10.0  # points
+FEW = 6  # values so far apart that words between them have room
 MANY = 25  # values that have room for full marks
 
 
@@ -55,13 +57,13 @@ def metric_against_key(sweep: Sweep) -> Figure | None:
     ]
     if not keys or not columns:
         return None
-    figure = Figure(figsize=(PAGE, 0.9 + (3.7 if len(keys) == 1 else 3.1) * len(keys)), layout="constrained")
+    figure = page(0.9 + (3.3 if len(keys) == 1 else 2.9) * len(keys))
     parts = figure.subfigures(len(keys), 1, squeeze=False)[:, 0] if len(keys) > 1 else [figure]
     said: list[str] = []
     for part, key in zip(parts, keys, strict=True):
         panels = part.subplots(1, len(columns), squeeze=False)[0]
-        handles, note = row_of_panels(panels, shown, key, columns)
-        legend_below(part, handles)
+        handles, title, note = row_of_panels(panels, shown, key, columns)
+        legend_below(part, handles, title)
         said += [note] if note and note not in said else []
     if shown.folds:
         said.append(f"mean and standard deviation over {shown.seeds}; faint: single runs at the chosen epoch")
@@ -82,8 +84,10 @@ def comparable(shown: Shown, key: str) -> bool:
     return any(len(group) > 1 for group in grouped(shown, [other for other in shown.keys if other != key]))
 
 
-def row_of_panels(panels: Sequence[Axes], shown: Shown, key: str, columns: Sequence[str]) -> tuple[list[Line2D], str]:
-    """Draw one key in a panel for each column; returns what the legend explains, and a note."""
+def row_of_panels(
+    panels: Sequence[Axes], shown: Shown, key: str, columns: Sequence[str]
+) -> tuple[list[Line2D], str | None, str]:
+    """Draw one key in a panel for each column; returns what the legend explains, its title, and a note."""
     others = [other for other in shown.keys if other != key]
     groups = [sorted(group, key=lambda each: float(each.values[key])) for group in grouped(shown, others)]
     # where the chosen epoch is always the last, one line says both
@@ -98,16 +102,20 @@ def row_of_panels(panels: Sequence[Axes], shown: Shown, key: str, columns: Seque
             for group, colour in zip(groups, colours, strict=True):
                 draw_line(axes, group, key, column, colour, both, alone=len(groups) == 1)
         set_values(axes, shown.order[key], key, 0.87 * (72 * PAGE / len(columns) - 62))
-        axes.set_xlabel(key_label(key), parse_math=False)
+        room = 72 * PAGE / len(columns) - 66
+        axes.set_xlabel(key_label(key, int(room / (0.92 * CHARACTER * LABEL))), fontsize=LABEL, parse_math=False)
         axes.set_ylabel(metric_label(column))
-        set_scale([axes], [seen(axes)], column, "point")
+        curves = [entry.column(column)[1] for entry in shown.entries]
+        set_scale([axes], [seen(axes)], column, "point", curves)
         mark_diverged(axes, shown, key, column)
     handles = explained(shown, groups, others, colours, cloud, both)
     if cloud:
-        return handles, f"the runs at one value differ in {', '.join(shortened(others, 30))}" if others else ""
+        said = f"the runs at one value differ in {', '.join(shortened(others, 30))}" if others else ""
+        return handles, None, said
+    title = key_label(others[0]) if len(others) == 1 and len(groups) > 1 else None
     if both:
-        return handles, ""
-    return handles, "values at the chosen epoch" + (", which is always the last" if same else "")
+        return handles, title, ""
+    return handles, title, "values at the chosen epoch" + (", which is always the last" if same else "")
 
 
 def explained(
@@ -125,11 +133,9 @@ def explained(
         handles.append(Line2D([], [], color=BLUE, marker="o", label="best at each value (chosen epoch)"))
         handles.append(Line2D([], [], color=GREY, marker="o", ls="none", alpha=0.5, label=what))
     elif len(groups) > 1:
-        prefix = f"{key_label(others[0])}: " if len(others) == 1 and len(groups) <= 4 else ""
         names = shown.names([group[0] for group in groups], 40, others)
         handles = [
-            Line2D([], [], color=colour, marker="o", label=f"{prefix}{name}")
-            for colour, name in zip(colours, names, strict=True)
+            Line2D([], [], color=colour, marker="o", label=name) for colour, name in zip(colours, names, strict=True)
         ]
     if both and not cloud:
         alone = len(groups) == 1
@@ -232,7 +238,7 @@ def set_values(axes: Axes, values: Sequence[float], key: str, room: float) -> No
         places = np.array(numbers)
     span = places[-1] - places[0]
     shares = (places - places[0]) / span if span > 0 else np.full(len(places), 0.5)
-    names = [as_typed(value) for value in values]
+    names = tick_names(values)
     kept: list[int] = []
     end = -np.inf
     for index in (0, len(names) - 1, *range(1, len(names) - 1)) if len(names) > 1 else (0,):
@@ -246,7 +252,8 @@ def set_values(axes: Axes, values: Sequence[float], key: str, room: float) -> No
         elif middle - half >= end and middle + half <= limit:
             kept.append(index)
             end = middle + half
-    if len(kept) >= min(4, len(numbers)) or axes.get_xscale() != "log":  # otherwise the powers of ten say more
+    # where there are too many of them, powers of ten say more
+    if len(kept) == len(numbers) or axes.get_xscale() != "log" or numbers[-1] < 100 * numbers[0]:
         axes.xaxis.set_major_locator(FixedLocator([numbers[index] for index in sorted(kept)]))
         axes.xaxis.set_major_formatter(FixedFormatter([names[index] for index in sorted(kept)]))
         axes.xaxis.set_minor_locator(FixedLocator(sorted(set(numbers))) if len(kept) < len(numbers) else NullLocator())
@@ -254,12 +261,12 @@ def set_values(axes: Axes, values: Sequence[float], key: str, room: float) -> No
     axes.tick_params(axis="x", labelsize=TICK)
     low, high = numbers[0], numbers[-1]
     if axes.get_xscale() == "log":
-        pad = (high / low) ** 0.06 if high > low else 2.0
+        pad = (high / low) ** (0.06 if len(numbers) > FEW else 0.1) if high > low else 2.0
         axes.set_xlim(low / pad, high * pad)
     elif axes.get_xscale() == "symlog":
-        axes.set_xlim(-0.3 * positive[0], high * (high / positive[0]) ** 0.06)
+        axes.set_xlim(-0.5 * positive[0], high * (high / positive[0]) ** 0.06)
     else:
-        pad = 0.06 * (high - low) or 1.0
+        pad = (0.06 if len(numbers) > FEW else 0.1) * (high - low) or 1.0
         axes.set_xlim(low - pad, high + pad)
 
 
@@ -275,7 +282,7 @@ def mark_diverged(axes: Axes, shown: Shown, key: str, column: str) -> None:
         return
     top = is_loss(column)
     low, high = axes.get_ylim()
-    room = 0.16  # of the panel, for the marks
+    room = 0.2  # of the panel, for the marks
     if axes.get_yscale() == "log":
         factor = (high / low) ** (room / (1 - room))
         axes.set_ylim(low, high * factor)
@@ -307,6 +314,6 @@ def mark_diverged(axes: Axes, shown: Shown, key: str, column: str) -> None:
                 textcoords="offset points",
                 ha="center",
                 va="top" if top else "bottom",
-                fontsize=8.5,
+                fontsize=SMALL,
                 color=BLACK,
             )

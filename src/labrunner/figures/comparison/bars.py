@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,22 +12,25 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from labrunner import comparison
-from labrunner.figures.comparison.scales import CHARACTER, PAGE, legend_below, note_above, percent
+from labrunner.figures.comparison.scales import APART, CHARACTER, SMALL, legend_below, note_above, percent
 from labrunner.figures.comparison.shown import (
     Combination,
     Shown,
     is_loss,
+    key_label,
     metric_label,
+    named,
     short_keys,
     shown_value,
 )
-from labrunner.figures.look import BLACK, BLUE, GREY, VERMILLION, shortened
+from labrunner.figures.look import BLACK, BLUE, PAGE, VERMILLION, page, shortened
 from labrunner.records import Sweep
 
 MOST = 60  # bars; of more, the best
-AHEAD = 3.0  # a bar is followed up to this many times the median of all
-NAME = 34  # characters
-MISSED = "#d9d9d9"
+LEAST_ROOM = 140.0  # points; narrower panels show a standard deviation by its line alone
+LINES = 3  # keys that get a line each where they are too long for one
+NAMES = {1: 42, 2: 34, 3: 24}  # characters beside so many panels
+MISSED: dict[str, Any] = {"facecolor": "#f4f4f4", "edgecolor": "#b0b0b0", "hatch": "///", "linewidth": 0.6}
 
 
 def bars(sweep: Sweep) -> Figure | None:
@@ -52,17 +56,15 @@ def bars(sweep: Sweep) -> Figure | None:
     columns.sort(key=lambda column: column != deciding)
     left_out = max(0, len(chosen) - MOST)
     chosen = chosen[:MOST]
-    names = shown.names(chosen, NAME, None if alone else keys)
-    if shown.numeric and not alone:
-        at = shown.names(chosen, NAME, shown.numeric)
-        prefix = f"{short_keys(shown.numeric)[0]}=" if len(shown.numeric) == 1 else ""
-        names = [f"{name}\n{prefix}{text}" for name, text in zip(names, at, strict=True)]
-    height = 0.5 if shown.numeric and not alone else 0.34 if len(chosen) <= 30 else 0.24
-    figure = Figure(figsize=(PAGE, 1.3 + height * max(3, len(chosen))), layout="constrained")
-    panels = figure.subplots(1, len(columns), squeeze=False, sharey=True)[0]
+    names = named_bars(shown, chosen, None if alone else keys, NAMES[len(columns)])
+    notes = len(shown.numeric) > 0 and not alone
+    lines = 1 + max(name.count("\n") - (not notes and name.endswith(" diverged")) for name in names)
+    height = 0.16 + 0.17 * lines if lines > 1 else 0.34 if len(chosen) <= 30 else 0.24
+    figure = page(1.3 + height * max(3, len(chosen)))
+    panels = figure.subplots(1, len(columns), squeeze=False, sharey=True, gridspec_kw={"wspace": 0.08})[0]
     for axes, column in zip(panels, columns, strict=True):
-        draw_bars(axes, chosen, column)
-        axes.set_xlabel(metric_label(column))
+        draw_bars(axes, chosen, column, (72 * PAGE - width_of(names)) / len(columns) - 30)
+        axes.set_xlabel(metric_label(column), fontsize=10.5)
     set_names(panels[0], names, height)
     said = [f"sorted by {metric_label(deciding)} at the chosen epoch"]
     if shown.numeric and not alone:
@@ -75,6 +77,36 @@ def bars(sweep: Sweep) -> Figure | None:
     return figure
 
 
+def named_bars(shown: Shown, chosen: Sequence[Combination], keys: Sequence[str] | None, width: int) -> list[str]:
+    """A name for each bar, and on a second line where it stands and how many of its runs diverged."""
+    names = shown.names(chosen, width, keys)
+    if keys is not None and 1 < len(keys) <= LINES and max(len(named(each.values, keys)) for each in chosen) > width:
+        names = ["\n".join(each) for each in one_by_one(shown, chosen, keys, width)]
+    notes: list[list[str]] = [[] for _ in chosen]
+    if shown.numeric and keys is not None:
+        prefix = f"{short_keys(shown.numeric)[0]}=" if len(shown.numeric) == 1 else ""
+        for note, at in zip(notes, shown.names(chosen, width, shown.numeric), strict=True):
+            note.append(f"{prefix}{at}")
+    for note, each in zip(notes, chosen, strict=True):
+        if 0 < each.diverged < len(each.entries):
+            note.append(f"{each.diverged} of {len(each.entries)} diverged")
+    return ["\n".join([name, ", ".join(note)] if note else [name]) for name, note in zip(names, notes, strict=True)]
+
+
+def one_by_one(shown: Shown, chosen: Sequence[Combination], keys: Sequence[str], width: int) -> list[list[str]]:
+    """The values of each combination, beside their keys, each with the whole width to itself."""
+    columns = []
+    for key, short in zip(keys, short_keys(keys), strict=True):
+        head = shortened([f"{short}="], width // 2)[0]
+        columns.append([head + text for text in shown.valued(chosen, [key], width - len(head))])
+    return [list(each) for each in zip(*columns, strict=True)]
+
+
+def width_of(texts: Sequence[str]) -> float:
+    """Of the longest line, in points."""
+    return CHARACTER * SMALL * max(len(line) for text in texts for line in text.split("\n"))
+
+
 def rank(combination: Combination, column: str) -> tuple[float, int]:
     """Best first; what has no result last, by number."""
     result = combination.result(column)
@@ -82,14 +114,14 @@ def rank(combination: Combination, column: str) -> tuple[float, int]:
     return value, combination.entries[0].member.number
 
 
-def draw_bars(axes: Axes, chosen: Sequence[Combination], column: str) -> None:
-    """Bars from zero, with their numbers at the end of each."""
+def draw_bars(axes: Axes, chosen: Sequence[Combination], column: str, room: float) -> None:
+    """Bars from zero in a panel `room` points wide, with their numbers at the end of each."""
     results = [each.result(column) for each in chosen]
     ends = [result.mean for result in results if result is not None]
     highest = [max([result.mean + (result.sd or 0.0), *result.values]) for result in results if result is not None]
     limit = max(highest)
-    if is_loss(column) and np.median(ends) > 0 and limit > AHEAD * np.median(ends):
-        within = [value for value in highest if value <= AHEAD * np.median(ends)]
+    if is_loss(column) and np.median(ends) > 0 and limit > APART * np.median(ends):
+        within = [value for value in highest if value <= APART * np.median(ends)]
         limit = 1.1 * max(within)
     low = min(0.0, *ends)
     reach = limit - low
@@ -115,37 +147,46 @@ def draw_bars(axes: Axes, chosen: Sequence[Combination], column: str) -> None:
             )
             end = max(result.mean + result.sd, *result.values)
         text = shown_value(column, result.mean)
-        if result.sd is not None:
-            text += f" ± {spread(column, result.sd)}"
-        if each.diverged:
-            text += f"  ({each.diverged} of {len(each.entries)} diverged)"
+        if result.sd is not None and room > LEAST_ROOM:
+            text += f" ± {spread(text, column, result.sd)}"
         beyond = result.mean > limit
         beside(axes, min(end, limit), place, f"→ {text}" if beyond else text)
-    longest = max([len(text.get_text()) for text in axes.texts], default=0)
-    # the numbers stand to the right of the bars: about 5.6 points a character, of some 200 points
-    axes.set_xlim(low, limit + reach * min(1.2, 0.05 + 0.026 * longest))
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
+    axes.set_xlim(low, low + reach * stretch(axes, low, reach, room))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=3 if room < 150 else 4, steps=[1, 2, 2.5, 5, 10]))
     if column.endswith("_accuracy"):
         axes.xaxis.set_major_formatter(lambda share, _: percent(share) if share <= 1 else "")
     axes.grid(axis="y", visible=False)
+    axes.tick_params(axis="y", length=0)
+
+
+def stretch(axes: Axes, low: float, reach: float, room: float) -> float:
+    """How much longer than its longest bar an axis of `room` points must be for the words behind all bars."""
+    wanted = 1.03
+    for text in axes.texts:
+        share = (text.xy[0] - low) / reach  # type: ignore[attr-defined]
+        words = CHARACTER * SMALL * len(text.get_text()) + 10
+        wanted = max(wanted, share / max(0.3, 1 - words / room))
+    return wanted
 
 
 def beside(axes: Axes, end: float, place: int, text: str, colour: str = "black") -> None:
     """Words behind the end of a bar."""
-    axes.annotate(
-        text, (end, place), xytext=(7, 0), textcoords="offset points", va="center", fontsize=9.5, color=colour, zorder=5
-    )
+    where: dict[str, Any] = {"xytext": (7, 0), "textcoords": "offset points", "va": "center"}
+    axes.annotate(text, (end, place), fontsize=SMALL, color=colour, zorder=5, **where)
 
 
-def spread(column: str, sd: float) -> str:
-    return f"{100 * sd:.1f}" if column.endswith("_accuracy") else f"{sd:.2g}" if is_loss(column) else f"{sd:.3f}"
+def spread(mean: str, column: str, sd: float) -> str:
+    """A standard deviation in the digits of its mean."""
+    if column.endswith("_accuracy"):
+        return f"{100 * sd:.1f}"
+    digits = len(mean.partition(".")[2])
+    return f"{sd:.2g}" if "e" in mean else f"{sd:.{digits}f}"
 
 
 def set_names(axes: Axes, names: Sequence[str], height: float) -> None:
     """The names beside the bars, the first on top."""
     font = min(10.5, 0.75 * 72 * height)
     axes.set_yticks(range(len(names)), list(names), fontsize=font, parse_math=False)
-    axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(names) - 0.4, -0.6)
 
 
@@ -164,28 +205,29 @@ def epochs_to(sweep: Sweep) -> Figure | None:
     if left_out:
         chosen = sorted(chosen, key=lambda each: rank(each, shown.deciding))[:MOST]
     height = 0.34 if len(chosen) <= 30 else 0.24
-    figure = Figure(figsize=(PAGE, 1.4 + height * max(3, len(chosen))), layout="constrained")
+    figure = page(1.4 + height * max(3, len(chosen)))
     axes = figure.subplots()
     longest = max([int(entry.rows[-1]["epoch"]) for each in chosen for entry in each.entries if entry.rows], default=1)
     for place, each in enumerate(chosen):
         draw_epochs(axes, place, each, threshold, longest)
     if len(shown.keys) == 1:
-        axes.set_ylabel(shortened(shown.keys, 30)[0], parse_math=False)
-    names = shown.names(chosen, NAME)
-    room = 72 * PAGE - CHARACTER * 10 * max(map(len, names)) - 50  # points
-    words = max(CHARACTER * 9.5 * len(text.get_text()) for text in axes.texts) + 12
-    axes.set_xlim(0, longest / (1 - min(0.6, words / room)))
+        axes.set_ylabel(key_label(shown.keys[0], int(70 * height * max(3, len(chosen)) / 6.6)), parse_math=False)
+    names = shown.names(chosen, NAMES[1])
+    axes.set_xlim(0, longest * stretch(axes, 0, longest, 72 * PAGE - width_of(names) - 50))
     set_names(axes, names, height)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
+    ticks = MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1).tick_values(0, longest)
+    axes.set_xticks([tick for tick in ticks if 0 <= tick <= longest])
     axes.grid(axis="y", visible=False)
+    axes.tick_params(axis="y", length=0)
     axes.set_xlabel(f"epochs until the validation accuracy reaches {threshold:.10g}")
     said = [f"the best {MOST} of {len(shown.combinations)}"] if left_out else []
     if shown.folds:
         said.append(f"mean over those of {shown.seeds} that reach it; points: single runs")
     note_above(figure, shown.note(*said))
     reached = Patch(color=BLUE, alpha=0.55, label="reached")
-    missed = Patch(facecolor=MISSED, edgecolor=GREY, hatch="///", linewidth=0.6, label="trained without reaching it")
-    legend_below(figure, [reached, missed])
+    missed = Patch(**MISSED, label="trained without reaching it")
+    hatched = [patch.get_hatch() is not None for patch in axes.patches]
+    legend_below(figure, [reached] * (not all(hatched)) + [missed] * any(hatched))
     return figure
 
 
@@ -204,14 +246,14 @@ def draw_epochs(axes: Axes, place: int, combination: Combination, threshold: flo
             axes.plot(
                 took, [place] * len(took), ls="none", marker="o", ms=4.5, color=BLACK, mfc="white", mew=0.9, zorder=4
             )
-        text = f"{mean:.4g}" if count == 1 else f"{mean:.3g} ({len(took)} of {count})"
+        text = f"{mean:.10g}" if count == 1 else f"{mean:.3g} ({len(took)} of {count})"
         end = float(max(took))
         if count == 1 and combination.entries[0].status != "done":
             text += f" ({combination.entries[0].status})"
     else:
         end = float(max((int(entry.rows[-1]["epoch"]) for entry in combination.entries if entry.rows), default=0))
         if end:
-            axes.barh(place, end, height=0.72, color=MISSED, edgecolor=GREY, hatch="///", linewidth=0.6, zorder=2)
+            axes.barh(place, end, height=0.72, zorder=2, **MISSED)
         text = never(combination, int(end))
     beside(axes, end, place, text, "black" if took else VERMILLION)
 

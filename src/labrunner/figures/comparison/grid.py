@@ -13,7 +13,16 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from labrunner import comparison
-from labrunner.figures.comparison.scales import AHEAD_LINEAR, CHARACTER, DECADES, PAGE, luminance, note_above, percent
+from labrunner.figures.comparison.scales import (
+    APART,
+    CHARACTER,
+    EXPLODES,
+    SMALL,
+    luminance,
+    note_above,
+    percent,
+    plain_log,
+)
 from labrunner.figures.comparison.shown import (
     Combination,
     Shown,
@@ -25,14 +34,13 @@ from labrunner.figures.comparison.shown import (
     shown_value,
     value_of,
 )
-from labrunner.figures.look import GREY, VERMILLION, shortened
+from labrunner.figures.look import GREY, PAGE, VERMILLION, page, shortened
 from labrunner.records import Run, Sweep
 
 NAME = 22  # characters of a value beside a cell
 FACETS = 4
-SIDE_BY_SIDE = 6  # columns that leave room for a second panel
 RUNS = 20  # of a matrix of flips
-SMALLEST = 6.0  # points
+SMALLEST = 7.0  # points
 VALUES = 24  # of a key; a map of more has no room for its numbers
 
 Cell = Combination | None
@@ -68,20 +76,25 @@ def heat_map(sweep: Sweep) -> Figure | None:
             panels.append((title, columns[0], cells(shown, across, up, (third, value))))
     if any(len(cell) > 1 for _, _, table in panels for row in table for cell in row):
         return None  # two runs of a comparison in one cell
-    wide = sizes[0] > SIDE_BY_SIDE
+    names = max(map(len, short_values(shown.order[up], NAME)))
+    room = [72 * PAGE / share - CHARACTER * SMALL * names - 100 for share in (1, 2)]  # beside names and colours
+    words = [text for each in shown.combinations for text in words_of(each, columns)]
+    wide = room[1] / sizes[0] < 10 + CHARACTER * SMALL * max(map(len, words))
     shape = (len(panels), 1) if wide else (-(-len(panels) // 2), min(2, len(panels)))
     cell = min(0.62, 5.0 / sizes[1]) if sizes[1] > 6 else 0.62
-    figure = Figure(figsize=(PAGE, 0.5 + shape[0] * (1.5 + cell * max(2, sizes[1]))), layout="constrained")
+    figure = page(0.5 + shape[0] * (1.5 + cell * max(2, sizes[1])))
     norms = {column: norm_of(shown, column) for column in columns}
     drawn = figure.subplots(*shape, squeeze=False)
-    width = 72 * (8.0 if wide or shape[1] == 1 else 3.4) / sizes[0]
+    width = room[shape[1] - 1] / sizes[0]
     for axes, (title, column, table) in zip(drawn.flat, panels, strict=False):
         draw_cells(axes, table, column, norms[column], (width, 72 * cell))
         axes.set_title(title, fontsize=11, parse_math=False)
-        set_values(axes, shown, across, up, width)
+        set_values(axes, shown, across, up, (width, 72 * cell))
         image = axes.images[0]
         bar = figure.colorbar(image, ax=axes, pad=0.02, aspect=18, extend=extension(norms[column], shown, column))
         bar.outline.set_visible(False)
+        if isinstance(norms[column], LogNorm):
+            plain_log(bar.ax.yaxis, *image.get_clim())
         if column.endswith("_accuracy"):
             bar.ax.yaxis.set_major_formatter(percent)
         if third is not None:
@@ -124,8 +137,8 @@ def norm_of(shown: Shown, column: str) -> Normalize:
     found = np.array([result.mean for each in shown.combinations if (result := each.result(column)) is not None])
     low, high = float(found.min()), float(found.max())
     if is_loss(column) and low > 0:
-        high = min(high, max(AHEAD_LINEAR * float(np.median(found)), low))
-        if np.log10(high / low) > DECADES / 2:
+        high = min(high, EXPLODES * float(np.median(found)))
+        if high / low > APART:
             return LogNorm(low, high)
     return Normalize(low, high if high > low else low + 1e-9)
 
@@ -204,8 +217,8 @@ def mark_unfinished(axes: Axes, place: int, row: int, cell: Combination, size: t
                 (place - 0.48, row - 0.48), 0.96, 0.96, facecolor="white", edgecolor="#b0b0b0", hatch="////", lw=0
             )
         )
-    text = "diverged" if cell.diverged == len(cell.entries) else cell.unfinished.replace(", ", "\n") or "no value"
-    font = min(9.5, 0.9 * size[0] / (CHARACTER * max(map(len, text.split("\n")))))
+    text = word_of(cell)
+    font = min(SMALL, 0.95 * size[0] / (CHARACTER * max(map(len, text.split("\n")))))
     box = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
     if font < SMALLEST:
         text, font = ("×" if cell.diverged else "–"), 10.0
@@ -213,7 +226,20 @@ def mark_unfinished(axes: Axes, place: int, row: int, cell: Combination, size: t
     axes.text(place, row, text, ha="center", va="center", fontsize=font, color=colour, bbox=box).set_in_layout(False)
 
 
-def set_values(axes: Axes, shown: Shown, across: str, up: str, width: float) -> None:
+def words_of(cell: Combination, columns: Sequence[str]) -> list[str]:
+    """What would stand in its cells."""
+    found = [(column, cell.result(column)) for column in columns]
+    return [shown_value(column, result.mean) if result else word_of(cell) for column, result in found]
+
+
+def word_of(cell: Combination) -> str:
+    """What became of a cell without a number."""
+    return "diverged" if cell.diverged == len(cell.entries) else cell.unfinished.replace(", ", "\n") or "no value"
+
+
+def set_values(axes: Axes, shown: Shown, across: str, up: str, size: tuple[float, float]) -> None:
+    """The values of both keys beside the cells, which are of `size` points."""
+    width, height = size
     names = short_values(shown.order[across], NAME)
     turned = CHARACTER * 10 * max(map(len, names)) > 0.95 * width
     axes.set_xticks(range(len(names)), names, fontsize=10, parse_math=False)
@@ -224,8 +250,8 @@ def set_values(axes: Axes, shown: Shown, across: str, up: str, width: float) -> 
     axes.set_yticks(range(len(names)), names, fontsize=10, parse_math=False)
     if up not in shown.numeric:
         axes.invert_yaxis()  # categories are read from the top
-    axes.set_xlabel(key_label(across), parse_math=False)
-    axes.set_ylabel(key_label(up), parse_math=False)
+    axes.set_xlabel(key_label(across), fontsize=10.5, parse_math=False)
+    axes.set_ylabel(key_label(up, int(height * len(names) / (CHARACTER * 10.5))), parse_math=False)
 
 
 def flips(sweep: Sweep) -> Figure | None:
@@ -255,7 +281,7 @@ def flips(sweep: Sweep) -> Figure | None:
     names = shortened([f"#{number} {text}".strip() for number, text in zip(numbers, texts, strict=True)], 44)
     rows = [f"{name}\n{tested(runs[at][1])}" for at, name in zip(kept, names, strict=True)]
     side = max(2.2, min(7.0, 0.62 * len(kept)))
-    figure = Figure(figsize=(PAGE, side + 1.3), layout="constrained")
+    figure = page(side + 1.3)
     axes = figure.subplots()
     image = axes.imshow(lost, cmap=matplotlib.colormaps["Blues"].with_extremes(bad="#f0f0f0"), vmin=0, aspect="auto")
     shades = np.asarray(image.cmap(image.norm(lost)))

@@ -19,9 +19,9 @@ from matplotlib.transforms import blended_transform_factory, offset_copy
 from labrunner.figures.comparison.scales import (
     DECADES,
     ORDERED,
-    PAGE,
     Limits,
     legend_below,
+    legend_shape,
     note_above,
     ordered_colours,
     set_scale,
@@ -36,8 +36,9 @@ from labrunner.figures.comparison.shown import (
     key_label,
     metric_label,
     named,
+    tick_names,
 )
-from labrunner.figures.look import BLACK, BLUE, GREEN, GREY, ORANGE, PALE, PURPLE, SKY, VERMILLION, shortened
+from labrunner.figures.look import BLACK, BLUE, GREEN, GREY, ORANGE, PALE, PURPLE, SKY, VERMILLION, page, shortened
 from labrunner.records import Sweep
 
 CATEGORIES = (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY, BLACK)
@@ -81,8 +82,9 @@ def validation(sweep: Sweep) -> Figure | None:
         return None
     plan = planned(shown)
     count, columns = len(plan.rows), shown.columns
-    legend_rows = 0 if not plan.handles else 0.25 * np.ceil(len(plan.handles) / 3)
-    figure = Figure(figsize=(PAGE, (4.1 if count == 1 else 2.7 * count) + 0.4 + legend_rows), layout="constrained")
+    handles = [*plan.handles, *marks(shown)]
+    below = 0.22 * legend_shape(handles)[0] + 0.2 * (plan.bar is None and plan.title is not None)
+    figure = page((3.4 if count == 1 else 2.3 * count) + 0.5 + below)
     panels = figure.subplots(count, len(columns), squeeze=False, sharex=True, sharey="col")
     for place, column in enumerate(columns):
         draw_column([row[place] for row in panels], shown, plan, column)
@@ -91,7 +93,7 @@ def validation(sweep: Sweep) -> Figure | None:
     for row, title in zip(panels, plan.rows, strict=True):
         if title:
             row[0].set_title(title, loc="left", fontsize=10.5, parse_math=False)
-    set_epochs(panels[0][0], shown.entries)
+    set_epochs(panels[0][0], shown.entries, wide=len(columns) <= 2)
     if plan.bar is not None:
         mappable, ticks, labels = plan.bar
         bar = figure.colorbar(mappable, ax=list(panels.flat), pad=0.015, aspect=30 if count == 1 else 40)
@@ -99,7 +101,7 @@ def validation(sweep: Sweep) -> Figure | None:
         bar.minorticks_off()
         bar.set_label(plan.title or "")
         bar.outline.set_visible(False)
-    legend_below(figure, [*plan.handles, *marks(shown)], None if plan.bar else plan.title)
+    legend_below(figure, handles, None if plan.bar else plan.title)
     note_above(figure, shown.note(*notes(shown, plan)))
     return figure
 
@@ -189,7 +191,8 @@ def bar_ticks(key: str, values: Sequence[float], norm: Normalize) -> tuple[list[
         if places[index] - places[kept[-1]] >= 0.055 and places[-1] - places[index] >= 0.055:
             kept.append(index)
     kept.append(len(values) - 1)
-    return [values[index] for index in kept], [as_typed(values[index]) for index in kept]
+    names = tick_names(values)
+    return [values[index] for index in kept], [names[index] for index in kept]
 
 
 def by_category(shown: Shown) -> Plan:
@@ -351,7 +354,9 @@ def cross(
     axes.plot([epoch], [1.0 if top else 0.0], transform=edge, **how)
 
 
-def set_epochs(axes: Axes, entries: Sequence[Entry]) -> None:
+def set_epochs(axes: Axes, entries: Sequence[Entry], wide: bool) -> None:
     last = max([int(entry.rows[-1]["epoch"]) for entry in entries if entry.rows], default=1)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
+    axes.xaxis.set_major_locator(
+        MaxNLocator(nbins="auto" if wide else 4, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1)
+    )
     axes.set_xlim(0.5, last + max(0.5, 0.02 * last))

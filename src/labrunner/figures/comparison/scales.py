@@ -9,19 +9,20 @@ from typing import Any, NamedTuple
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.legend import Legend
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from labrunner.figures.comparison.shown import is_loss
-from labrunner.figures.look import GREY, literal
+from labrunner.figures.look import GREY, PAGE, literal
 
 DECADES = 2.0  # values of a key that span more need a log scale
 APART = 5.0  # losses of which the largest is this many times the least are drawn on a log scale
-AHEAD = 10.0  # there an exploding loss is followed up to this many times what the better half of the runs reaches
-AHEAD_LINEAR = 3.0  # and so far where there are losses of zero or less
-LEAST = 1e-12  # and a vanishing one down to this share of the largest
-PAGE = 10.0  # inches, the width of every figure here
+EXPLODES = 10.0  # a loss this many times as high as any of the better half of the runs
+LEAST = 1e-12  # a vanishing loss is followed down to this share of the largest
+ROOM = 2.0  # above what is shown whole, for lines that leave a log scale
+SMALL = 10.0  # points, the least of words: on a page 16 cm wide they become 8
 CHARACTER = 0.6  # width of a character, as a share of the font's size
 
 
@@ -32,62 +33,115 @@ class Limits(NamedTuple):
     high: float | None
     log: bool
 
-    def leaves(self, line: np.ndarray) -> bool:
-        """Whether a line has a value that is not shown."""
-        values = line[np.isfinite(line)]
-        above = self.high is not None and bool((values > self.high).any())
-        return above or (self.log and self.low is not None and bool((values < self.low).any()))
+    def rises_above(self, line: np.ndarray) -> bool:
+        """Whether a line leaves the panel at its top."""
+        return self.high is not None and bool((line[np.isfinite(line)] > self.high).any())
+
+    def falls_below(self, line: np.ndarray) -> bool:
+        """Whether a line has a zero, or what is as good as one, that a log scale has no place for."""
+        return self.log and self.low is not None and bool((line[np.isfinite(line)] < self.low).any())
 
 
-def limits(column: str, lines: Sequence[np.ndarray]) -> Limits:
-    """A scale on which a run that explodes does not flatten the others: these stay whole, it leaves the panel.
+def limits(column: str, lines: Sequence[np.ndarray], runs: Sequence[np.ndarray] | None = None) -> Limits:
+    """A scale on which all lines can be read but those that explode, which leave the panel at its top.
 
-    Losses that lie apart are drawn on a log scale, where bad runs and good ones can be read at once. The half of the
-    lines with the lower loss is always shown whole, the others up to a multiple of it.
+    What explodes is told from the curves of the `runs`, where the lines are something else. Losses that lie apart are
+    drawn on a log scale, where bad runs and good ones can be read at once.
     """
     there = [values for line in lines if (values := line[np.isfinite(line)]).size]
     if not is_loss(column) or not there:
         return Limits(None, None, False)
-    best = sorted(there, key=lambda values: float(values.min()))[: (len(there) + 1) // 2]
-    core, top = max(float(values.max()) for values in best), max(float(values.max()) for values in there)
-    everything = np.concatenate(there)
-    lowest, positive = float(everything.min()), everything[everything > 0]
-    if lowest >= 0 and positive.size and top > APART * positive.min():
-        high = top if core <= 0 or top <= AHEAD * core else AHEAD * core
-        low = max(float(positive.min()), high * LEAST)
-        edge = (high / low) ** 0.04
-        return Limits(low / edge, high if high < top else high * edge, True)
-    if core <= 0 or top <= AHEAD_LINEAR * core:
+    most = ceiling(there if runs is None else [values for run in runs if (values := run[np.isfinite(run)]).size])
+    kept = [values for values in there if most is None or values.max() <= most]
+    if not kept:
+        return limits(column, lines)
+    everything = np.concatenate(kept)
+    lowest, top, positive = float(everything.min()), float(everything.max()), everything[everything > 0]
+    cut = len(kept) < len(there)
+    if lowest >= 0 and positive.size and top / positive.min() > (APART if lowest > 0 else 10**DECADES):
+        low = max(float(positive.min()), top * LEAST)
+        edge = (top / low) ** 0.05
+        return Limits(low / edge, top * max(edge, ROOM if cut else 0.0), True)
+    if not cut:
         return Limits(None, None, False)
-    high = AHEAD_LINEAR / 2 * core
-    return Limits(lowest - 0.05 * (high - lowest), high, False)
+    room = 0.06 * (top - lowest) or 0.1 * abs(top) or 1.0
+    return Limits(lowest - room, top + 3 * room, False)
 
 
-def set_scale(panels: Sequence[Axes], lines: Sequence[Sequence[np.ndarray]], column: str, what: str) -> Limits:
+def ceiling(lines: Sequence[np.ndarray]) -> float | None:
+    """Above what a loss explodes: ten times the highest of that half of the lines which come lowest, on from zero.
+
+    None where all of these are zero throughout.
+    """
+    best = sorted(lines, key=lambda values: float(values.min()))[: (len(lines) + 1) // 2]
+    low, core = min(0.0, *(float(values.min()) for values in best)), max(float(values.max()) for values in best)
+    return low + EXPLODES * (core - low) if core > low else None
+
+
+def set_scale(
+    panels: Sequence[Axes],
+    lines: Sequence[Sequence[np.ndarray]],
+    column: str,
+    what: str,
+    runs: Sequence[np.ndarray] | None = None,
+) -> Limits:
     """Scale the value axis of panels that share it, and say above each how many of its lines leave it.
 
-    `lines` are those of each panel, `what` is one of them.
+    `lines` are those of each panel, `what` is one of them, `runs` as in `limits`.
     """
-    scale = limits(column, [line for panel in lines for line in panel])
+    scale = limits(column, [line for panel in lines for line in panel], runs)
     for axes, inside in zip(panels, lines, strict=True):
         axes.margins(y=0.06)
         if scale.log:
-            axes.set_yscale("log")
-            few = scale.low is not None and scale.high is not None and scale.high < 1e3 * scale.low
-            axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,)))
-            axes.yaxis.set_major_formatter(plain_number)
-            axes.yaxis.set_minor_formatter(NullFormatter())
-        if scale.high is not None:
+            set_log(axes, scale)
+        elif scale.high is not None:
             axes.set_ylim(scale.low, scale.high)
         if column.endswith("_accuracy"):
             axes.yaxis.set_major_formatter(percent)
-        beyond = [line for line in inside if scale.leaves(line)]
-        if beyond:
-            top = max(float(np.nanmax(line)) for line in beyond)
-            shown = f"{top:,.0f}" if 1000 <= top < 1e6 else f"{top:.3g}"
-            said = f"{len(beyond)} {what}{'' if len(beyond) == 1 else 's'} beyond, up to {shown}"
-            axes.set_title(said, loc="right", fontsize=9, color=GREY)
+        said = []
+        above = [float(np.nanmax(line)) for line in inside if scale.rises_above(line)]
+        if above:
+            said.append(f"{counted(len(above), what)} beyond, up to {shown_number(max(above))}")
+        below = sum(scale.falls_below(line) for line in inside)
+        if below:
+            said.append(f"{counted(below, what)} down to 0")
+        if said and len(panels) == 1:
+            axes.set_title("; ".join(said), loc="right", fontsize=SMALL, color=GREY)
+        elif said:  # beside each panel's own title there may be no room
+            inset: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5}
+            where: dict[str, Any] = {
+                "xycoords": "axes fraction",
+                "textcoords": "offset points",
+                "ha": "right",
+                "va": "top",
+            }
+            axes.annotate("; ".join(said), (1, 1), (-2, -2), fontsize=SMALL, color=GREY, bbox=inset, **where)
     return scale
+
+
+def counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def shown_number(value: float) -> str:
+    return f"{value:,.0f}" if 1000 <= value < 1e6 else f"{value:.3g}"
+
+
+def set_log(axes: Axes, scale: Limits) -> None:
+    """A log scale with plain numbers."""
+    low, high = scale.low or LEAST, scale.high or 1.0
+    axes.set_yscale("log")
+    plain_log(axes.yaxis, low, high)
+    axes.set_ylim(low, high)
+
+
+def plain_log(axis: Axis, low: float, high: float) -> None:
+    """Plain numbers along a log axis, more of them the less it spans."""
+    span = high / low
+    subs = (1.0, 2.0, 3.0, 5.0) if span < 30 else (1.0, 2.0, 5.0) if span < 1e3 else (1.0,)
+    axis.set_major_locator(LogLocator(subs=subs, numticks=12 if span < 1e3 else 9))
+    axis.set_major_formatter(plain_number)
+    axis.set_minor_formatter(NullFormatter())
 
 
 def plain_number(value: float, _: object = None) -> str:
@@ -119,15 +173,21 @@ def luminance(colour: Any) -> float:
     return float(linear @ (0.2126, 0.7152, 0.0722))
 
 
+def legend_shape(handles: Sequence[Any]) -> tuple[int, int]:
+    """Rows and columns of a legend as wide as the page."""
+    if not handles:
+        return 0, 0
+    longest = max(len(str(handle.get_label())) for handle in handles)
+    columns = max(1, min(len(handles), int(0.95 * 72 * PAGE / (CHARACTER * SMALL * longest + 45))))
+    rows = math.ceil(len(handles) / columns)
+    return rows, math.ceil(len(handles) / rows)  # no almost empty last column
+
+
 def legend_below(figure: FigureBase, handles: Sequence[Any], title: str | None = None) -> Legend | None:
     """A legend under all panels in as many columns as its names leave room for."""
     if not handles:
         return None
-    longest = max(len(str(handle.get_label())) for handle in handles)
-    room = 0.95 * 72 * PAGE
-    columns = max(1, min(len(handles), int(room / (CHARACTER * 10 * longest + 45))))
-    rows = math.ceil(len(handles) / columns)
-    columns = math.ceil(len(handles) / rows)  # no almost empty last column
+    columns = legend_shape(handles)[1]
     names = [str(handle.get_label()) for handle in handles]
     legend = figure.legend(
         list(handles),
@@ -135,9 +195,10 @@ def legend_below(figure: FigureBase, handles: Sequence[Any], title: str | None =
         loc="outside lower center",
         ncols=columns,
         borderaxespad=0.0,
-        fontsize=10,
+        columnspacing=1.4,
+        fontsize=SMALL,
         title=title,
-        title_fontsize=10,
+        title_fontsize=SMALL,
     )
     literal(legend, names)
     legend.get_title().set_parse_math(False)
@@ -145,4 +206,4 @@ def legend_below(figure: FigureBase, handles: Sequence[Any], title: str | None =
 
 
 def note_above(figure: Figure, text: str) -> None:
-    figure.suptitle(text, x=0.01, ha="left", fontsize=9.5, color=GREY, parse_math=False)
+    figure.suptitle(text, x=0.01, ha="left", fontsize=SMALL, color=GREY, parse_math=False)

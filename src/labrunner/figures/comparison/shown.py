@@ -13,17 +13,19 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from labrunner import comparison
 from labrunner.figures.look import plain, shortened
-from labrunner.records import Member, Row, Sweep
+from labrunner.records import Member, Row, Run, Sweep
 from labrunner.selection import finished
 
 SEED = "seed"
-NAME_WIDTH = 44  # characters of a run's name in a legend
-NOTE_WIDTH = 135  # characters of a line above the panels
+NUMBERED = 3  # keys; runs of a comparison that differ in more are named by their number
+NAME_WIDTH = 37  # characters of a run's name in a legend
+NOTE_WIDTH = 100  # characters of a line above the panels
 PLAIN_NAMES = {"optim.lr": "learning rate", "batch_size": "batch size", "reg.weight_decay": "weight decay"}
 QUANTITIES = {
     "f1": "F1 (macro)",
@@ -155,7 +157,7 @@ class Shown:
     ) -> list[str]:
         """A short name for each: its values, beside their keys where there are several, or its run's number."""
         keys = self.keys if keys is None else keys
-        numbered = self.sweep.is_comparison and (len(keys) > 3 or not keys) and not self.folds
+        numbered = self.sweep.is_comparison and (len(keys) > NUMBERED or not keys) and not self.folds
         whole = []
         for each, text in zip(combinations, self.valued(combinations, keys, width), strict=True):
             number = each.entries[0].member.number
@@ -175,7 +177,10 @@ class Shown:
         whole = [named(each.values, keys) for each in combinations]
         if max(map(len, whole)) <= width:
             return whole
-        heads = [""] if len(keys) == 1 else [f"{short}=" for short in short_keys(keys)]
+        shorts = short_keys(keys)
+        if len(keys) <= NUMBERED and sum(map(len, shorts)) > width // 2:
+            shorts = shortened(shorts, max(6, width // (2 * len(keys))))
+        heads = [""] if len(keys) == 1 else [f"{short}=" for short in shorts]
         longest = [max(len(as_typed(value)) for value in self.order[key]) for key in keys]
         rooms = shared_out(width - sum(map(len, heads)) - 2 * (len(keys) - 1), longest)
         texts = {
@@ -202,12 +207,18 @@ class Shown:
         return f"{max(sizes)} seeds" if min(sizes) == max(sizes) else f"{min(sizes)} to {max(sizes)} seeds"
 
 
+READ: WeakKeyDictionary[Run, tuple[str, list[Row], Row | None]] = WeakKeyDictionary()
+
+
 def entry(member: Member) -> Entry:
-    run, status = member.run, comparison.status_of(member)
+    """What the figures need of a run, read from its files once for all of them, as a `Run` does."""
+    run = member.run
     if run is None:
-        return Entry(member, status, [], None, member.epochs)
-    rows = [dict(row) for row in finished(comparison.row_list(run))]
-    return Entry(member, status, rows, comparison.chosen_row(run), member.epochs)
+        return Entry(member, comparison.status_of(member), [], None, member.epochs)
+    if run not in READ:
+        rows = [dict(row) for row in finished(comparison.row_list(run))]
+        READ[run] = comparison.status_of(member), rows, comparison.chosen_row(run)
+    return Entry(member, *READ[run], member.epochs)
 
 
 def has(rows: Iterable[Row], column: str) -> bool:
@@ -242,6 +253,13 @@ def as_typed(value: Any) -> str:
     return f"{value:.10g}" if isinstance(value, float) else plain(comparison.as_typed(value))
 
 
+def tick_names(values: Sequence[Any]) -> list[str]:
+    """The values of a key on a scale, in three digits where these tell them apart."""
+    whole = [as_typed(value) for value in values]
+    short = [f"{value:.3g}" if isinstance(value, float) and abs(value) < 1000 else as_typed(value) for value in values]
+    return short if len(set(short)) == len(set(whole)) else whole
+
+
 def named(values: dict[str, Any], keys: Sequence[str]) -> str:
     if len(keys) == 1:
         return as_typed(values[keys[0]])
@@ -266,15 +284,24 @@ def shared_out(room: int, wanted: Sequence[int]) -> list[int]:
 def short_values(values: Sequence[Any], width: int) -> list[str]:
     """The values in at most `width` characters each; of a path that is too long, its end."""
     whole = [as_typed(value) for value in values]
-    ends = ["…/" + text.rpartition("/")[2] if len(text) > width and "/" in text else text for text in whole]
+    ends = [path_end(text, width) for text in whole]
     if len(set(ends)) == len(set(whole)):
         whole = ends
     return shortened(whole, width)
 
 
-def key_label(key: str) -> str:
-    """``learning rate (optim.lr)``"""
-    return f"{PLAIN_NAMES[key]} ({key})" if key in PLAIN_NAMES else shortened([key], NAME_WIDTH)[0]
+def path_end(text: str, width: int) -> str:
+    """The name of the file, or its end, of a path that is too long; other texts as they are."""
+    if len(text) <= width or "/" not in text:
+        return text
+    name = "…/" + text.rpartition("/")[2]
+    return name if len(name) <= width else "…" + text[1 - width :]
+
+
+def key_label(key: str, width: int = 34) -> str:
+    """``learning rate (optim.lr)``, in at most `width` characters."""
+    whole = f"{PLAIN_NAMES[key]} ({key})" if key in PLAIN_NAMES else key
+    return whole if len(whole) <= width and whole != key else shortened([key], max(8, width))[0]
 
 
 def metric_label(column: str) -> str:
@@ -289,7 +316,7 @@ def is_loss(column: str) -> bool:
 def shown_value(column: str, value: float) -> str:
     if column.endswith("_accuracy"):
         return f"{value:.1%}" if value < 0.9995 or value == 1 else f"{value:.2%}"
-    return f"{value:.4g}" if is_loss(column) else f"{value:.3f}"
+    return f"{value:#.4g}".removesuffix(".") if is_loss(column) else f"{value:.3f}"
 
 
 def listed(count: Counter[str]) -> str:
