@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 from pathlib import Path
 
@@ -428,6 +429,70 @@ def test_an_experiment_that_sweeps_needs_no_flag_and_the_command_line_wins(lab):
     assert sorted(read_table(lab.folder / "two")["optim.lr"]) == [0.5, 1.0]
     assert lab("experiment=rates", "hydra.mode=RUN", "figures=none", "hydra.run.dir=one").code == 0
     assert load_run(lab.folder / "one").status == "done"
+
+
+def test_a_first_run_that_diverges_is_said_to_leave_the_others_nothing(lab, made):
+    lab.write("conf/experiment/critical.yaml", CRITICAL.replace("seed: 5", "{seed: 5, model: adaline, optim.lr: 1e30}"))
+    for _ in range(2):
+        ended = lab("experiment=critical", "figures=none", "hydra.sweep.dir=s")
+        assert ended.code == 1
+        assert "nothing to start from" in ended.err
+    assert made == [0]
+
+
+def test_a_first_run_that_is_equal_to_another_is_told_apart_from_it(lab, made):
+    text = (
+        CRITICAL[: CRITICAL.index("sweep:")] + "sweep:\n  first: {}\n  variants:\n    plain: {}\n    other: {seed: 1}\n"
+    )
+    lab.write("conf/experiment/same.yaml", text)
+    assert lab("experiment=same", "figures=none", "hydra.sweep.dir=s").code == 0
+    assert lab("experiment=same", "figures=none", "hydra.sweep.dir=s").code == 0
+    assert made == [0, 1, 2]
+
+
+# strangers
+
+
+def test_a_copied_run_folder_is_not_taken_for_a_new_run(lab):
+    typed = ("-m", "hydra.sweep.dir=s", *SMALL)
+    assert lab(*typed, "seed=0,1").code == 0
+    shutil.copytree(lab.folder / "s" / "0", lab.folder / "s" / "2")
+    ended = lab(*typed, "seed=0,1,5")
+    assert ended.code == 2
+    assert "holds run" in ended.err
+
+
+def test_the_list_of_a_sweep_cannot_lead_to_other_folders(lab, made):
+    typed = ("-m", "seed=0,1", "hydra.sweep.dir=s", *SMALL)
+    assert lab(*typed).code == 0
+    path = lab.folder / "s" / "sweep.yaml"
+    path.write_text(path.read_text().replace("number: 0", "number: 7").replace("number: 1", "number: 0"))
+    assert lab(*typed).code == 0
+    table = read_table(lab.folder / "s").set_index("number")["seed"]
+    assert dict(table) == {0: 0, 1: 1}
+    assert made == [0, 1]
+
+
+def test_a_resumed_sweep_from_a_stranger_executes_nothing_and_downloads_nothing(lab):
+    lab.write("my_models.py", MODELS)
+    lab.write("conf/model/tiny.yaml", "# Own.\n_target_: my_models.net\nwidth: 8  # hidden\n")
+    lab.write("h/hubconf.py", "open('EXECUTED', 'w')\n")
+    assert lab("-m", "seed=0,1", "hydra.sweep.dir=s", *SMALL).code == 0
+    path = lab.folder / "s" / "sweep.yaml"
+    said = yaml.safe_load(path.read_text())
+    foreign = ["++model._target_=torch.hub.load", "++model.repo_or_dir=h", "++model.model=net", "++model.source=local"]
+    for typed in (
+        ["model=tiny", *foreign, "seed=0,1", "dataset=iris"],
+        ["dataset=mnist", "dataset.root=x", "seed=0,1"],
+    ):
+        path.write_text(yaml.safe_dump(said | {"overrides": typed, "runs": []}))
+        shutil.rmtree(lab.folder / "s" / "0", ignore_errors=True)
+        shutil.rmtree(lab.folder / "s" / "1", ignore_errors=True)
+        ended = lab("resume", "s")
+        assert ended.code == 2, ended.err
+        assert not (lab.folder / "EXECUTED").exists()
+        assert not (lab.folder / "x").exists()
+        assert not (lab.folder / "s" / "0").exists()
 
 
 # plans

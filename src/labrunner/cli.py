@@ -10,6 +10,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from labrunner import signals
@@ -39,6 +40,10 @@ class Arguments:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the `labrunner` command; returns the exit code."""
+    code = 0
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, ValueError):  # a stream that is closed, or none of Python's own
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         signals.listen()
         code = dispatch(parse(sys.argv[1:] if argv is None else argv))
@@ -54,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return interrupted.exit_code
     except BrokenPipeError:  # the reader of our output has gone, as in `labrunner --help | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return code
     except Exception as error:
         if os.environ.get("LABRUNNER_DEBUG") == "1":
             raise

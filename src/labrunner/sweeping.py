@@ -23,13 +23,13 @@ from labrunner.files import read_json
 from labrunner.machine import cores, file_hash
 from labrunner.records import Member, Sweep, SweepFolder, is_sweep_folder, load_sweep, resume_command
 from labrunner.running import Shared, config_hash, duration
-from labrunner.tasks import Outcome, Task, carry_out
+from labrunner.tasks import Outcome, Task, carry_out, is_begun
 from labrunner.workers import Workers
 
 ALONE = {"jobs": 1, "fail_fast": False}  # what a run's own config says, whatever the sweep's way of making it
 OVER = ("done", "diverged")  # what a run ends as that is not made again
 # what a sweep's folder may hold without a sweep.yaml, as where a kill came before it, or it was lost
-BESIDE_RUNS = {".lock", "figures", "sweep.csv", ".sweep.yaml.tmp", ".sweep.csv.tmp"}
+BESIDE_RUNS = {".lock", "figures", "report.html", "sweep.csv", ".sweep.yaml.tmp", ".sweep.csv.tmp"}
 TOLD = 60.0  # seconds still to go from which they are told
 
 Outcomes = Callable[[Sequence[Task]], Iterator[Outcome]]
@@ -77,6 +77,7 @@ def sweep(
     flags: Sequence[str] = (),
     jobs: int = 1,
     fail_fast: bool = False,
+    vet: Callable[[dict[str, Any]], None] = lambda config: None,
 ) -> SweepResult:
     """Make the runs of a sweep that are missing, failed or cut, in the order of their numbers.
 
@@ -89,6 +90,7 @@ def sweep(
     flags : what each run's own command line takes beside its overrides, as ``--config-dir conf``
     jobs : processes that make runs; 1 is this process
     fail_fast : whether the first failure ends the sweep
+    vet : refuses a config that must not be run, as one out of a stranger's list
 
     Raises
     ------
@@ -109,13 +111,16 @@ def sweep(
         failures: dict[int, str] = {}
         try:
             with executor(jobs, shared) as outcomes:
-                for tasks in stages(placed, sweep_folder, flags):
+                for now, tasks in stages(placed, sweep_folder, flags):
+                    log.placed = now  # facts of the first run have become values
+                    for task in tasks:
+                        vet(task.config)
                     for outcome in outcomes(tasks):
                         log.ended(outcome)
                         if outcome.status == "failed":
                             failures[outcome.number] = outcome.error or "no cause was given"
                         task = next(task for task in tasks if task.number == outcome.number)
-                        if shared.drawing is not None:
+                        if shared.drawing is not None and is_begun(task.folder):
                             shared.drawing.ask(task.folder, task.config["figures"])
                         table.keep()
                         if failures and fail_fast:
@@ -148,18 +153,21 @@ def place(plan: SweepPlan, folder: Path, command: str = "") -> Placed:
     RequestError
         when the folder is another's, or holds a run that is not planned: a changed config is no finished run.
     """
-    begun = {identity(made.config): member for member in earlier(folder) if (made := member.run) is not None}
+    begun: dict[tuple[Any, ...], list[Member]] = {}  # a first run may be equal to one of the others
+    for member in earlier(folder):
+        if member.run is not None:
+            begun.setdefault(identity(member.run.config), []).append(member)
     first = plan.runs[0].composed
     if plan.has_first and first is not None:
-        there = begun.get(identity(first.config))
-        if there is not None and there.status == "done":
-            plan = plan.settled(facts_of(there), there.path)
+        there = begun.get(identity(first.config), [])
+        if there and there[0].status == "done":
+            plan = plan.settled(facts_of(there[0]), there[0].path)
     numbers: dict[int, int] = {}  # position in the plan -> number in the folder
     for run in plan.runs:
-        known = None if run.composed is None else begun.pop(identity(run.composed.config), None)
-        if known is not None:
-            numbers[run.number] = known.number
-    for stranger in begun.values():
+        known = [] if run.composed is None else begun.get(identity(run.composed.config), [])
+        if known:
+            numbers[run.number] = known.pop(0).number
+    for stranger in itertools.chain.from_iterable(begun.values()):
         raise RequestError(not_planned(stranger, plan, folder))
     taken = set(numbers.values())
     free = (number for number in itertools.count() if number not in taken)
@@ -187,14 +195,24 @@ def earlier(folder: Path) -> list[Member]:
         raise RequestError(f"the sweep folder {folder} is a file; give hydra.sweep.dir another one")
     if not is_sweep_folder(folder):
         names = {entry.name for entry in folder.iterdir()}
-        numbers = {name for name in names if name.isdecimal() and name.isascii()}
+        numbers = {name for name in names if is_number(name)}
         if names <= BESIDE_RUNS | numbers:
             return [Member(int(name), folder / name, {}, []) for name in sorted(numbers, key=int)]
         raise RequestError(f"the sweep folder {folder} is not empty; give hydra.sweep.dir another one")
     there = load_sweep(folder)
     if there.is_comparison:
         raise RequestError(f"{folder} holds a comparison and no sweep; give hydra.sweep.dir another folder")
-    return there.members
+    listed = {str(member.number): member for member in there.members}
+    # what lies there counts, and not what the list says: of it come the values for a message
+    return [
+        Member(int(name), folder / name, listed[name].values if name in listed else {}, [])
+        for name in sorted((each.name for each in folder.iterdir() if is_number(each.name)), key=int)
+    ]
+
+
+def is_number(name: str) -> bool:
+    """Whether a folder's name is a run's."""
+    return name.isdecimal() and name.isascii() and len(name) < 10
 
 
 def identity(config: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -233,12 +251,21 @@ def shown(values: Mapping[str, Any]) -> str:
 # what is done with them
 
 
-def stages(placed: Placed, sweep_folder: SweepFolder, flags: Sequence[str]) -> Iterator[list[Task]]:
-    """The runs to be made; first that which the others start from, and those once it is done."""
+def stages(placed: Placed, sweep_folder: SweepFolder, flags: Sequence[str]) -> Iterator[tuple[Placed, list[Task]]]:
+    """The runs to be made; first that which the others start from, and those once it is done.
+
+    Raises
+    ------
+    RunError
+        when the first run diverged, or lacks a fact: the others have nothing to start from.
+    """
+    nothing = "the first run diverged, and the others have nothing to start from; change what sweep.first says"
     first = placed.first
     if first is not None and first.status not in OVER:
-        yield [task_of(placed, first, flags)]
-        made = load_sweep(sweep_folder.path).members[first.number]
+        yield placed, [task_of(placed, first, flags)]
+        made = replace(first)  # whose files are read anew
+        if made.status == "diverged":
+            raise RunError(nothing)
         if made.status != "done":
             return  # its failure has been said, and the others have nothing to start from
         try:
@@ -247,8 +274,8 @@ def stages(placed: Placed, sweep_folder: SweepFolder, flags: Sequence[str]) -> I
             raise RunError(str(error)) from None
         sweep_folder.write(as_begun(placed.sweep))
     elif first is not None and first.status == "diverged":
-        return
-    yield [task_of(placed, member, flags) for member in placed.left]
+        raise RunError(nothing)
+    yield placed, [task_of(placed, member, flags) for member in placed.left]
 
 
 def task_of(placed: Placed, member: Member, flags: Sequence[str]) -> Task:
@@ -352,7 +379,9 @@ class Log:
         )
         done = f"; {over} of them done before" if over else ""
         self.say(f"labrunner: {what}{done}, in {self.placed.sweep.path}")
-        for values, number in self.placed.plan.dropped:
+        folders = {run.number: number for number, run in self.placed.planned.items()}
+        for values, position in self.placed.plan.dropped:
+            number = folders[position]
             self.say(f"labrunner: {shown(values)} is left out: it is the same as run {number}")
 
     def ended(self, outcome: Outcome) -> None:

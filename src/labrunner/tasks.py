@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from labrunner.errors import LabrunnerError
+from labrunner.errors import LabrunnerError, RequestError
 from labrunner.files import WriteError, to_yaml
 from labrunner.records import Run, RunFolder
-from labrunner.running import Result, Shared, failed, resume, run
+from labrunner.running import Result, Shared, config_hash, failed, resume, run
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,8 @@ def _made(task: Task, shared: Shared) -> Result:
     run_folder = RunFolder.reopen(task.folder)
     try:
         saved = Run(task.folder).config
+        if config_hash(saved) != config_hash(task.config):
+            raise RequestError(f"{task.folder} holds a run of another config, which is left as it is")
         return resume(task.config, run_folder, shared, saved=saved, command=task.command)
     finally:
         run_folder.close()

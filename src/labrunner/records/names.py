@@ -17,7 +17,16 @@ METRICS = ("epoch", "lr", *MONITORS)
 TIMING = ("epoch", "seconds", "train_seconds", "val_seconds")
 
 FOLDERS = ("checkpoints", "probes", "figures")
-BEGUN = {".lock", *FOLDERS, "metrics.csv", "timing.csv", "overrides.yaml", "environment.json"}  # before config.yaml
+BEGUN = {
+    ".lock",
+    *FOLDERS,
+    "metrics.csv",
+    "timing.csv",
+    "overrides.yaml",
+    "environment.json",
+    "log.txt",
+    "status.json",
+}  # before config.yaml
 
 Row = dict[str, Any]  # a column's name -> number, or None where there is none
 

@@ -120,7 +120,7 @@ def load_sweep(path: str | Path) -> Sweep:
         )
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, OSError) as error:
         raise RequestError(f"cannot read {file}: {str(error).splitlines()[0]}") from None
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         raise RequestError(
             f"{file} is not what a sweep writes; without it, the sweep's own command finds its runs again"
         ) from None

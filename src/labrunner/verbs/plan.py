@@ -66,7 +66,9 @@ def plan_sweep(plan: SweepPlan) -> None:
     header = ["number", *plan.keys, "status", "time", "disk"]
     show("\n".join(aligned(header, rows, left=("status",))))
     show("")
-    for dropped, number in plan.dropped:
+    folders = {run.number: number for number, run in placed.planned.items()}
+    for dropped, position in plan.dropped:
+        number = folders[position]
         show(f"left out: {shown(dropped)} is the same as run {number}")
     done = len(rows) - len(left)
     before = f" ({done} of {len(rows)} are there already)" if done else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ def show(text: str) -> None:
 
 def say(text: str) -> None:
     """A line for the user that is no result: to stderr, so that stdout stays clean."""
-    print(clean(text), file=sys.stderr, flush=True)
+    with suppress(BrokenPipeError):  # nobody reads it any more, which is no reason to end
+        print(clean(text), file=sys.stderr, flush=True)
 
 
 def complain(message: str) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from labrunner.helping import Catalogue, own_folders
 from labrunner.machine import command_line
 from labrunner.records import Run, RunFolder, is_sweep_folder, load_run, load_sweep, resume_command
 from labrunner.selection import stopped_early
+from labrunner.trust import check_saved
 from labrunner.verbs.printing import print_result, say, show
 from labrunner.verbs.saved import checked_config
 from labrunner.verbs.shared import shared_for
@@ -83,7 +85,20 @@ def resume_sweep(folder: Path, arguments: Arguments) -> int:
     ]
     asked = request([*typed, *arguments.overrides], Catalogue(own_folders(arguments.config_dir)), multirun=True)
     assert not isinstance(asked, Composed)
-    return make(replace(asked, overrides=sweep.overrides), folder, arguments)
+    return make(replace(asked, overrides=sweep.overrides), folder, arguments, vet_saved(arguments.trust))
+
+
+def vet_saved(trust: bool) -> Callable[[dict[str, Any]], None]:
+    """Refuses configs out of a stranger's list: foreign code, and downloads to where it says."""
+
+    def vet(config: dict[str, Any]) -> None:
+        from labrunner.running import refuse_download
+
+        if not trust:
+            check_saved(config, Path.cwd())
+        refuse_download(config)
+
+    return vet
 
 
 def nothing_left(run: Run, config: dict[str, Any]) -> str | None:

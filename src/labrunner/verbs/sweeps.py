@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from labrunner.errors import RequestError
 from labrunner.machine import command_line
@@ -17,11 +19,22 @@ if TYPE_CHECKING:
     from labrunner.compose.sweeps import SweepPlan
 
 
-def make(plan: SweepPlan, folder: Path, arguments: Arguments) -> int:
-    """Carry out what is missing of a sweep, print its table, and return the exit code."""
+def make(
+    plan: SweepPlan,
+    folder: Path,
+    arguments: Arguments,
+    vet: Callable[[dict[str, Any]], None] = lambda config: None,
+) -> int:
+    """Carry out what is missing of a sweep, print its table, and return the exit code.
+
+    `vet` refuses a config that must not be run.
+    """
     from labrunner.sweeping import OVER, place, shown, sweep
     from labrunner.verbs.tables import print_sweep
 
+    for run in plan.runs:
+        if run.composed is not None:
+            vet(run.composed.config)
     check_data(plan)
     command = command_line(arguments.argv)
     place(plan, folder, command)  # before torch is imported; the sweep looks again
@@ -34,8 +47,11 @@ def make(plan: SweepPlan, folder: Path, arguments: Arguments) -> int:
             flags=flags(arguments),
             jobs=plan.config["jobs"],
             fail_fast=plan.config["fail_fast"],
+            vet=vet,
         )
-    print_sweep(result.sweep)
+    with suppress(BrokenPipeError):  # the table's reader may have gone; how the sweep ended is said all the same
+        print_sweep(result.sweep)
+        sys.stdout.flush()
     if not result.failures:
         return 0
     members = {member.number: member for member in result.sweep.members}
