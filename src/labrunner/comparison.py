@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from labrunner.aliases import check_aliases
 from labrunner.errors import RequestError
-from labrunner.files import read_csv, whole_lines
+from labrunner.files import from_yaml, read_csv, whole_lines
 from labrunner.helping import GROUPS
 from labrunner.records import MISSING, MONITORS, Member, Row, Run, Sweep, read_rows
+from labrunner.schema import NOT_COMPUTED
 from labrunner.selection import chosen, finished, monitored
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ TEST = ("test_accuracy", "test_f1", "test_auroc")
 NUMBERS = ("best_epoch", *VAL, *TEST, "seconds")
 
 RANKS = ("done", "diverged", "failed", "interrupted", "running", MISSING)  # the table's order where no value decides
-NOT_COMPUTED = ("figures", "jobs", "fail_fast")  # keys that change nothing of what a run computes
 MEGABYTE = 1_000_000
 READ = {  # what a row is made from, and how large it may be: ours have a hundredth of that
     "config.yaml": MEGABYTE,
@@ -167,7 +167,7 @@ def choices_of(run: Run) -> dict[str, str]:
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file, by libyaml where it is there: five times as fast, and hundreds of files are read."""
+    """The mapping in a YAML file, empty where there is none that can be read."""
     import yaml
 
     if odd(path):
@@ -175,7 +175,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
         check_aliases(text, path)
-        said = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        said = from_yaml(text)
     except (yaml.YAMLError, ValueError, RecursionError, OSError, RequestError):
         return {}
     return said if isinstance(said, dict) else {}
@@ -402,6 +402,11 @@ def loss_of(config: Mapping[str, Any]) -> str:
         return str(model.get("loss", "cross_entropy"))
     own = {"adaline": "mse", "perceptron": "the perceptron criterion"}
     return str(model.get("loss") or own.get(str(model.get("name")), "cross_entropy"))
+
+
+def values_text(values: Mapping[str, Any]) -> str:
+    """Swept values as they are typed: ``optim.lr=0.01 seed=0``."""
+    return " ".join(f"{key}={as_typed(value)}" for key, value in values.items())
 
 
 # which samples flipped

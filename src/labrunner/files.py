@@ -70,6 +70,16 @@ def to_yaml(value: Any) -> str:
     return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, default_flow_style=None)
 
 
+def from_yaml(text: str) -> Any:
+    """What ``yaml.safe_load`` gives, by libyaml where it is there, which is ten times as fast."""
+    import yaml
+
+    try:
+        return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError:  # a file name that is no UTF-8 stands as an escape which libyaml refuses
+        return yaml.safe_load(text)
+
+
 def cell(value: Any) -> str:
     """A value as a CSV cell: floats as Python's repr, which reads back to the bit; undefined is blank."""
     if value is None or (isinstance(value, (float, np.floating)) and not np.isfinite(value)):

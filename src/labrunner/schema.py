@@ -109,6 +109,7 @@ KEYS: dict[str, Any] = {
 
 # keys that belong to how a run is carried out and not to what it computes
 OUTSIDE_HASH = ("epochs", "figures", "threads", "device", "jobs", "fail_fast")
+NOT_COMPUTED = ("figures", "jobs", "fail_fast")  # of these, what changes nothing of what a run records
 RESUMABLE = ("epochs", "figures", "threads", "device")  # of these, what a resume of a run may change
 
 PATHS = (

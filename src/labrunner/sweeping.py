@@ -193,21 +193,16 @@ def earlier(folder: Path) -> list[Member]:
         return []
     if not folder.is_dir():
         raise RequestError(f"the sweep folder {folder} is a file; give hydra.sweep.dir another one")
-    if not is_sweep_folder(folder):
-        names = {entry.name for entry in folder.iterdir()}
-        numbers = {name for name in names if is_number(name)}
-        if names <= BESIDE_RUNS | numbers:
-            return [Member(int(name), folder / name, {}, []) for name in sorted(numbers, key=int)]
-        raise RequestError(f"the sweep folder {folder} is not empty; give hydra.sweep.dir another one")
-    there = load_sweep(folder)
-    if there.is_comparison:
+    there = load_sweep(folder) if is_sweep_folder(folder) else None
+    if there is not None and there.is_comparison:
         raise RequestError(f"{folder} holds a comparison and no sweep; give hydra.sweep.dir another folder")
-    listed = {str(member.number): member for member in there.members}
+    names = {entry.name for entry in folder.iterdir()}
+    numbers = {name for name in names if is_number(name)}
+    if there is None and not names <= BESIDE_RUNS | numbers:
+        raise RequestError(f"the sweep folder {folder} is not empty; give hydra.sweep.dir another one")
     # what lies there counts, and not what the list says: of it come the values for a message
-    return [
-        Member(int(name), folder / name, listed[name].values if name in listed else {}, [])
-        for name in sorted((each.name for each in folder.iterdir() if is_number(each.name)), key=int)
-    ]
+    values = {} if there is None else {str(member.number): member.values for member in there.members}
+    return [Member(int(name), folder / name, values.get(name, {}), []) for name in sorted(numbers, key=int)]
 
 
 def is_number(name: str) -> bool:
@@ -229,23 +224,17 @@ def not_planned(stranger: Member, plan: SweepPlan, folder: Path) -> str:
     alike = next((run for run in plan.runs if run.values == stranger.values and run.composed is not None), None)
     if alike is not None and alike.composed is not None:
         before, now = comparison.flat(stranger.run.config), comparison.flat(alike.composed.config)
-        changed = [key for key in {**before, **now} if before.get(key) != now.get(key) and key not in BESIDE]
+        changed = [
+            key for key in {**before, **now} if before.get(key) != now.get(key) and key not in schema.NOT_COMPUTED
+        ]
         if changed:  # else it is not the config that differs, but the version which wrote it
             key = changed[0]
             said += f": it has {key}={schema.shown(before.get(key))}, asked for is {schema.shown(now.get(key))}"
     return f"{said}\nname its values too, as they were, or give hydra.sweep.dir another folder"
 
 
-BESIDE = ("figures", "jobs", "fail_fast")
-
-
 def of(values: Mapping[str, Any]) -> str:
-    return f" ({shown(values)})" if values else ""
-
-
-def shown(values: Mapping[str, Any]) -> str:
-    """Swept values as they are typed."""
-    return " ".join(f"{key}={comparison.as_typed(value)}" for key, value in values.items())
+    return f" ({comparison.values_text(values)})" if values else ""
 
 
 # what is done with them
@@ -382,14 +371,15 @@ class Log:
         folders = {run.number: number for number, run in self.placed.planned.items()}
         for values, position in self.placed.plan.dropped:
             number = folders[position]
-            self.say(f"labrunner: {shown(values)} is left out: it is the same as run {number}")
+            self.say(f"labrunner: {comparison.values_text(values)} is left out: it is the same as run {number}")
 
     def ended(self, outcome: Outcome) -> None:
         self._ended += 1
         if self._ended > 1 or self._total - self._over == 1:  # the first run pays for imports, too
             self._seconds.append(outcome.seconds)
         member = next(each for each in self.placed.sweep.members if each.number == outcome.number)
-        name = f"[{self._over + self._ended}/{self._total}] {shown(member.values) or f'run {member.number}'}"
+        values = comparison.values_text(member.values) or f"run {member.number}"
+        name = f"[{self._over + self._ended}/{self._total}] {values}"
         if outcome.status == "failed":
             self.say(f"labrunner: {name}  FAILED: {outcome.error}")
         elif outcome.status == "diverged":

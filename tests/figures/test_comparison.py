@@ -19,9 +19,9 @@ from matplotlib.text import Text
 from labrunner import comparison
 from labrunner.figures import draw_sweep, png
 from labrunner.figures.comparison import COMPARISONS, bars, epochs_to, flips, heat_map, metric_against_key, validation
-from labrunner.figures.comparison.scales import limits, luminance, set_scale
+from labrunner.figures.comparison.scales import limits, set_scale
 from labrunner.figures.comparison.shown import tick_names
-from labrunner.figures.look import PAGE, look
+from labrunner.figures.look import PAGE, look, luminance
 from labrunner.records import METRICS, Sweep, load_sweep
 from tests.figures.looking import all_inside, drawn
 from tests.sweeps import curve, write_sweep

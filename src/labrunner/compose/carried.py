@@ -20,9 +20,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from labrunner import schema
 from labrunner.compose.composing import SECTION, Base, Composer, key_of
 from labrunner.compose.names import check_override
-from labrunner.compose.values import MOST, UNSWEPT, Setting, read, too_many, written
+from labrunner.compose.values import MOST, Setting, read, too_many, written
 from labrunner.errors import RequestError
 from labrunner.helping import GROUPS, nearest
 
@@ -172,7 +173,7 @@ def _param(key: str, value: Any, composer: Composer, *, many: bool) -> Axis | Se
     for text in texts:
         _check(text, composer)
     if many and isinstance(value, list):
-        if key in UNSWEPT:
+        if key in schema.NOT_COMPUTED:
             raise RequestError(f"{key} says how a sweep is carried out, not what its runs compute; set it beside sweep")
         return axis_of(key, value)
     found = read(texts[0].replace(FOLDER, _MARK), composer)
@@ -193,7 +194,7 @@ def _multiples(key: str, said: Any) -> Axis:
         raise RequestError(f"fact: it takes the name of a fact, not {written(fact)}")
     if not isinstance(times, list) or not times or not all(_is_number(each) for each in times):
         raise RequestError(f"times: it takes a list of numbers, not {written(times)}")
-    if key in GROUPS or key_of(key) in UNSWEPT:
+    if key in GROUPS or key_of(key) in schema.NOT_COMPUTED:
         raise RequestError(f"{key} takes no multiple of a fact")
     multiples = [Multiple(fact, each) for each in times]  # whole ones of a whole fact stay whole, as epochs must be
     return Axis(key, tuple(Choice(str(each), (Setting(key, each),)) for each in multiples))

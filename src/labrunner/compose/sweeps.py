@@ -20,7 +20,7 @@ from labrunner.compose.carried import Axis, Carried, Choice, Multiple, axis_of, 
 from labrunner.compose.checks import check_config
 from labrunner.compose.composing import Composed, Composer, chooses, composing, key_of
 from labrunner.compose.explained import explained
-from labrunner.compose.values import MOST, UNSWEPT, Setting, as_typed, read, written
+from labrunner.compose.values import MOST, Setting, as_typed, read, written
 from labrunner.errors import RequestError
 from labrunner.helping import Catalogue
 
@@ -287,7 +287,7 @@ def _found(values: Mapping[str, Any], composed: Composed) -> dict[str, Any]:
 
 def _essence(config: Mapping[str, Any]) -> str:
     """What two configs have in common that make the same run."""
-    counted = {key: value for key, value in config.items() if key not in UNSWEPT}
+    counted = {key: value for key, value in config.items() if key not in schema.NOT_COMPUTED}
     return json.dumps(counted, sort_keys=True, default=str)
 
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
 MOST = 10_000  # runs of a sweep
-UNSWEPT = ("jobs", "fail_fast", "figures")  # how runs are carried out, and nothing that they compute
 SHUFFLE = re.compile(r"\bshuffle\s*\(")
 
 
@@ -56,7 +55,7 @@ def read(text: str, composer: Composer) -> list[Any] | Setting:
         return Setting(prefix + key, _unquoted(override.value()))
     if key.startswith("hydra."):
         raise RequestError(f"{text}: a sweep goes through what its runs compute, and {key} is not of that")
-    if key in UNSWEPT:
+    if key in schema.NOT_COMPUTED:
         raise RequestError(
             f"{text}: {key} says how a sweep is carried out, not what its runs compute; give it one value"
         )

@@ -14,7 +14,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from labrunner.figures.look import GREY, of_samples, shortened
+from labrunner.figures.look import GREY, luminance, of_samples, shortened
 from labrunner.records import Run
 
 NAME_WIDTH = 24  # characters of a class name beside an axis
@@ -159,13 +159,7 @@ def _numbers(axes: Axes, written: list[list[str]], colours: np.ndarray, cell: fl
         for column, content in enumerate(texts):
             if not content:
                 continue
-            light = _luminance(colours[row, column]) > 0.18  # where black and white contrast alike
+            light = luminance(colours[row, column]) > 0.18  # where black and white contrast alike
             colour = (GREY if content == "0" else "black") if light else "white"
             text = axes.text(column, row, content, ha="center", va="center", fontsize=font, color=colour)
             text.set_in_layout(False)  # it lies inside its cell; measuring thousands would take seconds
-
-
-def _luminance(colour: np.ndarray) -> float:
-    """Relative luminance of an sRGB colour (r, g, b, a) in [0, 1] (WCAG 2.1)."""
-    linear = np.where(colour[:3] <= 0.04045, colour[:3] / 12.92, ((colour[:3] + 0.055) / 1.055) ** 2.4)
-    return float(linear @ (0.2126, 0.7152, 0.0722))

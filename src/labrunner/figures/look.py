@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 
@@ -51,6 +52,13 @@ def look() -> AbstractContextManager[None]:
         key: value for key, value in matplotlib.rcParamsDefault.items() if not key.startswith("backend")
     }
     return matplotlib.rc_context({**defaults, **ours})
+
+
+def luminance(colour: Any) -> float:
+    """Relative luminance of an sRGB colour (r, g, b, a) in [0, 1] (WCAG 2.1)."""
+    parts = np.asarray(colour)[:3]
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    return float(linear @ (0.2126, 0.7152, 0.0722))
 
 
 def plain(name: str) -> str:

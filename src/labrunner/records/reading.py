@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from labrunner.aliases import check_aliases
 from labrunner.errors import RequestError
-from labrunner.files import read_csv, read_json, whole_lines
+from labrunner.files import from_yaml, read_csv, read_json, whole_lines
 from labrunner.records.names import FORMAT, METRICS, Row
 from labrunner.selection import Chosen, chosen, finished
 
@@ -86,7 +86,7 @@ class Run:
         try:
             text = (self.path / "config.yaml").read_text(encoding="utf-8")
             check_aliases(text, self.path / "config.yaml")
-            config = yaml.safe_load(text)
+            config = from_yaml(text)
         except (yaml.YAMLError, UnicodeDecodeError, RecursionError, OSError) as error:
             raise RequestError(f"cannot read {self.path / 'config.yaml'}: {str(error).splitlines()[0]}") from None
         if not isinstance(config, dict):
@@ -130,7 +130,7 @@ class Run:
         try:
             text = path.read_text(encoding="utf-8")
             check_aliases(text, path)
-            said = yaml.safe_load(text)
+            said = from_yaml(text)
         except (yaml.YAMLError, UnicodeDecodeError, RecursionError, OSError):
             return {}
         return said if isinstance(said, dict) else {}

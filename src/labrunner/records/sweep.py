@@ -16,7 +16,7 @@ from typing import Any
 
 from labrunner.aliases import check_aliases
 from labrunner.errors import RequestError
-from labrunner.files import WriteError, atomic_write, to_csv, to_yaml, writing
+from labrunner.files import WriteError, atomic_write, from_yaml, to_csv, to_yaml, writing
 from labrunner.records.names import FORMAT, MONITORS
 from labrunner.records.reading import Run
 
@@ -91,7 +91,7 @@ def load_sweep(path: str | Path) -> Sweep:
             raise RequestError(f"{file} is too large for what a sweep writes")
         text = file.read_text(encoding="utf-8")
         check_aliases(text, file)
-        said = read_yaml(text)
+        said = from_yaml(text)
         if said["format"] != FORMAT:
             raise RequestError(f"{folder} has format {said['format']}; this version of labrunner reads {FORMAT}")
         members = [
@@ -124,16 +124,6 @@ def load_sweep(path: str | Path) -> Sweep:
         raise RequestError(
             f"{file} is not what a sweep writes; without it, the sweep's own command finds its runs again"
         ) from None
-
-
-def read_yaml(text: str) -> Any:
-    """What ``yaml.safe_load`` gives, by libyaml where it is there, which is ten times as fast."""
-    import yaml
-
-    try:
-        return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except yaml.YAMLError:  # a file name that is no UTF-8 stands as an escape which libyaml refuses
-        return yaml.safe_load(text)
 
 
 class SweepFolder:

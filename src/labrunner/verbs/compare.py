@@ -216,17 +216,12 @@ def names_of(sweep: Sweep) -> list[str]:
     names = short_names([member.path for member in sweep.members])
     for at, member in enumerate(sweep.members):
         if member.values and is_sweep_folder(member.path.parent):
-            names[at] = said(member)
+            names[at] = comparison.values_text(member.values)
     count = Counter(names)
     return [
         f"{name} (run {member.number})" if count[name] > 1 else name
         for name, member in zip(names, sweep.members, strict=True)
     ]
-
-
-def said(member: Member) -> str:
-    """``optim.lr=0.01 seed=0``"""
-    return " ".join(f"{key}={comparison.as_typed(value)}" for key, value in member.values.items())
 
 
 def short_names(paths: Sequence[Path]) -> list[str]:

@@ -47,8 +47,9 @@ def plan_run(composed: Composed) -> None:
 
 
 def plan_sweep(plan: SweepPlan) -> None:
+    from labrunner.comparison import values_text
     from labrunner.machine import cores
-    from labrunner.sweeping import OVER, place, shown
+    from labrunner.sweeping import OVER, place
     from labrunner.verbs.sweeps import check_data
 
     check_data(plan)
@@ -69,7 +70,7 @@ def plan_sweep(plan: SweepPlan) -> None:
     folders = {run.number: number for number, run in placed.planned.items()}
     for dropped, position in plan.dropped:
         number = folders[position]
-        show(f"left out: {shown(dropped)} is the same as run {number}")
+        show(f"left out: {values_text(dropped)} is the same as run {number}")
     done = len(rows) - len(left)
     before = f" ({done} of {len(rows)} are there already)" if done else ""
     show(f"{len(left)} runs to make{before}, {plan.config['jobs']} at a time, in {plan.sweep_dir}")

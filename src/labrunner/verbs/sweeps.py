@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from labrunner.comparison import values_text
 from labrunner.errors import RequestError
 from labrunner.machine import command_line
 from labrunner.verbs.printing import complain, say
@@ -29,21 +30,19 @@ def make(
 
     `vet` refuses a config that must not be run.
     """
-    from labrunner.sweeping import OVER, place, shown, sweep
+    from labrunner.sweeping import OVER, sweep
     from labrunner.verbs.tables import print_sweep
 
     for run in plan.runs:
         if run.composed is not None:
             vet(run.composed.config)
     check_data(plan)
-    command = command_line(arguments.argv)
-    place(plan, folder, command)  # before torch is imported; the sweep looks again
     with shared_for() as shared:
         result = sweep(
             plan,
             folder,
             shared,
-            command=command,
+            command=command_line(arguments.argv),
             flags=flags(arguments),
             jobs=plan.config["jobs"],
             fail_fast=plan.config["fail_fast"],
@@ -57,7 +56,7 @@ def make(
     members = {member.number: member for member in result.sweep.members}
     left = sum(member.status not in OVER for member in members.values())
     for number, cause in sorted(result.failures.items()):
-        say(f"labrunner: run {number} ({shown(members[number].values)}) failed: {cause.splitlines()[0]}")
+        say(f"labrunner: run {number} ({values_text(members[number].values)}) failed: {cause.splitlines()[0]}")
     from labrunner.records import resume_command
 
     complain(f"{left} of {len(members)} runs are not done\nto make them again: {resume_command(folder)}")
@@ -73,7 +72,6 @@ def check_data(plan: SweepPlan) -> None:
         that begins with the run and its values.
     """
     from labrunner.build import describe
-    from labrunner.sweeping import shown
 
     seen: set[str] = set()
     for run in plan.runs:
@@ -87,7 +85,7 @@ def check_data(plan: SweepPlan) -> None:
         try:
             describe(config)
         except RequestError as error:
-            raise RequestError(f"run {run.number} ({shown(run.values)}): {error}") from None
+            raise RequestError(f"run {run.number} ({values_text(run.values)}): {error}") from None
 
 
 def flags(arguments: Arguments) -> Sequence[str]:

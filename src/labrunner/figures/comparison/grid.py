@@ -18,7 +18,6 @@ from labrunner.figures.comparison.scales import (
     CHARACTER,
     EXPLODES,
     SMALL,
-    luminance,
     note_above,
     percent,
     plain_log,
@@ -34,7 +33,7 @@ from labrunner.figures.comparison.shown import (
     shown_value,
     value_of,
 )
-from labrunner.figures.look import GREY, PAGE, VERMILLION, page, shortened
+from labrunner.figures.look import GREY, PAGE, VERMILLION, luminance, page, shortened
 from labrunner.records import Run, Sweep
 
 NAME = 22  # characters of a value beside a cell

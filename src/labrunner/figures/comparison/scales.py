@@ -166,13 +166,6 @@ def _clipped() -> matplotlib.colors.Colormap:
 ORDERED = _clipped()
 
 
-def luminance(colour: Any) -> float:
-    """Relative luminance of an sRGB colour (r, g, b, a) in [0, 1] (WCAG 2.1)."""
-    parts = np.asarray(colour)[:3]
-    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
-    return float(linear @ (0.2126, 0.7152, 0.0722))
-
-
 def legend_shape(handles: Sequence[Any]) -> tuple[int, int]:
     """Rows and columns of a legend as wide as the page."""
     if not handles:
