@@ -19,10 +19,10 @@ FLOORS = """
 verbs  cli
 running  tasks  workers  sweeping  planning
 trust  build  drawing
-trainer  results  facts  checks  verdict  report
+trainer  facts  apart  checks  results  verdict  report
 data  scratch  deep  probes  figures
 checkpoint  records  comparison  machine  compose  metrics  schedule  signals
-errors  seeding  initial  learner  kit  schema  helping  aliases  selection  reg  files  children
+errors  seeding  initial  learner  kit  labs  relations  schema  helping  aliases  selection  reg  files  children
 """
 PLACES = {
     unit: (-row, column) for row, line in enumerate(FLOORS.split("\n")) for column, unit in enumerate(line.split())
@@ -31,7 +31,7 @@ PLACES = {
 # what stands otherwise in the code than in the table, and why it may
 EXCEPTIONS: dict[tuple[str, str], str] = {}
 
-ALONE = ["errors", "seeding", "initial", "learner", "kit", "schema", "helping", "reg", "scratch"]
+ALONE = ["errors", "labs", "relations", "seeding", "initial", "learner", "kit", "schema", "helping", "reg", "scratch"]
 MAY_IMPORT_TORCH = {"deep", "probes", "metrics", "data"}
 
 

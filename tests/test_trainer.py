@@ -352,8 +352,8 @@ class Watch(Probe):
     def __init__(self, name: str, calls: list[tuple]) -> None:
         self.name, self.calls = name, calls
 
-    def start(self, learner, data):
-        self.calls.append((self.name, "start"))
+    def start(self, learner, data, step):
+        self.calls.append((self.name, "start", step))
         learner.weights()
 
     def after_step(self, learner, batch, out):
@@ -365,19 +365,15 @@ class Watch(Probe):
         self.calls.append((self.name, "end_epoch", row["epoch"], row["val_loss"] is not None))
         learner.eval_batch(next(data.val.in_order()))
 
-    def end(self, learner, data):
-        self.calls.append((self.name, "end"))
-
 
 @pytest.mark.parametrize("side", SIDES)
-def test_probes_are_called_at_four_places_in_their_order_and_change_nothing(side, uninterrupted):
+def test_probes_are_called_in_their_order_and_change_nothing(side, uninterrupted):
     calls: list[tuple] = []
     learner, data = real(side)
     rows = fit(learner, data, REAL_PLAN, Notes(), probes=[Watch("b", calls), Watch("a", calls)])
-    places = [("start",)]
+    places = [("start", 0)]
     for epoch in (1, 2, 3):
         places += [("after_step", step) for step in range(5 * (epoch - 1), 5 * epoch)] + [("end_epoch", epoch, True)]
-    places.append(("end",))
     assert calls == [(name, *place) for place in places for name in ("b", "a")]
     assert (repr(rows), checkpoint.state_hash(learner.state())) == (
         repr(uninterrupted[side][0]),

@@ -90,10 +90,14 @@ def cell(value: Any) -> str:
 
 
 def to_csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    return lines_of_csv((header, *rows))
+
+
+def lines_of_csv(rows: Iterable[Sequence[Any]]) -> str:
     text = io.StringIO()
     plain = csv.writer(text, lineterminator="\n")
     quoted = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
-    for row in (header, *rows):
+    for row in rows:
         cells = [cell(value) for value in row]
         # the writer knows its own line end alone, readers take a lone carriage return for one
         (quoted if any("\r" in each for each in cells) else plain).writerow(cells)

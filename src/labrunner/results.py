@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import io
+import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from labrunner import relations
+from labrunner.checks import COLUMNS, Verdict, of_run
 from labrunner.files import read_json
 from labrunner.metrics import confusion, wilson
-from labrunner.records import RunFolder
+from labrunner.records import Run, RunFolder
 from labrunner.trainer import Evaluation, defined, evaluate
 
 if TYPE_CHECKING:
     from labrunner.data import Data
     from labrunner.learner import Learner
+    from labrunner.probes import Probe
 
 # what samples.npz keeps
 PER_CELL = 4  # samples of each cell of the confusion matrix
@@ -46,10 +51,21 @@ def read_test(run_folder: RunFolder, data: Data, learner: Learner, epoch: int, s
     return test
 
 
-def write_facts(run_folder: RunFolder, data: Data, learner: Learner, epochs: int, chosen: int) -> None:
-    """The named numbers of a run, and its checks: none yet."""
+def write_facts(
+    run_folder: RunFolder,
+    config: Mapping[str, Any],
+    data: Data,
+    learner: Learner,
+    epochs: int,
+    chosen: int | None,
+    watching: Sequence[Probe] = (),
+) -> list[Verdict]:
+    """The named numbers of a run, those that its probes found among them, and how its checks came out.
+
+    `chosen` is None of a run that diverged. A run that was cut short by ``smoke`` checks nothing.
+    """
     parameters = learner.parameters().values()
-    facts = {
+    facts: dict[str, float] = {
         "parameters": sum(count for count, _ in parameters),
         "parameters_trainable": sum(count for count, trains in parameters if trains),
         "multiply_adds": learner.work,
@@ -57,11 +73,17 @@ def write_facts(run_folder: RunFolder, data: Data, learner: Learner, epochs: int
         "val_samples": 0 if data.val is None else len(data.val),
         "test_samples": 0 if data.test is None else len(data.test),
         "epochs": epochs,
-        "chosen_epoch": chosen,
         "steps": epochs * data.train.batch_count,
     }
+    if chosen is not None:
+        facts["chosen_epoch"] = chosen
+    for probe in watching:
+        facts |= {name: value for name, value in probe.facts().items() if math.isfinite(value)}
     run_folder.write_json("facts.json", facts)
-    run_folder.write_csv("checks.csv", ["check", "fact", "relation", "expected", "found", "passed"], [])
+    checks = [] if config["smoke"] else relations.parse(config["checks"])
+    verdicts = of_run(checks, Run(run_folder.path))
+    run_folder.write_csv("checks.csv", COLUMNS, [verdict.row for verdict in verdicts])
+    return verdicts
 
 
 def test_numbers(evaluation: Evaluation) -> dict[str, Any]:

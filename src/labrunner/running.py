@@ -20,6 +20,7 @@ from labrunner.records import RunFolder, resume_command, undrawn
 from labrunner.selection import Why, chosen, finished
 
 if TYPE_CHECKING:
+    from labrunner.checks import Verdict
     from labrunner.data import Data
     from labrunner.drawing import Drawing
     from labrunner.learner import Learner
@@ -50,6 +51,7 @@ class Result:
     epochs: int  # finished ones
     val: Mapping[str, Any] | None  # the row of the chosen epoch
     test: Mapping[str, Any] | None
+    verdicts: Sequence[Verdict] = ()  # of its checks
 
 
 @dataclass(frozen=True)
@@ -303,7 +305,7 @@ def restore(ready: Ready, run_folder: RunFolder, shared: Shared) -> Start:
             shared.say(f"labrunner: warning: passing over {path}: {error}")
             run_folder.log(f"passing over {path.name}: {error}")
             continue
-        run_folder.cut_back(position.epoch)
+        run_folder.cut_back(position.epoch, position.epoch * ready.data.train.batch_count + position.batch)
         rows = records.read_rows(run_folder.path / "metrics.csv")
         if len(rows) != position.epoch:
             raise RunError(
@@ -312,22 +314,24 @@ def restore(ready: Ready, run_folder: RunFolder, shared: Shared) -> Start:
         return Start(rows, position.batch, position.sums)
     if listed:
         raise RunError(f"none of the {len(listed)} checkpoints in {folder} can be read; start the run anew")
-    run_folder.cut_back(0)
+    run_folder.cut_back(0, 0)
     record_start(ready, run_folder)  # it may have been cut before these were written
     return Start()
 
 
 def carry_out(ready: Ready, run_folder: RunFolder, shared: Shared, start: Start, stop: signals.Stop) -> Result:
     """Fit, choose, test, record: what a new run and a resumed one have in common."""
+    from labrunner import probes
     from labrunner.results import read_test, write_facts
     from labrunner.trainer import Diverged, StopRequested, estimate, fit
 
     config, data, learner, plan = ready.config, ready.data, ready.learner, ready.plan
     if shared.alone:
         announce(shared, estimate(learner, data, plan.epochs - len(start.rows)), plan.epochs - len(start.rows))
+    watching = probes.make(config["probes"], run_folder, config)
     with progress(shared, plan.epochs, len(start.rows)) as bar:
         try:
-            rows = fit(learner, data, plan, run_folder, start=start, stop=stop, bar=bar)
+            rows = fit(learner, data, plan, run_folder, start=start, probes=watching, stop=stop, bar=bar)
             run_folder.flush()
         except Diverged as error:
             run_folder.flush()
@@ -337,7 +341,8 @@ def carry_out(ready: Ready, run_folder: RunFolder, shared: Shared, start: Start,
             run_folder.status("diverged", message)
             finish_drawing(run_folder, shared, config)
             epochs = len(finished(records.read_rows(run_folder.path / "metrics.csv")))
-            return Result(run_folder.path, "diverged", message, None, None, epochs, None, None)
+            verdicts = write_facts(run_folder, config, data, learner, epochs, None, watching)
+            return Result(run_folder.path, "diverged", message, None, None, epochs, None, None, verdicts)
     choice = chosen(rows, plan.monitor, plan.select)
     assert choice is not None
     epoch = choice.epoch
@@ -346,11 +351,13 @@ def carry_out(ready: Ready, run_folder: RunFolder, shared: Shared, start: Start,
         test = read_test(run_folder, data, learner, epoch, stop)
     except StopRequested as request:
         raise Interrupted(request.signum) from None
-    write_facts(run_folder, data, learner, len(rows), epoch)
+    for probe in watching:
+        probe.end(learner, data, epoch)
+    verdicts = write_facts(run_folder, config, data, learner, len(rows), epoch, watching)
     run_folder.status("done")
     run_folder.log(f"done: epoch {epoch} of {len(rows)} chosen ({choice.why} {plan.monitor})")
     finish_drawing(run_folder, shared, config)
-    return Result(run_folder.path, "done", None, epoch, choice.why, len(rows), rows[epoch - 1], test)
+    return Result(run_folder.path, "done", None, epoch, choice.why, len(rows), rows[epoch - 1], test, verdicts)
 
 
 def load_epoch(ready: Ready, run_folder: RunFolder, epoch: int) -> None:

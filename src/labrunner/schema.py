@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 
+from labrunner import relations
 from labrunner.errors import RequestError
 
 Config = dict[str, Any]
@@ -35,6 +36,25 @@ Monitor = Literal[
     "val_f1",
     "val_auroc",
 ]
+Probe = Literal[
+    "steps",
+    "outputs",
+    "gradients",
+    "activations",
+    "weights",
+    "updates",
+    "trajectory",
+    "loss_surface",
+    "boundaries",
+    "separation",
+    "least_squares",
+    "gradient_check",
+    "kernels",
+    "feature_maps",
+    "embedding",
+    "shift",
+    "lr_range",
+]
 
 KEYS: dict[str, Any] = {
     "seed": Seed,
@@ -46,6 +66,9 @@ KEYS: dict[str, Any] = {
     "precision": Literal["float32", "float64", "bf16"],
     "threads": Annotated[int, Ge(1), Le(1024)] | Literal["auto"],
     "figures": Literal["all", "few", "none"],
+    "probes": list[Probe],
+    "checks": list[dict[str, Any]],
+    "strict": bool,
     "smoke": bool,
     "jobs": Annotated[int, Ge(1), Le(256)],
     "fail_fast": bool,
@@ -108,8 +131,9 @@ KEYS: dict[str, Any] = {
 }
 
 # keys that belong to how a run is carried out and not to what it computes
-OUTSIDE_HASH = ("epochs", "figures", "threads", "device", "jobs", "fail_fast")
-NOT_COMPUTED = ("figures", "jobs", "fail_fast")  # of these, what changes nothing of what a run records
+OUTSIDE_HASH = ("epochs", "figures", "threads", "device", "jobs", "fail_fast", "checks", "strict")
+# of these, what no record of a run depends on
+NOT_COMPUTED = ("figures", "jobs", "fail_fast", "checks", "strict")
 RESUMABLE = ("epochs", "figures", "threads", "device")  # of these, what a resume of a run may change
 
 PATHS = (
@@ -145,6 +169,8 @@ def describe(kind: Any) -> str:
     if get_origin(kind) is list:
         (item,) = get_args(kind)
         return f"a list, each {describe(item)}"
+    if get_origin(kind) is dict:
+        return "a mapping"
     return {int: "a whole number", float: "a number", bool: "true or false", str: "text"}[kind]
 
 
@@ -395,6 +421,15 @@ def _kernel_has_a_middle(config: Config) -> None:
         )
 
 
+def _checks_can_be_read(config: Config) -> None:
+    relations.parse(config["checks"])
+
+
+def _a_cut_run_proves_nothing(config: Config) -> None:
+    if config["strict"] and config["smoke"]:
+        raise RequestError("strict=true asks for checks, and smoke=true cuts the run before there is anything to check")
+
+
 RULES: tuple[Callable[[Config], None], ...] = (
     _fractions_leave_train,
     _monitor_needs_val,
@@ -409,4 +444,6 @@ RULES: tuple[Callable[[Config], None], ...] = (
     _mps_has_no_float64,
     _made_up_images_have_a_size,
     _kernel_has_a_middle,
+    _checks_can_be_read,
+    _a_cut_run_proves_nothing,
 )

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from labrunner import comparison, schema
+from labrunner import comparison, relations, schema
+from labrunner.checks import COLUMNS, Verdict, of_sweep
 from labrunner.compose.sweeps import PlannedRun, SweepPlan
 from labrunner.errors import Interrupted, RequestError, RunError
 from labrunner.files import read_json
@@ -26,10 +27,12 @@ from labrunner.running import Shared, config_hash, duration
 from labrunner.tasks import Outcome, Task, carry_out, is_begun
 from labrunner.workers import Workers
 
-ALONE = {"jobs": 1, "fail_fast": False}  # what a run's own config says, whatever the sweep's way of making it
+# what a run's own config says, whatever the sweep's way of making it
+ALONE = {"jobs": 1, "fail_fast": False, "strict": False}
 OVER = ("done", "diverged")  # what a run ends as that is not made again
 # what a sweep's folder may hold without a sweep.yaml, as where a kill came before it, or it was lost
-BESIDE_RUNS = {".lock", "figures", "report.html", "sweep.csv", ".sweep.yaml.tmp", ".sweep.csv.tmp"}
+WRITTEN = ("sweep.yaml", "sweep.csv", "checks.csv")
+BESIDE_RUNS = {".lock", "figures", "report.html", *WRITTEN, *(f".{name}.tmp" for name in WRITTEN)}
 TOLD = 60.0  # seconds still to go from which they are told
 
 Outcomes = Callable[[Sequence[Task]], Iterator[Outcome]]
@@ -41,6 +44,7 @@ class SweepResult:
 
     sweep: Sweep  # read when it was over
     failures: dict[int, str]  # number -> cause, of the runs that failed this time
+    verdicts: list[Verdict] = field(default_factory=list)  # of its checks
 
 
 @dataclass(frozen=True)
@@ -131,9 +135,12 @@ def sweep(
             table.keep(now=True)
             raise Interrupted(interrupted.signum, f"interrupted; to go on: {resume_command(folder)}") from None
         table.keep(now=True)
+        listed = load_sweep(folder)
+        verdicts = [] if plan.config["smoke"] else of_sweep(relations.parse(plan.config["checks"]), listed)
+        sweep_folder.write_csv("checks.csv", COLUMNS, [verdict.row for verdict in verdicts])
     if shared.drawing is not None:
         shared.drawing.ask(folder, plan.config["figures"])
-    return SweepResult(load_sweep(folder), failures)
+    return SweepResult(listed, failures, verdicts)
 
 
 class _EnoughError(Exception):

@@ -109,7 +109,7 @@ def fit(
     rows = list(start.rows)
     total = plan.epochs * data.train.batch_count
     for probe in probes:
-        probe.start(learner, data)
+        probe.start(learner, data, len(rows) * data.train.batch_count + start.batch)
     while len(rows) < plan.epochs and not stopped_early(rows, plan.monitor, plan.patience):
         epoch, begin = len(rows) + 1, time.perf_counter()
         facts = learner.start_epoch(epoch)
@@ -138,8 +138,6 @@ def fit(
         position = Position(epoch, config_hash=plan.config_hash)
         journal.commit(rows[-1], timing, facts, step, learner.state(), position, kept_epochs(rows, plan))
         bar(epoch, data.train.batch_count, rows[-1]["train_loss"], rows[-1])
-    for probe in probes:
-        probe.end(learner, data)
     return rows
 
 

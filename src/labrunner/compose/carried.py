@@ -8,7 +8,7 @@ sweep:
     damped: {optim: sgd, optim.momentum: 0.9}
   first: {optim.lr: 0.001}      # a run that the others start from; {first} in their values is its folder
   facts:                        # key -> multiples of a fact of the first run
-    optim.lr: {fact: critical_lr, times: [0.5, 0.99, 1.01]}
+    optim.lr: {fact: critical_lr, times: [0.5, 0.99, 1.01]}    # of several facts: a list of these
   threshold: 0.9                # of val_accuracy, for the epochs that a run takes to get there
 """
 
@@ -183,6 +183,16 @@ def _param(key: str, value: Any, composer: Composer, *, many: bool) -> Axis | Se
 
 
 def _multiples(key: str, said: Any) -> Axis:
+    """The values of a key that are multiples of a fact, or of several facts, as a list says."""
+    if key in GROUPS or key_of(key) in schema.NOT_COMPUTED:
+        raise RequestError(f"{key} takes no multiple of a fact")
+    if isinstance(said, list) and not said:
+        raise RequestError(f"{key} names no fact")
+    multiples = [each for part in (said if isinstance(said, list) else [said]) for each in _multiples_of(part)]
+    return Axis(key, tuple(Choice(str(each), (Setting(key, each),)) for each in multiples))
+
+
+def _multiples_of(said: Any) -> list[Multiple]:
     said = _mapping("it", said, "fact and times")
     unknown = next((part for part in said if part not in ("fact", "times")), None)
     if unknown is not None or len(said) < 2:
@@ -194,10 +204,7 @@ def _multiples(key: str, said: Any) -> Axis:
         raise RequestError(f"fact: it takes the name of a fact, not {written(fact)}")
     if not isinstance(times, list) or not times or not all(_is_number(each) for each in times):
         raise RequestError(f"times: it takes a list of numbers, not {written(times)}")
-    if key in GROUPS or key_of(key) in schema.NOT_COMPUTED:
-        raise RequestError(f"{key} takes no multiple of a fact")
-    multiples = [Multiple(fact, each) for each in times]  # whole ones of a whole fact stay whole, as epochs must be
-    return Axis(key, tuple(Choice(str(each), (Setting(key, each),)) for each in multiples))
+    return [Multiple(fact, each) for each in times]  # whole ones of a whole fact stay whole, as epochs must be
 
 
 def _is_number(value: Any) -> bool:

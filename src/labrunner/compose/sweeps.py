@@ -53,7 +53,8 @@ class SweepPlan:
     dropped: list[tuple[dict[str, Any], int]]  # values of a duplicate, and the number of the run it equals
     overrides: list[str]  # as typed
     sweep_dir: Path  # hydra.sweep.dir, resolved as hydra.run.dir is
-    config: dict[str, Any]  # of the first run: jobs, fail_fast, figures and monitor are read from it
+    config: dict[str, Any]  # of the first run: jobs, fail_fast, figures, monitor, checks, strict are read from it
+    choices: dict[str, str]  # of the first run
     threshold: float | None  # of the experiment's sweep section
     has_first: bool  # whether run 0 is the one that the others start from
     recipe: Recipe | None = field(default=None, repr=False, compare=False)
@@ -156,7 +157,8 @@ def _planned(overrides: list[str], known: Catalogue, composer: Composer) -> Swee
             )
         waits = any(choice.waits for choice in combination)
         values = values if waits else _found(values, composed)
-        equal = seen.setdefault(_essence(composed.config), number)
+        # what waits was composed with stand-ins, and two of them may be equal where the facts are not
+        equal = number if waits else seen.setdefault(_essence(composed.config), number)
         if equal != number:
             dropped.append((values, equal))
             continue
@@ -172,6 +174,7 @@ def _planned(overrides: list[str], known: Catalogue, composer: Composer) -> Swee
         overrides=overrides,
         sweep_dir=folder,
         config=first.config,
+        choices=first.choices,
         threshold=carried.threshold,
         has_first=carried.first is not None,
         recipe=Recipe(known, steps, kept),

@@ -289,6 +289,11 @@ class Split:
             chosen = slice(first, first + EVAL_BATCH)
             yield Batch(self._normalized(self._inputs[chosen]), self._targets[chosen], 0)
 
+    def at(self, positions: np.ndarray) -> Batch:
+        """The samples at positions of this split as one batch, as `in_order` hands them over: never augmented."""
+        chosen = self._to_array(np.asarray(positions, dtype=np.int64))
+        return Batch(self._normalized(take(self._inputs, chosen)), take(self._targets, chosen), 0)
+
     def prepared(self, values: np.ndarray) -> Iterator[Any]:
         """Other inputs (N, ...) of the data set's own type and units, as `in_order` hands over those of this split."""
         for first in range(0, len(values), EVAL_BATCH):

@@ -24,11 +24,12 @@ from labrunner.figures.comparison import COMPARISONS
 from labrunner.figures.confusion import confusion, confusion_predicted, confusion_true
 from labrunner.figures.curves import curves, learning_rate, metrics
 from labrunner.figures.look import look
+from labrunner.figures.probed import PROBED
 from labrunner.figures.ranking import precision_recall, roc
 from labrunner.figures.samples import mistakes, samples
 from labrunner.records import Run, Sweep
 
-FIGURES: dict[str, tuple[Callable[[Run], Figure | None], bool]] = {
+FIGURES: dict[str, tuple[Callable[[Run], Figure | None], bool]] = {  # of a run
     # file name: (function, which returns None where the run has no data for it; whether figures=few draws it)
     "curves": (curves, True),
     "confusion": (confusion, True),
@@ -43,6 +44,7 @@ FIGURES: dict[str, tuple[Callable[[Run], Figure | None], bool]] = {
     "boundary": (boundary, False),
     "samples": (samples, False),
     "mistakes": (mistakes, False),
+    **PROBED,
 }
 
 

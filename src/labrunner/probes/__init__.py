@@ -1,24 +1,101 @@
-"""Measurements beside training. A probe looks at four places and changes nothing of what the run computes."""
+"""Measurements beside training. A probe looks at four places and changes nothing of what the run computes.
+
+What it finds goes into ``probes/`` of the run folder, and facts are computed from there: whether a run went through in
+one piece or was resumed, they are the same.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import importlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
 
 from labrunner.data import Data
 from labrunner.learner import Batch, BatchOut, Learner
 
 
-class Probe:
-    """Base of all probes: override the places that are of interest. Probes are called in the order they are listed."""
+class Notes(Protocol):
+    """Where probes write, the probes/ of a run folder; `labrunner.records.RunFolder` is one."""
 
-    def start(self, learner: Learner, data: Data) -> None:
-        """Before the first batch of this process, be it of a new or of a resumed run."""
+    def note(self, name: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """Rows that ``probes/<name>.csv`` grows by, at the end of the epoch; a resume cuts them.
+
+        `header` is the same each time and begins with ``epoch``, ``step``: a row's epoch (0 is the start) and the
+        training batches before it.
+        """
+
+    def table(self, name: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """All rows of ``probes/<name>.csv``, which is written whole; for what is measured at the end."""
+
+    def keep(self, name: str, epoch: int, values: np.ndarray) -> None:
+        """An array of an epoch as ``probes/<name>_<epoch>.npy``, at the end of the epoch; a resume removes it."""
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        """What ``probes/<name>.csv`` holds, what is pending included: numbers, text, None where blank."""
+
+    def kept(self, name: str) -> dict[int, np.ndarray]:
+        """The arrays that were kept, by epoch."""
+
+
+class Probe:
+    """Base of all probes: override the places that are of interest. Probes are called in the order they are listed.
+
+    Parameters
+    ----------
+    notes : where it writes
+    config : the run's, as plain dicts
+    """
+
+    def __init__(self, notes: Notes, config: Mapping[str, Any]) -> None:
+        self.notes, self.config = notes, config
+
+    def start(self, learner: Learner, data: Data, step: int) -> None:
+        """Before the first batch of this process, after `step` training batches: 0 unless the run is resumed.
+
+        What is measured of the start is noted at step 0 alone: a resumed run has it already.
+        """
 
     def after_step(self, learner: Learner, batch: Batch, out: BatchOut) -> None:
-        """After each training batch."""
+        """After each training batch, the `batch.step`-th from 0."""
 
     def end_epoch(self, learner: Learner, data: Data, row: dict[str, Any]) -> None:
         """After an epoch's row is complete and before it is written."""
 
-    def end(self, learner: Learner, data: Data) -> None:
-        """After the last epoch; the learner still holds its last state."""
+    def end(self, learner: Learner, data: Data, epoch: int) -> None:
+        """After training, of the chosen epoch, whose weights the learner holds."""
+
+    def facts(self) -> dict[str, float]:
+        """Named numbers for checks, read from the notes alone; what could not be measured is left out."""
+        return {}
+
+
+PROBES = {  # name -> where its class is; importing them all would take its time
+    "steps": "steps:Steps",
+    "outputs": "steps:Outputs",
+    "gradients": "signals:Gradients",
+    "activations": "signals:Activations",
+    "weights": "signals:Weights",
+    "updates": "signals:Updates",
+    "trajectory": "paths:Trajectory",
+    "loss_surface": "paths:LossSurface",
+    "boundaries": "linear:Boundaries",
+    "separation": "linear:Separation",
+    "least_squares": "linear:LeastSquares",
+    "gradient_check": "gradient_check:GradientCheck",
+    "kernels": "images:Kernels",
+    "feature_maps": "images:FeatureMaps",
+    "embedding": "images:Embedding",
+    "shift": "images:Shift",
+    "lr_range": "lr_range:LrRange",
+}
+
+
+def make(names: Iterable[str], notes: Notes, config: Mapping[str, Any]) -> list[Probe]:
+    """The probes of a checked config, in the order they are listed."""
+    made = []
+    for name in dict.fromkeys(names):
+        module, _, kind = PROBES[name].partition(":")
+        made.append(getattr(importlib.import_module(f"labrunner.probes.{module}"), kind)(notes, config))
+    return made

@@ -1,17 +1,20 @@
 """The writer of a run folder, which owns it while it writes.
 
-Most files are written whole or not at all. ``metrics.csv`` and ``timing.csv`` grow by one synced line an epoch; a
-resume cuts them back to its checkpoint.
+Most files are written whole or not at all. ``metrics.csv`` and ``timing.csv`` grow by one synced line an epoch, what
+probes note by as many as there are; a resume cuts them back to its checkpoint.
 """
 
 from __future__ import annotations
 
 import csv
+import io
 import os
+import re
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +22,11 @@ import numpy as np
 
 from labrunner import checkpoint
 from labrunner.errors import RequestError
-from labrunner.files import WriteError, atomic_write, cell, read_csv, to_csv, to_json, writing
+from labrunner.files import WriteError, atomic_write, lines_of_csv, read_csv, to_csv, to_json, writing
 from labrunner.records.names import FOLDERS, FORMAT, METRICS, TIMING, Row, held, refuse_links, refuse_used
+from labrunner.records.reading import read_notes
 
+KEPT = re.compile(r"^(\w+)_(\d+)\.npy$")  # an array of an epoch
 LOCK_SECONDS = 0.5  # whoever reads a folder's status holds its lock for a moment
 
 
@@ -51,6 +56,14 @@ class Behind:
             self._pool.shutdown()
 
 
+@dataclass
+class Pending:
+    """What probes have noted since the last epoch was written."""
+
+    rows: dict[str, tuple[tuple[str, ...], list[Sequence[Any]]]] = field(default_factory=dict)  # file -> header, rows
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+
+
 class RunFolder:
     """A run folder that this process owns: locked from `create` or `reopen` until `close`."""
 
@@ -61,6 +74,7 @@ class RunFolder:
         self._lock = FileLock(path / ".lock")
         self._behind = Behind()
         self._open = False
+        self._pending = Pending()
 
     @classmethod
     def create(cls, path: Path) -> RunFolder:
@@ -172,7 +186,13 @@ class RunFolder:
 
     def record(self, row: Row, timing: Row, facts: Mapping[str, float], step: int) -> None:
         """Append the rows of one epoch: metrics, timing, and the facts of its start, `step` batches into the run."""
-        self._behind.submit(self._append_rows, row, timing, dict(facts), step)
+        noted = self._take_pending()
+
+        def work() -> None:
+            self._append_rows(row, timing, dict(facts), step)
+            self._append_notes(noted)
+
+        self._behind.submit(work)
 
     def commit(
         self,
@@ -185,33 +205,100 @@ class RunFolder:
         keep_epochs: Iterable[int],
     ) -> None:
         """The rows of an epoch, then its checkpoint, then older checkpoints go; all behind the next epoch."""
+        noted = self._take_pending()
 
         def work() -> None:
             self._append_rows(row, timing, dict(facts), step)
+            self._append_notes(noted)
             self._save(state, position, keep_epochs)
 
         self._behind.submit(work)
 
     def save(self, state: Mapping[str, np.ndarray], position: checkpoint.Position, keep_epochs: Iterable[int]) -> None:
-        """A checkpoint now, as when a signal asks to stop in the middle of an epoch."""
+        """A checkpoint now, as when a signal asks to stop in the middle of an epoch; first what was noted up to it."""
         self._behind.wait()
+        self._append_notes(self._take_pending())
         self._save(state, position, keep_epochs)
 
     def flush(self) -> None:
         """Wait until all that was recorded is on disk; raises what went wrong on the way."""
         self._behind.wait()
+        self._append_notes(self._take_pending())
 
     def record_start(self, facts: Mapping[str, float]) -> None:
         """The facts of epoch 0, which fix the columns of ``probes/epochs.csv``."""
         self.write_csv("probes/epochs.csv", ["epoch", "step", *facts], [[0, 0, *facts.values()]])
 
-    def cut_back(self, epoch: int) -> None:
-        """Drop the rows beyond `epoch`: what a resume will compute again."""
-        for path in (self.path / "metrics.csv", self.path / "timing.csv", *(self.path / "probes").glob("*.csv")):
+    def cut_back(self, epoch: int, step: int) -> None:
+        """Drop what lies beyond a checkpoint, after `epoch` epochs and `step` training batches: a resume computes it
+        again. Of the very beginning nothing is left in probes/, since it is noted again, too.
+        """
+        self._behind.wait()
+        self._pending = Pending()
+        for path in sorted((self.path / "probes").iterdir()):
+            number = KEPT.match(path.name)
+            if (epoch, step) == (0, 0) or (number is not None and int(number[2]) > epoch):
+                path.unlink()
+        grown = [path for path in sorted((self.path / "probes").glob("*.csv")) if path.name != "epochs.csv"]
+        by_epoch = [self.path / name for name in ("metrics.csv", "timing.csv", "probes/epochs.csv")]
+        for path in (*(path for path in by_epoch if path.is_file()), *grown):
             header, rows = read_csv(path)
             kept = [row for row in rows if int(row[0]) <= epoch]
+            if path in grown:  # of the epoch that was cut in its middle, what was noted before
+                kept += [row for row in rows if int(row[0]) == epoch + 1 and int(row[1]) <= step]
             if len(kept) != len(rows) or not path.read_text(encoding="utf-8").endswith("\n"):
                 self.write_csv(str(path.relative_to(self.path)), header, kept)
+
+    # what probes note
+
+    def note(self, name: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """Rows that ``probes/<name>.csv`` grows by at the end of the epoch; the columns are fixed by the first."""
+        before = self._pending.rows.setdefault(name, (tuple(header), []))
+        if before[0] != tuple(header):
+            raise ValueError(f"probes/{name}.csv has the columns {before[0]}, not {tuple(header)}")
+        before[1].extend(rows)
+
+    def table(self, name: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """All rows of ``probes/<name>.csv``, written whole, now."""
+        self._behind.wait()
+        self.write_csv(f"probes/{name}.csv", header, rows)
+
+    def keep(self, name: str, epoch: int, values: np.ndarray) -> None:
+        """An array of an epoch, as ``probes/<name>_<epoch>.npy`` at the end of the epoch."""
+        self._pending.arrays[f"probes/{name}_{epoch:05d}.npy"] = np.array(values)
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        """What ``probes/<name>.csv`` holds: numbers, text, None where blank."""
+        self.flush()
+        return read_notes(self.path / "probes" / f"{name}.csv")
+
+    def kept(self, name: str) -> dict[int, np.ndarray]:
+        """The arrays of `keep`, by epoch."""
+        self.flush()
+        found = {}
+        for path in sorted((self.path / "probes").glob(f"{name}_*.npy")):
+            match = KEPT.match(path.name)
+            if match is not None and match[1] == name:
+                found[int(match[2])] = np.load(path, allow_pickle=False)
+        return found
+
+    def _take_pending(self) -> Pending:
+        taken, self._pending = self._pending, Pending()
+        return taken
+
+    def _append_notes(self, noted: Pending) -> None:
+        for name, (header, rows) in noted.rows.items():
+            path = self.path / "probes" / f"{name}.csv"
+            if not path.is_file():
+                self.write_csv(f"probes/{name}.csv", header, ())
+            with writing(path), open(path, "ab") as file:
+                file.write(lines_of_csv(rows).encode())
+                file.flush()
+                os.fsync(file.fileno())
+        for place, values in noted.arrays.items():
+            content = io.BytesIO()
+            np.save(content, values, allow_pickle=False)
+            self.write(place, content.getvalue())
 
     def _append_rows(self, row: Row, timing: Row, facts: dict[str, float], step: int) -> None:
         self._append("metrics.csv", [row[name] for name in METRICS])
@@ -228,9 +315,8 @@ class RunFolder:
         return [facts.get(name) for name in header[2:]]
 
     def _append(self, name: str, values: Sequence[Any]) -> None:
-        line = to_csv([cell(value) for value in values], ())
         with writing(self.path / name), open(self.path / name, "ab") as file:
-            file.write(line.encode())
+            file.write(lines_of_csv([values]).encode())
             file.flush()
             os.fsync(file.fileno())
 

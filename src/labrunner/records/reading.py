@@ -38,6 +38,21 @@ def read_rows(path: Path) -> list[Row]:
     ]
 
 
+def read_notes(path: Path) -> list[dict[str, Any]]:
+    """The rows of a file in ``probes/``: numbers where they read as such, else text; None where blank."""
+    header, rows = read_csv(path) if path.is_file() else ([], [])
+    return [{name: _noted(text) for name, text in zip(header, row, strict=True)} for row in rows]
+
+
+def _noted(text: str) -> Any:
+    if text == "":
+        return None
+    try:
+        return int(text) if text.lstrip("-").isdecimal() else float(text)
+    except ValueError:
+        return text
+
+
 def read_arrays(path: Path, names: Sequence[str], alike: Sequence[str]) -> dict[str, np.ndarray] | None:
     """The arrays of an ``.npz`` file that a run wrote, by name; executes nothing that a stranger put there.
 
@@ -197,6 +212,13 @@ class Run:
     def boundary(self) -> dict[str, np.ndarray] | None:
         """boundary.npz: probabilities over the plane, and the samples that lie in it; only of two-input data."""
         return read_arrays(self.path / "boundary.npz", (*PLANE, *POINTS), POINTS)
+
+    def probe(self, name: str) -> pd.DataFrame | None:
+        """``probes/<name>.csv``: what a probe noted, each row with its epoch and step; None where it is not there."""
+        try:
+            return self._table(f"probes/{name}.csv")
+        except ValueError:  # pandas' own errors and those of decoding are ValueErrors
+            return None
 
     @cached_property
     def facts(self) -> dict[str, float]:

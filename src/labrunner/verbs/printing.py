@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from labrunner.labs import LABS
+
 if TYPE_CHECKING:
+    from labrunner.checks import Verdict
     from labrunner.running import Result
 
 
@@ -52,6 +55,29 @@ def print_result(result: Result, config: Mapping[str, Any], choices: Mapping[str
         interval = f"  (95% interval {result.test['accuracy_low']:.3f} to {result.test['accuracy_high']:.3f})"
         show("  test        " + numbers(result.test, "") + interval)
     show(f"  {result.folder}")
+    return print_checks(result.verdicts, config, choices)
+
+
+def print_checks(verdicts: Sequence[Verdict], config: Mapping[str, Any], choices: Mapping[str, str]) -> int:
+    """A tick or a cross for each check; returns the exit code, which is 1 under ``strict`` where one fails or lacks."""
+    if config["smoke"]:
+        if config["checks"]:
+            show(f"  {len(config['checks'])} checks are left out: smoke=true cuts what they are about")
+        return 0
+    for verdict in verdicts:
+        show(f"  {verdict}")
+    if not config["strict"]:
+        return 0
+    failed = [verdict.check for verdict in verdicts if not verdict.passed]
+    if failed:
+        complain(f"{len(failed)} of {len(verdicts)} checks failed: {', '.join(failed)}")
+        return 1
+    name = choices.get("experiment", "")
+    wanted = LABS[name].checks if name in LABS else 1
+    if len(verdicts) < wanted:
+        what = f"experiment={name}" if name in LABS else "strict=true"
+        complain(f"{what} asks for at least {wanted} checks, and the run has {len(verdicts)}")
+        return 1
     return 0
 
 

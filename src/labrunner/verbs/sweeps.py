@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from labrunner.comparison import values_text
 from labrunner.errors import RequestError
 from labrunner.machine import command_line
-from labrunner.verbs.printing import complain, say
+from labrunner.verbs.printing import complain, print_checks, say
 from labrunner.verbs.shared import shared_for
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def make(
         print_sweep(result.sweep)
         sys.stdout.flush()
     if not result.failures:
-        return 0
+        return print_checks(result.verdicts, plan.config, plan.choices)
     members = {member.number: member for member in result.sweep.members}
     left = sum(member.status not in OVER for member in members.values())
     for number, cause in sorted(result.failures.items()):

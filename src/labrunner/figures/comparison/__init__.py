@@ -12,7 +12,12 @@ from matplotlib.figure import Figure
 from labrunner.figures.comparison.against import metric_against_key
 from labrunner.figures.comparison.bars import bars, epochs_to
 from labrunner.figures.comparison.grid import flips, heat_map
+from labrunner.figures.comparison.images import FIGURES as IMAGES
+from labrunner.figures.comparison.linear import FIGURES as LINEAR
 from labrunner.figures.comparison.overlaid import validation
+from labrunner.figures.comparison.paths import FIGURES as PATHS
+from labrunner.figures.comparison.signals import FIGURES as SIGNALS
+from labrunner.figures.comparison.steps import FIGURES as STEPS
 from labrunner.records import Sweep
 
 COMPARISONS: dict[str, tuple[Callable[[Sweep], Figure | None], bool]] = {
@@ -23,4 +28,10 @@ COMPARISONS: dict[str, tuple[Callable[[Sweep], Figure | None], bool]] = {
     "heat_map": (heat_map, False),
     "epochs_to": (epochs_to, False),
     "flips": (flips, False),
+    # of what probes measured
+    **STEPS,
+    **SIGNALS,
+    **PATHS,
+    **LINEAR,
+    **IMAGES,
 }

@@ -1,0 +1,55 @@
+"""How far recorded runs lie apart: facts about pairs of runs, from their files. 0 is equal to the bit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from labrunner import checkpoint
+from labrunner.records import Run
+
+
+def weights_apart(one: Run, other: Run) -> float:
+    """Largest difference of any weight after the last epoch."""
+    return largest(last_weights(one), last_weights(other))
+
+
+def metrics_apart(one: Run, other: Run) -> float:
+    """Largest difference in any column of any row of ``metrics.csv``; inf where one has rows or cells more."""
+    rows = one.row_list, other.row_list
+    if len(rows[0]) != len(rows[1]):
+        return math.inf
+    found = 0.0
+    for a, b in zip(*rows, strict=True):
+        for name in a:
+            if (a[name] is None) != (b[name] is None):
+                return math.inf
+            if a[name] is not None:
+                found = max(found, abs(a[name] - b[name]))
+    return found
+
+
+def last_weights(run: Run) -> dict[str, np.ndarray]:
+    """Weights and buffers after the last finished epoch, by name, from the checkpoint."""
+    path = run.path / "checkpoints" / checkpoint.Position(run.epochs).file_name
+    state, _ = checkpoint.read(path, None)
+    return {name: values for name, values in state.items() if name.startswith("weights/")}
+
+
+def largest(one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> float:
+    """Largest difference of any value; inf where names or shapes differ."""
+    if one.keys() != other.keys() or any(one[name].shape != other[name].shape for name in one):
+        return math.inf
+    return max((float(np.abs(one[name] - other[name]).max()) for name in one if one[name].size), default=0.0)
+
+
+PAIRS: dict[str, Callable[[Run, Run], float]] = {"weights_apart": weights_apart, "metrics_apart": metrics_apart}
+
+
+def of_runs(fact: str, runs: Sequence[Run]) -> float | None:
+    """The largest of a fact of `PAIRS` between the first run and each other; None for less than two runs."""
+    if fact not in PAIRS or len(runs) < 2:
+        return None
+    return max(PAIRS[fact](runs[0], run) for run in runs[1:])

@@ -1,0 +1,11 @@
+"""Figures of a sweep about gradients, activations, weights and updates, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from matplotlib.figure import Figure
+
+from labrunner.records import Sweep
+
+FIGURES: dict[str, tuple[Callable[[Sweep], Figure | None], bool]] = {}
