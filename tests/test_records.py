@@ -188,7 +188,7 @@ def test_a_line_that_a_crash_cut_is_no_row_and_is_cut_away(folder, keep):
         assert [line[0] for line in read_csv(folder.path / name)[1]][-1] == "2"
     assert len(read_rows(folder.path / "metrics.csv")) == len(load_run(folder.path).rows) == 2
     assert len(load_run(folder.path).timing) == 2
-    folder.cut_back(3)
+    folder.cut_back(3, 15)
     folder.record(row(3), timing(3), {"parameters_trainable": 10.0}, 3)
     folder.flush()
     assert read_rows(folder.path / "metrics.csv") == [*[row(n, val_loss=1.2345678901) for n in (1, 2)], row(3)]
@@ -199,7 +199,7 @@ def test_cutting_back_drops_later_epochs_everywhere_and_keeps_the_rest_to_the_by
     for epoch in (1, 2):
         folder.record(row(epoch, val_loss=1 / 3), timing(epoch), {"parameters_trainable": 10.0}, epoch)
     folder.write_csv(
-        "probes/gradients.csv", ["epoch", "step", "norm"], [[0, 0, 0.1], [1, 5, 1 / 3], [2, 9, 0.3], [3, 9, 2.0]]
+        "probes/gradients.csv", ["epoch", "step", "norm"], [[0, 0, 0.1], [1, 5, 1 / 3], [2, 9, 0.3], [3, 13, 2.0]]
     )
     folder.flush()
     names = ("metrics.csv", "timing.csv", "probes/epochs.csv")
@@ -207,12 +207,81 @@ def test_cutting_back_drops_later_epochs_everywhere_and_keeps_the_rest_to_the_by
     for epoch in (3, 4):
         folder.record(row(epoch), timing(epoch), {"parameters_trainable": 10.0}, epoch)
     folder.flush()
-    folder.cut_back(2)
+    folder.cut_back(2, 9)
     assert {name: (folder.path / name).read_bytes() for name in names} == before
     assert [line[0] for line in read_csv(folder.path / "probes" / "gradients.csv")[1]] == ["0", "1", "2"]
-    folder.cut_back(0)
+    folder.cut_back(0, 0)
     assert read_rows(folder.path / "metrics.csv") == []
     assert (folder.path / "metrics.csv").read_text() == ",".join(METRICS) + "\n"
+    assert list((folder.path / "probes").iterdir()) == []
+
+
+# what probes note
+
+
+def noted(folder: RunFolder, name: str) -> list[list[str]]:
+    return read_csv(folder.path / "probes" / f"{name}.csv")[1]
+
+
+def epoch_of(folder: RunFolder, epoch: int, steps: int = 2) -> None:
+    """An epoch of some batches, each of which is noted, as is its end; an array of it is kept."""
+    for step in range((epoch - 1) * steps, epoch * steps):
+        folder.note("steps", ["epoch", "step", "loss"], [[epoch, step + 1, 1 / (step + 1)]])
+    folder.note("ends", ["epoch", "step", "norm"], [[epoch, epoch * steps, 0.1 * epoch]])
+    folder.keep("path", epoch, np.full(3, epoch, dtype=np.float32))
+    folder.record(row(epoch), timing(epoch), {"parameters_trainable": 10.0}, (epoch - 1) * steps)
+
+
+def test_notes_are_written_with_the_row_of_their_epoch_and_read_back(folder):
+    folder.note("ends", ["epoch", "step", "norm"], [[0, 0, 1 / 3]])
+    assert not (folder.path / "probes" / "ends.csv").exists()
+    epoch_of(folder, 1)
+    epoch_of(folder, 2)
+    assert folder.rows("ends") == [
+        {"epoch": 0, "step": 0, "norm": 1 / 3},
+        {"epoch": 1, "step": 2, "norm": 0.1},
+        {"epoch": 2, "step": 4, "norm": 0.2},
+    ]
+    assert folder.rows("nothing") == []
+    assert {epoch: values.tolist() for epoch, values in folder.kept("path").items()} == {1: [1.0] * 3, 2: [2.0] * 3}
+
+
+def test_notes_tell_numbers_text_and_blanks_apart(folder):
+    folder.table("mixed", ["epoch", "step", "name", "value"], [[0, 0, "head, weight", 1e-300], [0, 0, "-", None]])
+    assert folder.rows("mixed") == [
+        {"epoch": 0, "step": 0, "name": "head, weight", "value": 1e-300},
+        {"epoch": 0, "step": 0, "name": "-", "value": None},
+    ]
+
+
+def test_a_file_of_notes_keeps_its_columns(folder):
+    folder.note("ends", ["epoch", "step", "norm"], [])
+    with pytest.raises(ValueError, match="columns"):
+        folder.note("ends", ["epoch", "step", "loss"], [])
+
+
+def test_a_checkpoint_in_the_middle_of_an_epoch_keeps_what_was_noted_up_to_it_and_no_more(folder):
+    epoch_of(folder, 1)
+    folder.note("steps", ["epoch", "step", "loss"], [[2, 3, 0.5]])
+    folder.save({"weights/w": np.zeros(1)}, Position(1, 1, {"n": 1, "loss": 0.5}), [1])
+    before = {path.name: path.read_bytes() for path in (folder.path / "probes").iterdir()}
+    folder.note("steps", ["epoch", "step", "loss"], [[2, 4, 0.4]])
+    folder.note("ends", ["epoch", "step", "norm"], [[2, 4, 0.2]])
+    folder.keep("path", 2, np.zeros(3))
+    folder.record(row(2), timing(2), {"parameters_trainable": 10.0}, 2)
+    folder.flush()
+    folder.note("steps", ["epoch", "step", "loss"], [[3, 5, 0.3]])  # and this was never written
+    folder.cut_back(1, 3)
+    assert {path.name: path.read_bytes() for path in (folder.path / "probes").iterdir()} == before
+    assert [line[1] for line in noted(folder, "steps")] == ["1", "2", "3"]
+
+
+def test_cutting_back_removes_the_arrays_of_later_epochs(folder):
+    for epoch in (1, 2, 3):
+        epoch_of(folder, epoch)
+    folder.flush()
+    folder.cut_back(2, 4)
+    assert list(folder.kept("path")) == [1, 2]
 
 
 # commits

@@ -215,7 +215,6 @@ AGREE = (
     "facts.json",
     "checks.csv",
     "summary.txt",
-    "probes/epochs.csv",
 )
 AGREE_WHERE_THERE = ("boundary.npz",)  # of points in the plane
 
@@ -224,7 +223,8 @@ def essence(folder: Path) -> dict[str, bytes]:
     """All that a run computed, by file: equal for two runs that computed the same."""
     there = [name for name in AGREE_WHERE_THERE if (folder / name).is_file()]
     found = {name: (folder / name).read_bytes() for name in (*AGREE, *there)}
-    found |= {f"checkpoints/{path.name}": path.read_bytes() for path in sorted((folder / "checkpoints").iterdir())}
+    for inside in ("checkpoints", "probes"):
+        found |= {f"{inside}/{path.name}": path.read_bytes() for path in sorted((folder / inside).iterdir())}
     test = json.loads((folder / "test.json").read_text())
     del test["reads"]
     return found | {"test.json": json.dumps(test).encode()}
