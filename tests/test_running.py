@@ -23,6 +23,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, r
 
 from labrunner import checkpoint, results, running, trainer
 from labrunner.records import RunFolder, load_run
+from tests.cli.cuts import copies_at_each_write, interrupt_at
 from tests.cli.lab import Lab, Undrawn, assert_same_run
 
 FILES = {
@@ -370,25 +371,6 @@ def overrides_of(kind: str, epochs: int = 5) -> list[str]:
     return [word for word in chosen if word != "~hidden" and not (without_hidden and word.startswith("model.hidden"))]
 
 
-def copies_at_each_write(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, str], Path]:
-    """Copy the run folder whenever a row, or a checkpoint after it, is on disk: what a crash there would leave."""
-    copies: dict[tuple[str, str], Path] = {}
-
-    def copying(method: Callable[..., None], what: str) -> Callable[..., None]:
-        def wrapper(self: RunFolder, *arguments: object) -> None:
-            method(self, *arguments)
-            rows = (self.path / "metrics.csv").read_text().count("\n") - 1
-            copy = self.path.with_name(f"{self.path.name}_{rows}_{what}")
-            shutil.copytree(self.path, copy)
-            copies[str(rows), what] = copy
-
-        return wrapper
-
-    monkeypatch.setattr(RunFolder, "_append_rows", copying(RunFolder._append_rows, "row"))
-    monkeypatch.setattr(RunFolder, "_save", copying(RunFolder._save, "checkpoint"))
-    return copies
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_run_cut_after_any_row_or_checkpoint_ends_with_the_bytes_of_the_uninterrupted_one(lab, monkeypatch, kind):
     with monkeypatch.context() as patch:
@@ -433,20 +415,10 @@ def test_a_run_stopped_at_any_batch_ends_with_the_bytes_of_the_uninterrupted_one
     learner = NumpyLearner if "numpy" in kind else TorchLearner
     # 2 epochs of training batches, and the one batch of each validation and of the test
     for name, count in (("train_batch", steps), ("eval_batch", 3)):
-        method = getattr(learner, name)
         for number in range(count):
-            seen = 0
-
-            def interrupted(self, *arguments, method=method, number=number):
-                nonlocal seen
-                if seen == number:
-                    signal.raise_signal(signal.SIGTERM)
-                seen += 1
-                return method(self, *arguments)
-
             folder = lab.folder / f"{name}{number}"
             with monkeypatch.context() as patch:
-                patch.setattr(learner, name, interrupted)
+                interrupt_at(patch, learner, name, number)
                 ended = lab(f"hydra.run.dir={folder.name}", "figures=none", *overrides)
             assert ended.code == 143
             if (name, number) == ("eval_batch", 2):  # it came with the last batch of all: the run is done

@@ -1,0 +1,137 @@
+"""What holds for every probe: it changes nothing of the run, and a cut run that is resumed has noted the same."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+
+from labrunner import checkpoint, schema
+from labrunner.deep import TorchLearner
+from labrunner.probes import PROBES
+from labrunner.records import load_run
+from labrunner.scratch import NumpyLearner
+from tests.cli.cuts import WRITES, copies_at_each_write, interrupt_at
+from tests.cli.lab import assert_same_run, essence
+
+DIGITS = ("dataset=fake", "dataset.samples=60", "dataset.size=8", "batch_size=12")
+TORCH = (*DIGITS, "model=mlp", "model.hidden=[6,5]", "reg=dropout")
+NUMPY = (*DIGITS, "model=mlp_numpy", "model.hidden=[6,5]", "model.batch_norm=true")
+CNN = (*DIGITS, "model=cnn", "model.channels=[3,4]", "optim=sgd", "optim.momentum=0.9")
+POINTS = ("dataset=moons", "dataset.samples=60", "batch_size=12")
+MLP = (*POINTS, "model=mlp", "model.hidden=[6]")
+EXACT = ("precision=float64", "model.activation=tanh", "reg.dropout=0")
+LINE = ("dataset=iris", "dataset.classes=[setosa,versicolor]", "batch_size=12")
+
+WITH = {  # probe -> set-ups that it has something to say of
+    "steps": (TORCH, NUMPY),
+    "outputs": (TORCH, NUMPY, (*LINE, "model=neuron")),
+    "gradients": (TORCH, NUMPY, CNN),
+    "activations": (TORCH, NUMPY, CNN),
+    "weights": (TORCH, NUMPY, CNN),
+    "updates": (TORCH, NUMPY, CNN),
+    "trajectory": ((*LINE, "model=adaline", "optim.lr=0.001"), (*LINE, "model=neuron")),
+    "loss_surface": (TORCH, NUMPY, (*LINE, "model=neuron"), CNN),
+    "boundaries": (MLP, (*POINTS, "model=perceptron")),
+    "separation": ((*LINE, "model=perceptron"), (*LINE, "model=mlp")),
+    "least_squares": ((*LINE, "model=adaline", "batch_size=full", "optim.lr=0.01"),),
+    "gradient_check": ((*TORCH, *EXACT), (*NUMPY, *EXACT)),
+    "kernels": (CNN,),
+    "feature_maps": (CNN,),
+    "embedding": (CNN, TORCH),
+    "shift": (CNN, TORCH),
+    "lr_range": (TORCH, NUMPY),
+}
+CASES = [(name, number) for name in PROBES for number in range(len(WITH[name]))]
+
+
+def overrides(name: str, number: int) -> tuple[str, ...]:
+    return (*WITH[name][number], "epochs=3", f"probes=[{name}]")
+
+
+def without_hashes(folder: Path) -> dict[str, bytes]:
+    """All that a run computed, but for what tells that a probe was asked for."""
+    told = ("facts.json", "checks.csv")
+    return {
+        name: content
+        for name, content in essence(folder).items()
+        if name not in told and not name.startswith(("checkpoints/", "probes/"))
+    }
+
+
+def last_state(folder: Path) -> dict[str, bytes]:
+    _, _, path = checkpoint.listed(folder / "checkpoints")[-1]
+    return {name: values.tobytes() for name, values in checkpoint.read(path)[0].items()}
+
+
+def test_each_probe_of_the_schema_is_there_and_tried_here():
+    assert set(PROBES) == set(get_args(schema.Probe)) == set(WITH)
+
+
+@pytest.mark.parametrize(("name", "number"), CASES)
+def test_a_run_computes_the_same_bytes_with_a_probe_and_without(lab, name, number):
+    watched = lab.train("watched", *overrides(name, number))
+    alone = lab.train("alone", *overrides(name, number), "probes=[]")
+    assert without_hashes(watched) == without_hashes(alone)
+    assert last_state(watched) == last_state(alone)
+    noted = sorted(path.name for path in (watched / "probes").iterdir() if path.name != "epochs.csv")
+    assert noted, "it has noted nothing"
+    for path in (watched / "probes").glob("*.csv"):
+        header, *rows = path.read_text().splitlines()
+        assert header.startswith("epoch,step")
+        assert rows
+
+
+def test_all_probes_together_change_nothing(lab):
+    names = [name for name in PROBES if WITH[name][0] in (TORCH, CNN)]
+    watched = lab.train("watched", *CNN, "epochs=2", f"probes=[{','.join(names)}]")
+    alone = lab.train("alone", *CNN, "epochs=2")
+    assert without_hashes(watched) == without_hashes(alone)
+    assert last_state(watched) == last_state(alone)
+
+
+@pytest.mark.parametrize(("name", "number"), CASES)
+def test_a_cut_run_that_is_resumed_has_noted_the_same(lab, monkeypatch, name, number):
+    with monkeypatch.context() as patch:
+        copies = copies_at_each_write(patch, WRITES | {"_append_notes": "notes"})
+        whole = lab.train("whole", *overrides(name, number))
+    assert len(copies) >= 9
+    for (rows, what), copy in copies.items():
+        ended = lab("resume", copy.name)
+        assert ended.code == 0, (rows, what, ended.err)
+        assert_same_run(whole, copy)
+
+
+@pytest.mark.parametrize(("name", "number"), CASES)
+def test_a_run_stopped_in_the_middle_of_an_epoch_and_resumed_has_noted_the_same(lab, monkeypatch, name, number):
+    whole = lab.train("whole", *overrides(name, number))
+    learner = NumpyLearner if type_of(whole) in schema.NUMPY_MODELS else TorchLearner
+    if type_of(whole) == "perceptron":
+        from labrunner.scratch.perceptron import PerceptronLearner as learner  # its own train_batch
+    steps = json.loads((whole / "facts.json").read_text())["steps"]
+    for batch in {0, steps // 2, steps - 1}:
+        name_of = f"cut{batch}"
+        with monkeypatch.context() as patch:
+            interrupt_at(patch, learner, "train_batch", batch)
+            ended = lab(f"hydra.run.dir={name_of}", "figures=none", *overrides(name, number))
+        if ended.code == 143:
+            assert lab("resume", name_of).code == 0
+        assert_same_run(whole, lab.folder / name_of)
+
+
+def type_of(folder: Path) -> str:
+    return load_run(folder).config["model"]["name"]
+
+
+@pytest.mark.parametrize(("name", "number"), CASES)
+def test_a_probe_survives_a_run_that_diverges_and_one_that_is_cut_small(lab, name, number):
+    folder = lab.train("small", *overrides(name, number), "smoke=true")
+    facts = json.loads((folder / "facts.json").read_text())
+    assert all(np.isfinite(value) for value in facts.values())
+    if type_of(folder) != "perceptron":
+        ended = lab("hydra.run.dir=wild", "figures=none", *overrides(name, number), "optim=sgd", "optim.lr=1e30")
+        assert ended.code in (0, 1), ended.err
+        assert load_run(lab.folder / "wild").status in ("done", "diverged")
