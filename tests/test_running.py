@@ -403,16 +403,17 @@ def test_early_stopping_is_among_what_was_cut_and_resumed(lab):
         "numpy with dropout",
         "numpy with batch norm",
         "mixup of augmented images",
+        "perceptron",  # counts its updates, and says at each epoch's start how many there were
     ],
 )
 def test_a_run_stopped_at_any_batch_ends_with_the_bytes_of_the_uninterrupted_one(lab, monkeypatch, kind):
     from labrunner.deep import TorchLearner
-    from labrunner.scratch import NumpyLearner
+    from labrunner.scratch import NumpyLearner, PerceptronLearner
 
     overrides = overrides_of(kind, epochs=2)
     whole = lab.train("whole", *overrides)
     steps = json.loads((whole / "facts.json").read_text())["steps"]
-    learner = NumpyLearner if "numpy" in kind else TorchLearner
+    learner = NumpyLearner if "numpy" in kind else PerceptronLearner if kind == "perceptron" else TorchLearner
     # 2 epochs of training batches, and the one batch of each validation and of the test
     for name, count in (("train_batch", steps), ("eval_batch", 3)):
         for number in range(count):

@@ -25,6 +25,7 @@ FLUSH_SECONDS = 0.25  # how often what came out becomes numbers, is looked at an
 FLUSH_BATCHES = 64  # or after so many batches, which bounds what is kept
 ESTIMATE_TRIES = 3
 SLOW_BATCH = 0.3  # seconds
+BEGAN = "start/"  # in front of the facts of an epoch's start, among the sums of a pass that was stopped
 
 
 @dataclass(frozen=True)
@@ -112,10 +113,10 @@ def fit(
         probe.start(learner, data, len(rows) * data.train.batch_count + start.batch)
     while len(rows) < plan.epochs and not stopped_early(rows, plan.monitor, plan.patience):
         epoch, begin = len(rows) + 1, time.perf_counter()
-        facts = learner.start_epoch(epoch)
+        passed = start if epoch == len(start.rows) + 1 else Start()
+        facts = learner.start_epoch(epoch) | began_with(passed.sums)
         step = (epoch - 1) * data.train.batch_count  # training batches before this epoch
         lr = plan.schedule(step + data.train.batch_count - 1, total, rows)  # of its last batch
-        passed = start if epoch == len(start.rows) + 1 else Start()
         training = TrainingPass(learner, data.train, plan, rows, total, passed, probes)
         try:
             training.run(stop, bar)
@@ -123,7 +124,7 @@ def fit(
             what = f"validation of epoch {epoch}"
             val = None if data.val is None else evaluate(learner, data.val, stop, what)
         except StopRequested as request:
-            sums = training.sums() if training.batch else {}
+            sums = training.sums() | {BEGAN + name: value for name, value in facts.items()} if training.batch else {}
             position = Position(epoch - 1, training.batch, sums, plan.config_hash)
             journal.save(learner.state(), position, kept_epochs(rows, plan))
             raise Interrupted(request.signum) from None
@@ -139,6 +140,11 @@ def fit(
         journal.commit(rows[-1], timing, facts, step, learner.state(), position, kept_epochs(rows, plan))
         bar(epoch, data.train.batch_count, rows[-1]["train_loss"], rows[-1])
     return rows
+
+
+def began_with(sums: Mapping[str, float]) -> dict[str, float]:
+    """The facts of the start of an epoch that was stopped in its middle, as its checkpoint has them."""
+    return {name.removeprefix(BEGAN): value for name, value in sums.items() if name.startswith(BEGAN)}
 
 
 class StopRequested(Exception):

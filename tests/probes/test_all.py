@@ -13,7 +13,7 @@ from labrunner import checkpoint, schema
 from labrunner.deep import TorchLearner
 from labrunner.probes import PROBES
 from labrunner.records import load_run
-from labrunner.scratch import NumpyLearner
+from labrunner.scratch import NumpyLearner, PerceptronLearner
 from tests.cli.cuts import WRITES, copies_at_each_write, interrupt_at
 from tests.cli.lab import assert_same_run, essence
 
@@ -110,7 +110,7 @@ def test_a_run_stopped_in_the_middle_of_an_epoch_and_resumed_has_noted_the_same(
     whole = lab.train("whole", *overrides(name, number))
     learner = NumpyLearner if type_of(whole) in schema.NUMPY_MODELS else TorchLearner
     if type_of(whole) == "perceptron":
-        from labrunner.scratch.perceptron import PerceptronLearner as learner  # its own train_batch
+        learner = PerceptronLearner
     steps = json.loads((whole / "facts.json").read_text())["steps"]
     for batch in {0, steps // 2, steps - 1}:
         name_of = f"cut{batch}"
