@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from labrunner import initial
+from labrunner import checkpoint, initial
 from labrunner.deep.init import initialize
+from labrunner.errors import RequestError
 from labrunner.scratch.network import Network
 from labrunner.seeding import generator
 
@@ -18,6 +19,7 @@ SHAPES = [(400, 300), (300, 400), (64, 32, 3, 5)]
 VALUE, STD = -0.3, 0.05
 NORMAL = ("normal", "xavier_normal", "he_normal", "he")
 UNIFORM = ("default", "xavier_uniform", "he_uniform", "xavier")
+DRAWN = [scheme for scheme in initial.SCHEMES if scheme != "given"]  # those that fit weights of every shape
 
 
 def options(scheme: str) -> dict[str, Any]:
@@ -92,7 +94,7 @@ def test_zeros_and_constant_are_one_number_in_weights_and_biases():
         assert (bias == value).all()
 
 
-@pytest.mark.parametrize("scheme", sorted(set(initial.SCHEMES) - {"default", "constant"}))
+@pytest.mark.parametrize("scheme", sorted(set(DRAWN) - {"default", "constant"}))
 def test_biases_start_at_zero_but_for_default_and_constant(scheme):
     assert not initial.bias(options(scheme), 0, "layer.bias", 10, 5).any()
 
@@ -117,6 +119,60 @@ def test_the_draws_are_those_of_runs_that_were_begun_before():
         assert initial.weight(options(scheme), 7, "w", shape).tobytes() == values.tobytes()
     bias = initial.bias(options("default"), 7, "b", 4, 5)
     assert bias.tobytes() == rng("b").uniform(-fifth, fifth, 4).tobytes()
+
+
+# given one by one
+
+
+def test_given_numbers_are_the_weights_unit_by_unit():
+    numbers = {"name": "given", "weights": [1, -2.5, 3, 4, 5, 6], "biases": []}
+    w = initial.weight(numbers, 0, "head.weight", (2, 3))
+    assert w.dtype == np.float64
+    assert w.tolist() == [[1.0, -2.5, 3.0], [4.0, 5.0, 6.0]]
+    assert initial.bias(numbers, 0, "head.bias", 2, 3).tolist() == [0.0, 0.0]
+    assert initial.bias(numbers | {"biases": [7, 8]}, 0, "head.bias", 2, 3).tolist() == [7.0, 8.0]
+
+
+@pytest.mark.parametrize("weights", [[], [1.0], [1.0, 2.0, 3.0], [0.0] * 20])
+def test_as_many_numbers_are_given_as_there_are_weights(weights):
+    numbers = {"name": "given", "weights": weights, "biases": weights}
+    with pytest.raises(RequestError, match=r"^init\.weights=.* has .* and head\.weight takes 2; try init\.weights="):
+        initial.weight(numbers, 0, "head.weight", (1, 2))
+    if weights:
+        with pytest.raises(RequestError, match=r"^init\.biases=.* and head\.bias takes 2; try init\.biases="):
+            initial.bias(numbers, 0, "head.bias", 2, 1)
+
+
+def test_a_model_begins_at_the_numbers_that_are_given(lab):
+    points = ("dataset=moons", "dataset.samples=30", "epochs=1", "optim=sgd", "optim.lr=1e-30", "init=given")
+    folder = lab.train("run", *points, "model=neuron", "init.weights=[-5,2.5]", "init.biases=[3]")
+    state, _ = checkpoint.read(folder / "checkpoints" / "00001.safetensors")
+    assert state["weights/head.weight"].tolist() == [[-5.0, 2.5]]
+    assert state["weights/head.bias"].tolist() == [3.0]
+
+
+@pytest.mark.parametrize(
+    ("model", "ways_out"),
+    [("mlp", ["model.hidden=[]", "init=constant"]), ("cnn", ["model=softmax", "init=constant"])],
+)
+def test_weights_of_several_layers_cannot_be_given_and_the_way_out_is_named(lab, model, ways_out):
+    request = {"model": model, "dataset": "fake", "init": "given", "init.weights": "[1,2]", "smoke": "true"}
+    before = lab.tree()
+    refused = lab(*(f"{key}={value}" for key, value in request.items()))
+    assert refused.code == 2
+    assert f"model={model}" in refused.err
+    assert f"try {' or '.join(ways_out)}" in refused.err
+    assert lab.tree() == before
+
+
+def test_a_list_of_the_wrong_length_is_refused_before_anything_is_written(lab):
+    before = lab.tree()
+    refused = lab("model=adaline", "dataset=quadratic", "model.bias=false", "init=given", "init.weights=[1,2,3]")
+    assert refused.code == 2
+    assert refused.err.startswith(
+        "labrunner: error: init.weights=[1,2,3] has 3 and head.weight takes 2; try init.weights=["
+    )
+    assert lab.tree() == before
 
 
 # orthogonal
@@ -153,7 +209,7 @@ def test_orthogonal_weights_favour_no_direction(shape):
 # whose numbers
 
 
-@pytest.mark.parametrize("scheme", initial.SCHEMES)
+@pytest.mark.parametrize("scheme", DRAWN)
 def test_a_layer_more_leaves_the_numbers_of_the_others(scheme):
     small, large = Network((6,), [8], 3), Network((6,), [8, 8], 3)
     small.initialize(options(scheme), 0)
@@ -164,7 +220,7 @@ def test_a_layer_more_leaves_the_numbers_of_the_others(scheme):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("scheme", initial.SCHEMES)
+@pytest.mark.parametrize("scheme", DRAWN)
 def test_both_sides_start_from_the_same_numbers(scheme, dtype):
     network = torch.nn.Sequential()
     network.backbone = torch.nn.Sequential()
@@ -180,7 +236,7 @@ def test_both_sides_start_from_the_same_numbers(scheme, dtype):
         np.testing.assert_array_equal(found[name].detach().numpy(), w)
 
 
-@pytest.mark.parametrize("scheme", initial.SCHEMES)
+@pytest.mark.parametrize("scheme", DRAWN)
 def test_convolutions_are_filled_and_norms_are_not(scheme):
     network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
     initialize(network, options(scheme), 0)

@@ -7,11 +7,12 @@ change what the others start from.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from labrunner.errors import RequestError
 from labrunner.seeding import generator
 
 SHORT = {"he": "he_normal", "xavier": "xavier_uniform"}  # other names of the same numbers
@@ -19,6 +20,7 @@ SCHEMES = (
     "default",
     "zeros",
     "constant",
+    "given",
     "normal",
     "xavier_uniform",
     "xavier_normal",
@@ -40,7 +42,7 @@ def weight(options: Mapping[str, Any], seed: int, name: str, shape: tuple[int, .
 
     Parameters
     ----------
-    options : the composed `init` group: the name of a scheme (one of `SCHEMES`), with its value or std
+    options : the composed `init` group: the name of a scheme (one of `SCHEMES`), with its value, std or numbers
     seed : the run's seed
     name : the parameter's name in the state dict, as in ``backbone.linear1.weight``
     shape : (out, in) or (out, in, height, width)
@@ -48,6 +50,11 @@ def weight(options: Mapping[str, Any], seed: int, name: str, shape: tuple[int, .
     Returns
     -------
     float64 array of that shape.
+
+    Raises
+    ------
+    RequestError
+        when weights are given one by one, and not as many as there are.
     """
     scheme = SHORT.get(options["name"], options["name"])
     rng = generator(seed, "init", name)
@@ -58,6 +65,8 @@ def weight(options: Mapping[str, Any], seed: int, name: str, shape: tuple[int, .
         return np.zeros(shape)
     if scheme == "constant":
         return np.full(shape, float(options["value"]))
+    if scheme == "given":
+        return _given("weights", options["weights"], name, shape)
     if scheme == "normal":
         return rng.normal(0.0, options["std"], shape)
     if scheme == "xavier_uniform":  # U(-a, a) with a = sqrt(6 / (fan_in + fan_out))  (Glorot & Bengio 2010, eq. 16)
@@ -79,7 +88,18 @@ def bias(options: Mapping[str, Any], seed: int, name: str, size: int, fan_in: in
         return _uniform(generator(seed, "init", name), 1.0 / math.sqrt(fan_in), (size,))
     if options["name"] == "constant":
         return np.full(size, float(options["value"]))
+    if options["name"] == "given" and options["biases"]:
+        return _given("biases", options["biases"], name, (size,))
     return np.zeros(size)
+
+
+def _given(key: str, values: Sequence[float], name: str, shape: tuple[int, ...]) -> np.ndarray:
+    count = math.prod(shape)
+    if len(values) != count:
+        listed = ",".join(f"{value:g}" for value in values) if len(values) <= 8 else f"…{len(values)} numbers"
+        hint = f"try init.{key}=[{','.join(['0.1'] * count)}]" if count <= 8 else "try init=constant"
+        raise RequestError(f"init.{key}=[{listed}] has {len(values)} and {name} takes {count}; {hint}")
+    return np.array(values, dtype=float).reshape(shape)
 
 
 def _uniform(rng: np.random.Generator, bound: float, shape: tuple[int, ...]) -> np.ndarray:

@@ -36,6 +36,7 @@ BREAST_CANCER = {**IRIS, "name": "breast_cancer"}
 MOONS = {**IRIS, "name": "moons", "samples": 500, "noise": 0.15, "seed": 0}
 CIRCLES = {**MOONS, "name": "circles", "noise": 0.1}
 BLOBS = {**MOONS, "name": "blobs", "num_classes": 3, "noise": 1.0}
+IMBALANCED = {**MOONS, "name": "imbalanced", "shares": [0.7, 0.2, 0.08, 0.016, 0.004], "noise": 1.0}
 XOR = {**MOONS, "name": "xor", "noise": 0.3}
 CSV = {**IRIS, "name": "csv", "path": "table.csv", "label": None, "features": None}
 QUADRATIC, POINT = {"name": "quadratic"}, {"name": "point"}

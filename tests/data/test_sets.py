@@ -86,6 +86,7 @@ OTHER_VALUES = {
     "num_classes": 5,
     "channels": 1,
     "size": 9,
+    "shares": [0.5, 0.5],
     "noise": 0.7,
     "seed": 5,
     "classes": ["class 0", "class 1"],

