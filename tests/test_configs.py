@@ -17,7 +17,7 @@ from labrunner.compose import checks, composing
 from labrunner.data import vision
 from labrunner.errors import RequestError
 from labrunner.helping import GROUPS, Catalogue, packaged_conf
-from labrunner.records import load_run
+from labrunner.records import load_run, load_sweep
 
 CONF = packaged_conf()
 FILES = sorted(CONF.rglob("*.yaml"))
@@ -81,7 +81,8 @@ def test_a_key_that_several_options_share_means_the_same_in_all_of_them():
         assert set(several) <= {"split_seed", "activation", "size"}, several
 
 
-CLASSES = {"digits": 10, "mnist5k": 10, "fake": 4, "iris": 3, "wine": 3, "blobs": 3}  # of the others two
+# of the others two
+CLASSES = {"digits": 10, "mnist5k": 10, "fake": 4, "iris": 3, "wine": 3, "blobs": 3, "imbalanced": 5}
 SIDES = {"digits": 8, "mnist5k": 28, "fake": 16, "photo_patches": 32}  # pixels; the others are tables
 EMBEDDED = [name for name in NAMES["dataset"] if name not in (*vision.NAMES, "csv")]
 SMALLEST = {"cnn": 4, "lenet": 12}
@@ -151,6 +152,8 @@ def has_no_part(model: str, group: str, name: str) -> bool:
         return name not in ("sgd", "lms")
     if model == "perceptron" and group == "reg":
         return name not in ("none", "early_stopping")
+    if (group, name) == ("init", "given"):  # its numbers are the user's to give
+        return True
     return (group, name) == ("reg", "dropout") and model in schema.WITHOUT_HIDDEN
 
 
@@ -170,14 +173,30 @@ def test_every_other_option_runs_with_every_model_that_has_a_part_in_it(lab, gro
 
 @pytest.mark.parametrize("name", NAMES["experiment"])
 def test_every_experiment_runs(lab, name):
-    folder = lab.train("run", f"experiment={name}", *SMALL)
-    run = load_run(folder)
-    assert run.status == "done"
-    assert run.overrides["choices"]["experiment"] == name
-    said = yaml.safe_load((CONF / "experiment" / f"{name}.yaml").read_text())
-    for default in said["defaults"]:
-        for key, option in default.items():
-            assert run.config[key.removeprefix("override /")]["name"] == option
+    said = read(CONF / "experiment" / f"{name}.yaml")
+    place = "hydra.sweep.dir" if "sweep" in said else "hydra.run.dir"
+    ended = lab(f"{place}=there", f"experiment={name}", "smoke=true", "figures=none", "jobs=1")
+    assert ended.code == 0, ended.err
+    if "sweep" not in said:
+        runs = [load_run(lab.folder / "there")]
+    else:
+        sweep = load_sweep(lab.folder / "there")
+        runs = [run for _, run in sweep.runs]
+        assert len(runs) == len(sweep.members) > 1
+    swept = set() if "sweep" not in said else {key for run in runs for key in typed(run)}
+    for run in runs:
+        assert run.status in ("done", "diverged") if "sweep" in said else run.status == "done"
+        assert run.overrides["choices"]["experiment"] == name
+        for default in said["defaults"]:
+            for key, option in default.items():
+                group = key.removeprefix("override /")
+                if group not in swept:
+                    assert run.config[group]["name"] == read(CONF / group / f"{option}.yaml")["name"]
+
+
+def typed(run) -> set[str]:
+    """The keys that the command of a run names."""
+    return {text.partition("=")[0].lstrip("+") for text in run.overrides["overrides"]}
 
 
 def test_the_command_line_wins_over_an_experiment(lab):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import math
 import shlex
 import sys
 from pathlib import Path
@@ -95,6 +96,28 @@ def check_fit(config: dict[str, Any], description: Description) -> None:
     if kind == "perceptron" and description.soft:
         raise RequestError(
             f"model=perceptron needs classes to tell apart and dataset={name} has none; try model=adaline"
+        )
+    check_probes(config, description)
+
+
+def check_probes(config: dict[str, Any], description: Description) -> None:
+    """Refuse a probe that would have nothing to say of these samples."""
+    name, count = description.name, description.num_classes
+    if "boundaries" in config["probes"] and (description.shape != (2,) or description.soft):
+        has = "no classes to show there" if description.soft else f"{math.prod(description.shape)} numbers a sample"
+        raise RequestError(
+            f"probes=[boundaries] shows the plane of two inputs and dataset={name} has {has}; "
+            "try dataset=moons, or two columns of a table in dataset.features"
+        )
+    if "shift" in config["probes"] and len(description.shape) != 3:
+        raise RequestError(
+            f"probes=[shift] moves images and dataset={name} is a table; try dataset=digits, or leave the probe out"
+        )
+    is_perceptron = config["model"].get("name") == "perceptron"  # whose updates are counted for any classes
+    if "separation" in config["probes"] and not is_perceptron and (count != 2 or description.soft):
+        choose = shlex.quote(f"dataset.classes=[{','.join(description.class_names[:2])}]")
+        raise RequestError(
+            f"probes=[separation] looks for a line between two classes and dataset={name} has {count}; try {choose}"
         )
 
 

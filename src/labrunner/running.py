@@ -305,7 +305,10 @@ def restore(ready: Ready, run_folder: RunFolder, shared: Shared) -> Start:
             shared.say(f"labrunner: warning: passing over {path}: {error}")
             run_folder.log(f"passing over {path.name}: {error}")
             continue
-        run_folder.cut_back(position.epoch, position.epoch * ready.data.train.batch_count + position.batch)
+        step = position.epoch * ready.data.train.batch_count + position.batch
+        run_folder.cut_back(position.epoch, step)
+        if step == 0:  # stopped before the first batch: the start is cut, too
+            record_start(ready, run_folder)
         rows = records.read_rows(run_folder.path / "metrics.csv")
         if len(rows) != position.epoch:
             raise RunError(

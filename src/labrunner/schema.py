@@ -89,6 +89,7 @@ KEYS: dict[str, Any] = {
     "dataset.num_classes": Annotated[int, Ge(2), Le(1000)],
     "dataset.channels": Literal[1, 3],
     "dataset.size": Annotated[int, Ge(1), Le(512)] | None,
+    "dataset.shares": Annotated[list[Positive], MinLen(2), MaxLen(1000)],
     "dataset.noise": Annotated[float, Ge(0), Le(1000)],
     "dataset.seed": Seed,
     "dataset.classes": Annotated[list[str | int | float | bool], MinLen(2)] | None,
@@ -124,6 +125,8 @@ KEYS: dict[str, Any] = {
     "reg.patience": Count | None,
     "init.value": Annotated[float, Ge(-1000), Le(1000)],
     "init.std": Annotated[float, Gt(0), Le(1000)],
+    "init.weights": list[Annotated[float, Ge(-1000), Le(1000)]],
+    "init.biases": list[Annotated[float, Ge(-1000), Le(1000)]],
     "augment.shift": Annotated[int, Ge(0)],
     "augment.rotate": Annotated[float, Ge(0), Le(180)],
     "augment.flip": Annotated[float, Ge(0), Le(1)],
@@ -145,6 +148,8 @@ PATHS = (
 
 NUMPY_MODELS = ("perceptron", "adaline", "neuron", "mlp_numpy")  # written out in NumPy, on the processor
 MLPS = ("mlp", "mlp_numpy")
+INDIFFERENT = "model=perceptron learns by Rosenblatt's rule, whose steps do the same at every learning rate"
+FEW_WEIGHTS = 16  # of a model whose every weight is noted at every step
 WITHOUT_HIDDEN = ("perceptron", "adaline", "neuron", "softmax")  # from the inputs straight to the scores
 
 
@@ -421,8 +426,74 @@ def _kernel_has_a_middle(config: Config) -> None:
         )
 
 
+def _given_weights_are_of_one_layer(config: Config) -> None:
+    model = config["model"]
+    if config["init"]["name"] != "given" or is_one_layer(model):
+        return
+    name = model.get("name", "(your own)")
+    way_out = "model.hidden=[] or init=constant" if name in MLPS else "model=softmax or init=constant"
+    raise RequestError(
+        f"init=given lists the weights of a single layer and model={name} may have several; try {way_out}"
+    )
+
+
+def is_one_layer(model: Config) -> bool:
+    """Whether a shipped model goes from the inputs straight to the scores."""
+    return model.get("name") in WITHOUT_HIDDEN or (model.get("name") in MLPS and model["hidden"] == [])
+
+
+def _trajectories_are_of_few_weights(config: Config) -> None:
+    model = config["model"]
+    if "trajectory" not in config["probes"] or "name" not in model or is_one_layer(model):
+        return
+    # of a layer of n units there are at least n weights and n of the next; the data set may ask for more
+    if model["name"] not in MLPS or 2 * sum(model["hidden"]) > FEW_WEIGHTS:
+        raise RequestError(
+            f"probes=[trajectory] notes every weight of models that have up to {FEW_WEIGHTS}, and "
+            f"model={model['name']} has more; try probes=[loss_surface], which shows the way of many"
+        )
+
+
+def _kernels_are_of_convolutions(config: Config) -> None:
+    asked = [name for name in ("kernels", "feature_maps") if name in config["probes"]]
+    name = config["model"].get("name")
+    if asked and name in (*WITHOUT_HIDDEN, *MLPS):
+        raise RequestError(f"probes=[{asked[0]}] looks into convolutions and model={name} has none; try model=cnn")
+
+
 def _checks_can_be_read(config: Config) -> None:
     relations.parse(config["checks"])
+
+
+def _a_range_test_needs_a_rate(config: Config) -> None:
+    if "lr_range" in config["probes"] and config["model"].get("name") == "perceptron":
+        raise RequestError(
+            f"probes=[lr_range]: {INDIFFERENT}, so there is no learning rate to look for; try model=adaline or softmax"
+        )
+
+
+def _finite_differences_need_float64(config: Config) -> None:
+    if "gradient_check" not in config["probes"]:
+        return
+    if config["precision"] != "float64":
+        raise RequestError(
+            "probes=[gradient_check] compares with finite differences, and "
+            f"precision={config['precision']} leaves them no digits; try precision=float64"
+        )
+    if config["model"].get("name") == "perceptron":
+        raise RequestError(
+            "probes=[gradient_check]: model=perceptron learns by Rosenblatt's rule, which is no gradient of its loss; "
+            "try model=adaline"
+        )
+
+
+def _least_squares_are_adalines(config: Config) -> None:
+    name = config["model"].get("name", "(your own)")
+    if "least_squares" in config["probes"] and name != "adaline":
+        raise RequestError(
+            f"probes=[least_squares] follows the squared error of linear units, and model={name} minimizes another "
+            "loss; try model=adaline"
+        )
 
 
 def _a_cut_run_proves_nothing(config: Config) -> None:
@@ -444,6 +515,12 @@ RULES: tuple[Callable[[Config], None], ...] = (
     _mps_has_no_float64,
     _made_up_images_have_a_size,
     _kernel_has_a_middle,
+    _given_weights_are_of_one_layer,
+    _trajectories_are_of_few_weights,
+    _kernels_are_of_convolutions,
     _checks_can_be_read,
+    _a_range_test_needs_a_rate,
+    _finite_differences_need_float64,
+    _least_squares_are_adalines,
     _a_cut_run_proves_nothing,
 )
