@@ -200,6 +200,18 @@ def test_a_sweep_writes_its_checks_and_its_runs_theirs(lab):
         assert yaml.safe_load((lab.folder / "sweep" / number / "config.yaml").read_text())["strict"] is False
 
 
+def test_values_that_make_the_same_run_as_others_answer_as_that_run_does(lab):
+    lab.write(
+        "conf/experiment/mine.yaml",
+        "# @package _global_\n# Twins.\nsweep:\n  variants: {a: {model.hidden: [8]}, b: {model.hidden: [8]}}\n"
+        "checks:\n  - {check: a, fact: epochs, of: {variant: a}, equals: 2}\n"
+        "  - {check: b, fact: epochs, of: {variant: b}, equals: 2}\n",
+    )
+    ended = lab("experiment=mine", "hydra.sweep.dir=sweep", "figures=none", *TINY[1:], "strict=true")
+    assert ended.code == 0, ended.err
+    assert "left out" in ended.err
+
+
 def test_a_sweep_that_is_done_is_checked_again_when_asked_for_again(lab):
     made = ("-m", "seed=0,1", "hydra.sweep.dir=sweep", "figures=none", *TINY, "strict=true")
     assert lab(*made, "checks=[{fact: val_accuracy, at_least: 2}]").code == 1

@@ -19,9 +19,9 @@ FLOORS = """
 verbs  cli
 running  tasks  workers  sweeping  planning
 trust  build  drawing
-trainer  facts  apart  checks  results  verdict  report
+trainer  agreement  facts  apart  checks  results  verdict  report
 data  scratch  deep  probes  figures
-checkpoint  records  comparison  machine  compose  metrics  schedule  signals
+checkpoint  records  averages  comparison  machine  compose  metrics  schedule  signals
 errors  seeding  initial  learner  kit  labs  relations  schema  helping  aliases  selection  reg  files  children
 """
 PLACES = {

@@ -9,6 +9,9 @@ import numpy as np
 
 from labrunner import checkpoint
 from labrunner.records import Run
+from labrunner.records.reading import read_notes
+
+SMALLEST_GRADIENT = 1e-4  # one below it counts as this large: rounding leaves it no digits to compare
 
 
 def weights_apart(one: Run, other: Run) -> float:
@@ -31,6 +34,23 @@ def metrics_apart(one: Run, other: Run) -> float:
     return found
 
 
+def gradients_apart(one: Run, other: Run) -> float:
+    """Largest difference of any gradient that both have in ``probes/gradient_check.csv``, over the larger of the two.
+
+    inf where one has other entries, NaN where there are none to compare.
+    """
+    found = [
+        {(row["epoch"], row["parameter"], row["entry"]): row["analytic"] for row in rows}
+        for rows in (read_notes(run.path / "probes" / "gradient_check.csv") for run in (one, other))
+    ]
+    if not found[0] or not found[1] or None in (*found[0].values(), *found[1].values()):
+        return math.nan
+    if found[0].keys() != found[1].keys():
+        return math.inf
+    pairs = ((a, found[1][entry]) for entry, a in found[0].items())
+    return float(max(abs(a - b) / max(abs(a), abs(b), SMALLEST_GRADIENT) for a, b in pairs))
+
+
 def last_weights(run: Run) -> dict[str, np.ndarray]:
     """Weights and buffers after the last finished epoch, by name, from the checkpoint."""
     path = run.path / "checkpoints" / checkpoint.Position(run.epochs).file_name
@@ -45,11 +65,16 @@ def largest(one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> f
     return max((float(np.abs(one[name] - other[name]).max()) for name in one if one[name].size), default=0.0)
 
 
-PAIRS: dict[str, Callable[[Run, Run], float]] = {"weights_apart": weights_apart, "metrics_apart": metrics_apart}
+PAIRS: dict[str, Callable[[Run, Run], float]] = {
+    "weights_apart": weights_apart,
+    "metrics_apart": metrics_apart,
+    "gradients_apart": gradients_apart,
+}
 
 
 def of_runs(fact: str, runs: Sequence[Run]) -> float | None:
     """The largest of a fact of `PAIRS` between the first run and each other; None for less than two runs."""
     if fact not in PAIRS or len(runs) < 2:
         return None
-    return max(PAIRS[fact](runs[0], run) for run in runs[1:])
+    found = [PAIRS[fact](runs[0], run) for run in runs[1:]]
+    return math.nan if any(map(math.isnan, found)) else max(found)

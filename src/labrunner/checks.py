@@ -11,7 +11,7 @@ import math
 import operator
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from labrunner import apart
@@ -73,12 +73,20 @@ def of_run(checks: Sequence[Check], run: Run) -> list[Verdict]:
     return evaluate(mine, [Subject(Facts(run), {}, run)]) if mine else []
 
 
-def of_sweep(checks: Sequence[Check], sweep: Sweep) -> list[Verdict]:
-    """All checks, of the runs of a sweep that are over."""
+def of_sweep(
+    checks: Sequence[Check], sweep: Sweep, also: Sequence[tuple[Mapping[str, Any], int]] = ()
+) -> list[Verdict]:
+    """All checks, of the runs of a sweep that are over.
+
+    `also` are values that were left out of the sweep since they make the same run as another, with that run's number:
+    it answers under them, too.
+    """
     if not checks:
         return []
     runs = [(member, run) for member, run in sweep.without_first.runs if run.status in ("done", "diverged")]
-    return evaluate(checks, [Subject(Facts(run), member.values, run) for member, run in runs])
+    subjects = {member.number: Subject(Facts(run), member.values, run) for member, run in runs}
+    twins = [replace(subjects[number], values=values) for values, number in also if number in subjects]
+    return evaluate(checks, [*subjects.values(), *twins])
 
 
 def evaluate(checks: Sequence[Check], subjects: Sequence[Subject]) -> list[Verdict]:

@@ -9,6 +9,10 @@
 - ``epochs_to_90``: the first epoch whose validation accuracy is at least .90 (any whole per cent); inf if none is
 - ``diverged``: 1 if the loss became infinite, else 0
 - ``test_accuracy`` and the other numbers of ``test.json``
+- ``micro_precision``, ``macro_f1``, ``weighted_recall`` and the like: the `labrunner.averages` of ``confusion.csv``;
+  ``classes_without_samples``: those of which the test split has none
+- ``apart_from_scikit_learn``: the largest difference of any number of the test split to scikit-learn's, which is
+  computed from ``predictions.csv`` when it is asked for
 """
 
 from __future__ import annotations
@@ -16,19 +20,36 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from labrunner import agreement, averages
 from labrunner.records import Run
 from labrunner.selection import finished
 
 _EPOCHS_TO = re.compile(r"^epochs_to_([1-9][0-9]?)$")
 
 
+def _average(name: str) -> Callable[[Run], float]:
+    return lambda run: math.nan if run.confusion is None else averages.averages(run.confusion.to_numpy())[name]
+
+
+def _absent(run: Run) -> float:
+    return math.nan if run.confusion is None else float(averages.absent(run.confusion.to_numpy()))
+
+
+DERIVED: dict[str, Callable[[Run], float]] = {  # computed when they are asked for; NaN where they cannot be
+    **{name: _average(name) for name in averages.NAMES},
+    "classes_without_samples": _absent,
+    "apart_from_scikit_learn": agreement.apart_from_scikit_learn,
+}
+
+
 class Facts(Mapping[str, float]):
     """The facts of a recorded run; one that it lacks is a KeyError."""
 
     def __init__(self, run: Run) -> None:
+        self._run = run
         self._rows = finished(run.row_list)
         self._known = {name: float(value) for name, value in run.facts.items() if _is_number(value)}
         self._known |= of_rows(self._rows)
@@ -42,7 +63,13 @@ class Facts(Mapping[str, float]):
 
     def __getitem__(self, name: str) -> float:
         percent = _EPOCHS_TO.match(name)
-        return self._known[name] if percent is None else epochs_to(self._rows, int(percent[1]) / 100.0)
+        if percent is not None:
+            return epochs_to(self._rows, int(percent[1]) / 100.0)
+        if name not in self._known and name in DERIVED:
+            value = DERIVED[name](self._run)
+            if not math.isnan(value):
+                self._known[name] = value
+        return self._known[name]
 
     def __iter__(self) -> Any:
         return iter(self._known)

@@ -65,6 +65,12 @@ class Placed:
         ]
 
     @property
+    def left_out(self) -> list[tuple[dict[str, Any], int]]:
+        """Values that make the same run as others, and the number of that run in the folder."""
+        folders = {run.number: number for number, run in self.planned.items()}
+        return [(values, folders[position]) for values, position in self.plan.dropped]
+
+    @property
     def first(self) -> Member | None:
         """The run that the others start from, where there is one."""
         if not self.plan.has_first:
@@ -136,7 +142,8 @@ def sweep(
             raise Interrupted(interrupted.signum, f"interrupted; to go on: {resume_command(folder)}") from None
         table.keep(now=True)
         listed = load_sweep(folder)
-        verdicts = [] if plan.config["smoke"] else of_sweep(relations.parse(plan.config["checks"]), listed)
+        checks = [] if plan.config["smoke"] else relations.parse(plan.config["checks"])
+        verdicts = of_sweep(checks, listed, placed.left_out)
         sweep_folder.write_csv("checks.csv", COLUMNS, [verdict.row for verdict in verdicts])
     if shared.drawing is not None:
         shared.drawing.ask(folder, plan.config["figures"])
@@ -375,9 +382,7 @@ class Log:
         )
         done = f"; {over} of them done before" if over else ""
         self.say(f"labrunner: {what}{done}, in {self.placed.sweep.path}")
-        folders = {run.number: number for number, run in self.placed.planned.items()}
-        for values, position in self.placed.plan.dropped:
-            number = folders[position]
+        for values, number in self.placed.left_out:
             self.say(f"labrunner: {comparison.values_text(values)} is left out: it is the same as run {number}")
 
     def ended(self, outcome: Outcome) -> None:
