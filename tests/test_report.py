@@ -7,6 +7,7 @@ import csv
 import json
 import re
 from decimal import Decimal
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import yaml
 from labrunner.figures import FIGURES, draw
 from labrunner.records import METRICS, Run, load_run
 from labrunner.report import TEMPLATES, render, write
+from labrunner.report.measured import MEASURED
 from tests.folders import HOSTILE, metrics_row, write_run
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
@@ -307,7 +309,7 @@ def test_every_figure_that_a_run_can_have_is_shown_once_with_its_own_picture_alt
     shown = [base64.b64decode(str(attributes["src"]).partition(",")[2]).decode() for attributes in images]
     assert sorted(shown) == sorted(FIGURES)
     assert len({attributes["alt"] for attributes in images}) == len(FIGURES)
-    captions = re.findall(r"<figcaption>([^<]+)</figcaption>", text)
+    captions = [unescape(each) for each in re.findall(r"<figcaption>([^<]+)</figcaption>", text)]
     assert len(set(captions)) == len(FIGURES)
     assert not any(re.search(r"\d", caption.replace("F1", "")) for caption in captions)
 
@@ -329,7 +331,8 @@ def test_the_first_figures_are_open_and_the_others_one_click_away(tmp_path):
     text = render(with_every_figure(tmp_path / "run"))
     folded = re.findall(r"<details>.*?</details>", text, re.DOTALL)
     inside = [base64.b64decode(data).decode() for part in folded for data in re.findall(r"base64,([^\"]+)", part)]
-    assert sorted(set(FIGURES) - set(inside)) == ["boundary", "confusion", "curves", "mistakes", "samples"]
+    open_ones = {"boundary", "confusion", "curves", "mistakes", "samples", *MEASURED}  # a probe was asked for
+    assert set(FIGURES) - set(inside) == open_ones
     assert all("<summary>" in part for part in folded)
 
 
@@ -344,13 +347,28 @@ def test_the_table_of_many_classes_is_whole_and_one_click_away(tmp_path, count):
     assert any("per_class.csv#1/recall" in part for part in folded) == (count > 25)
 
 
+def test_the_checks_of_a_run_are_in_its_page_with_what_was_found(tmp_path):
+    folder = write_run(tmp_path / "run")
+    with open(folder / "checks.csv", "w", newline="", encoding="utf-8") as file:
+        rows = [["learns", "val_accuracy", "at_least", 0.9, 0.93871866, "true"]]
+        rows += [["<b>", "x", "below", 1e-06, "", "false"]]
+        csv.writer(file).writerows([["check", "fact", "relation", "expected", "found", "passed"], *rows])
+    text = render(load_run(folder))
+    shown = dict(Page(text).shown)
+    assert shown["checks.csv#1/found"] == "0.938719"
+    assert shown["checks.csv#2/found"] == "–"
+    assert shown["checks.csv#2/expected"] == "1e-06"
+    assert shown["checks.csv#2/check"] == "<b>"
+    assert (text.count("✓"), text.count("✗")) == (1, 1)
+
+
 def test_the_manual_of_the_run_folder_describes_every_figure():
     manual = (Path(__file__).parents[1] / "docs" / "run-folder.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (`[^|]*) \|", manual[manual.index("## Figures") :], re.MULTILINE)
     described = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
     assert sorted(described) == sorted(FIGURES)
-    few = re.search(r"`figures=few` draws ([^.]*) alone", manual)
-    assert re.findall(r"`(\w+)`", few.group(1)) == [name for name, (_, in_few) in FIGURES.items() if in_few]
+    few = re.findall(r"^\| `(\w+)` \*few\* \|", manual, re.MULTILINE)
+    assert sorted(few) == sorted(name for name, (_, in_few) in FIGURES.items() if in_few)
 
 
 def test_writing_twice_gives_the_same_bytes(tmp_path):

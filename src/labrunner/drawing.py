@@ -178,13 +178,20 @@ def main() -> None:
     # before the first request: they take a second that training does not wait for
     import pandas  # noqa: F401
 
-    from labrunner.figures import draw, draw_sweep
+    from labrunner.figures import draw, draw_range, draw_sweep
     from labrunner.records import is_sweep_folder, load_run, load_sweep
+    from labrunner.records.names import is_range_folder
     from labrunner.report import write
 
     def work(folder: str, which: str) -> str | None:
         """Draw, then render; what went wrong in one line. A figure that fails does not take the report with it."""
         errors = []
+        if is_range_folder(Path(folder)):
+            try:
+                draw_range(Path(folder))
+            except Exception as error:
+                return _one_line(error)
+            return None
         if is_sweep_folder(Path(folder)):
             try:
                 draw_sweep(load_sweep(folder), which)

@@ -25,9 +25,11 @@ from labrunner.figures.confusion import confusion, confusion_predicted, confusio
 from labrunner.figures.curves import curves, learning_rate, metrics
 from labrunner.figures.look import look
 from labrunner.figures.probed import PROBED
+from labrunner.figures.probed.steps import range_test
 from labrunner.figures.ranking import precision_recall, roc
 from labrunner.figures.samples import mistakes, samples
 from labrunner.records import Run, Sweep
+from labrunner.records.names import RANGE
 
 FIGURES: dict[str, tuple[Callable[[Run], Figure | None], bool]] = {  # of a run
     # file name: (function, which returns None where the run has no data for it; whether figures=few draws it)
@@ -68,6 +70,17 @@ def draw(run: Run, which: str = "all") -> list[Path]:
 def draw_sweep(sweep: Sweep, which: str = "all") -> list[Path]:
     """The same of a sweep, or a comparison, with the figures in `COMPARISONS`."""
     return _draw(COMPARISONS, sweep.without_first, which)
+
+
+def draw_range(folder: Path) -> Path:
+    """Write ``lr_range.png`` beside the ``lr_range.csv`` of a range test without a run."""
+    import pandas as pd
+
+    with look():
+        content = png(range_test(pd.read_csv(folder / RANGE)))
+    path = folder / "lr_range.png"
+    path.write_bytes(content)
+    return path
 
 
 def _draw(table: Mapping[str, tuple[Callable[[Any], Figure | None], bool]], recorded: Any, which: str) -> list[Path]:

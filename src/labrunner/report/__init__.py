@@ -13,12 +13,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from labrunner.files import atomic_write
 from labrunner.records import Run
 from labrunner.report import content
+from labrunner.report.measured import measured
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render(run: Run) -> str:
     """The page of a run, with the figures that stand in its folder."""
+    drawn = content.figures(run)
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,  # class names, messages and values come from outside
@@ -37,7 +39,9 @@ def render(run: Run) -> str:
         validation=content.validation(run),
         training=content.training(run),
         done=run.status == "done",
-        figures=content.figures(run),
+        checks=content.checks(run),
+        figures=drawn,
+        measured=measured(drawn),
         classes=content.classes(run),
         many_classes=content.MANY_CLASSES,
         confusions=content.confusions(run),

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from labrunner.records import Run
-from labrunner.report.origin import Shown, count, exact, number, percent
+from labrunner.report.origin import Shown, count, exact, measured, number, percent
 
 MOST_CONFUSIONS = 10
 MANY_CLASSES = 25  # the table of more is one click away
@@ -151,6 +151,19 @@ def figures(run: Run) -> dict[str, str]:
         path.stem: "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
         for path in sorted((run.path / "figures").glob("*.png"))
     }
+
+
+def checks(run: Run) -> list[dict[str, Any]]:
+    """checks.csv, a row for each expectation."""
+    if run.checks is None:
+        return []
+    shown = []
+    for index, row in enumerate(run.checks.to_dict("records"), start=1):
+        source = f"checks.csv#{index}/"
+        cells: dict[str, Any] = {"passed": row["passed"]}
+        cells |= {name: Shown(str(row[name]), source + name) for name in ("check", "fact", "relation")}
+        shown.append(cells | {name: measured(row[name], source + name) for name in ("found", "expected")})
+    return shown
 
 
 def classes(run: Run) -> list[dict[str, Shown]] | None:

@@ -5,7 +5,7 @@ The attribute ``data-src`` takes these forms; counting starts at 1, a blank cell
 ========================================  =======================================================================
 ``test.json#accuracy``                    a value of a JSON or YAML file, by its keys; in a list by its position
 ``metrics.csv#7/val_loss``                a cell of the row whose epoch is 7 (also ``timing.csv``)
-``per_class.csv#3/recall``                a cell of the third row below the header
+``per_class.csv#3/recall``                a cell of the third row below the header (also ``checks.csv``)
 ``confusion.csv#3/5``                     samples of the third class that were predicted as the fifth
 ``timing.csv#*/seconds``                  the sum of a column
 ``A over B``                              the quotient of two of the above
@@ -42,6 +42,11 @@ def _is_blank(value: Any) -> bool:
 def number(value: Any, source: str, digits: int = 3) -> Shown:
     """A measured number with a fixed count of decimals."""
     return Shown(BLANK if _is_blank(value) else f"{float(value):.{digits}f}", source)
+
+
+def measured(value: Any, source: str) -> Shown:
+    """A number of any size, to six digits."""
+    return Shown(BLANK if _is_blank(value) else f"{float(value):.6g}", source)
 
 
 def percent(value: Any, source: str, digits: int = 1) -> Shown:

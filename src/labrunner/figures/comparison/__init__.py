@@ -18,6 +18,7 @@ from labrunner.figures.comparison.overlaid import validation
 from labrunner.figures.comparison.paths import FIGURES as PATHS
 from labrunner.figures.comparison.signals import FIGURES as SIGNALS
 from labrunner.figures.comparison.steps import FIGURES as STEPS
+from labrunner.figures.comparison.twins import FIGURES as TWINS
 from labrunner.records import Sweep
 
 COMPARISONS: dict[str, tuple[Callable[[Sweep], Figure | None], bool]] = {
@@ -34,4 +35,5 @@ COMPARISONS: dict[str, tuple[Callable[[Sweep], Figure | None], bool]] = {
     **PATHS,
     **LINEAR,
     **IMAGES,
+    **TWINS,
 }

@@ -18,6 +18,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from labrunner import comparison
+from labrunner.errors import RequestError
 from labrunner.figures.look import plain, shortened
 from labrunner.records import Member, Row, Run, Sweep
 from labrunner.selection import finished
@@ -205,6 +206,18 @@ class Shown:
         """``3 seeds``, or ``2 to 3 seeds`` where combinations have unequally many."""
         sizes = [len(each.entries) for each in self.combinations]
         return f"{max(sizes)} seeds" if min(sizes) == max(sizes) else f"{min(sizes)} to {max(sizes)} seeds"
+
+
+def whole_runs(sweep: Sweep) -> list[tuple[Member, Run]]:
+    """The runs whose config and rows can be read."""
+    return [(member, run) for member, run in sweep.runs if _can_be_read(run)]
+
+
+def _can_be_read(run: Run) -> bool:
+    try:
+        return isinstance(run.config.get("model"), dict) and run.row_list is not None
+    except RequestError:
+        return False
 
 
 READ: WeakKeyDictionary[Run, tuple[str, list[Row], Row | None]] = WeakKeyDictionary()
