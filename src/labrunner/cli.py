@@ -113,7 +113,7 @@ def parse(argv: Sequence[str]) -> Arguments:
             loose.append(word)
     if loose and loose[0] in VERBS:
         arguments.verb = loose.pop(0)
-    takes_words = arguments.verb in ("explain", *TAKES_FOLDERS)
+    takes_words = arguments.verb in ("explain", "labs", *TAKES_FOLDERS)
     for before, word in zip(["", *loose], loose, strict=False):
         if before.endswith(",") and "=" in before:
             raise RequestError(f"'{before} {word}': no space stands behind a comma: {before}{word}")
@@ -160,5 +160,5 @@ def dispatch(arguments: Arguments) -> int:
         raise RequestError(f"--cfg shows what a new run is composed of, and does not go with {arguments.verb}")
     if arguments.multirun and arguments.verb not in SWEEPS:
         raise RequestError(f"-m makes a sweep, and does not go with {arguments.verb}")
-    verb = importlib.import_module(f"labrunner.verbs.{arguments.verb}")
+    verb = importlib.import_module(f"labrunner.verbs.{arguments.verb.replace('-', '_')}")
     return int(verb.main(arguments))

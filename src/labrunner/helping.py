@@ -30,6 +30,7 @@ MEANINGS = {
     "experiment": "whole set-ups by name",
 }
 
+LISTED = ("sweep", "checks")  # of an experiment: no section of keys
 _KEY = re.compile(
     r"^(?P<indent>\s*)(?P<key>[A-Za-z_]\w*)\s*:"
     r"""(?:\s+(?P<value>"(?:[^"\\]|\\.)*"|'[^']*'|.*?))?(?:\s+#\s*(?P<comment>.*))?\s*$"""
@@ -128,7 +129,8 @@ def read_keys(lines: Iterable[str]) -> dict[str, Key]:
             path.pop()
         name = ".".join([*(part for _, part in path), match["key"]])
         value = (match["value"] or "").strip()
-        if match["key"] in ("defaults", "hydra") and indent == 0:
+        is_list = match["key"] in LISTED and (not value or value.startswith("#"))
+        if indent == 0 and (match["key"] in ("defaults", "hydra") or is_list):
             skipping = indent
         elif value in ("", "|", ">") or value.startswith("#"):
             path.append((indent, match["key"]))
@@ -222,6 +224,8 @@ VERBS = {
     "ls": "the runs and sweeps under outputs/, with status and headline",
     "draw": "draw figures and report again, from the files: draw RUN_OR_SWEEP [figures=few]",
     "summary": "the model's table of layers, without training",
+    "lr-find": "a learning rate to begin with, by a range test of a few hundred steps: lr-find model=cnn optim=sgd",
+    "labs": "the labs of the course with what they show and how long they take; what one checks: labs metrics",
     "fetch": "download a data set ahead of an offline lab: fetch dataset=cifar10",
     "explain": "what a key or an option means, and what it takes: explain optim.lr",
 }

@@ -16,6 +16,7 @@ MONITORS: tuple[str, ...] = get_args(Monitor)
 METRICS = ("epoch", "lr", *MONITORS)
 TIMING = ("epoch", "seconds", "train_seconds", "val_seconds")
 
+RANGE = "lr_range.csv"  # of the folder that ``labrunner lr-find`` makes, which is no run's
 FOLDERS = ("checkpoints", "probes", "figures")
 BEGUN = {
     ".lock",
@@ -39,6 +40,8 @@ def refuse_used(path: Path) -> None:
         raise RequestError(f"the run folder {path} cannot be made: {error.strerror}") from None
     if not above.is_dir() and above != path.absolute():
         raise RequestError(f"the run folder {path} cannot be made: {above} is a file")
+    if is_range_folder(path):
+        raise RequestError(f"{path} holds a range test already; give hydra.run.dir another folder")
     if path.is_dir() and (path / "config.yaml").is_file():
         raise RequestError(
             f"the run folder {path} holds a run already\n"
@@ -57,6 +60,11 @@ def only_begun(path: Path) -> bool:
     temporaries = {f".{name}.tmp" for name in (*BEGUN, "config.yaml")}
     inside = (entry for name in FOLDERS if (path / name).is_dir() for entry in (path / name).iterdir())
     return not names or (".lock" in names and names <= BEGUN | temporaries and not any(inside))
+
+
+def is_range_folder(path: Path) -> bool:
+    """Whether ``labrunner lr-find`` made a folder."""
+    return (path / RANGE).is_file()
 
 
 def resume_command(path: Path, *changes: str) -> str:

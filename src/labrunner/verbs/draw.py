@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from labrunner import schema
 from labrunner.errors import RequestError
 from labrunner.records import is_sweep_folder, load_run, load_sweep, refuse_links
+from labrunner.records.names import is_range_folder
 from labrunner.verbs.printing import complain, say, show
 
 if TYPE_CHECKING:
@@ -40,8 +41,7 @@ def main(arguments: Arguments) -> int:
     for word, group in asked.items():
         count = len(group) - 1
         runs = f", with {count} run{'' if count == 1 else 's'}" if count else ""
-        drawn = Path(word) / ("figures" if is_sweep_folder(Path(word)) else "report.html")
-        show(f"drawn{runs}: {drawn}")
+        show(f"drawn{runs}: {Path(word) / drawn_in(Path(word))}")
     return 0
 
 
@@ -70,6 +70,11 @@ def read(arguments: Arguments) -> tuple[list[str], str]:
     return list(dict.fromkeys(os.path.normpath(word) for word in words)), which
 
 
+def drawn_in(path: Path) -> str:
+    """Where to look at what was drawn in a folder."""
+    return "figures" if is_sweep_folder(path) else "lr_range.png" if is_range_folder(path) else "report.html"
+
+
 def folders_of(path: Path) -> list[Path]:
     """What is drawn for a folder: a run; a sweep's runs as far as they have begun, and then the sweep itself.
 
@@ -87,6 +92,8 @@ def folders_of(path: Path) -> list[Path]:
             member.path for member, _ in sweep.runs if member.path.parent == path and not member.path.is_symlink()
         ]
         return [*inside, path]
+    if is_range_folder(path):
+        return [path]
     if not path.is_dir():
         raise RequestError(f"there is no folder {path}; labrunner draw takes run folders and sweep folders")
     load_run(path)
