@@ -23,13 +23,13 @@ lint: $(VENV)/tested  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-smoke: $(VENV)/installed  ## every smoke experiment, from the command line
-	@for file in conf/experiment/smoke_*.yaml; do \
-	  name=$$(basename $$file .yaml); echo "labrunner experiment=$$name"; \
-	  $(BIN)/labrunner experiment=$$name || exit 1; \
+smoke: $(VENV)/installed  ## every experiment cut small, labs included, from the command line
+	@for file in conf/experiment/*.yaml; do \
+	  name=$$(basename $$file .yaml); echo "labrunner experiment=$$name smoke=true figures=none"; \
+	  $(BIN)/labrunner experiment=$$name smoke=true figures=none || exit 1; \
 	done
 
-docs: $(VENV)/installed  ## the tables of options in README.md and docs/options.md, from the YAML
+docs: $(VENV)/installed  ## the tables of options and of labs in README.md and docs/, from the YAML
 	$(BIN)/python docs/options.py
 
 bench: $(VENV)/tested  ## the benchmarks; on a quiet machine

@@ -1,4 +1,5 @@
-"""Writes what stands in the YAML files into the manual: docs/options.md, and the table of options in README.md.
+"""Writes what stands in the YAML files into the manual: docs/options.md, the table of options in README.md, and that of
+the labs in docs/labs/README.md.
 
 ``make docs`` runs it; a test checks that both are current.
 """
@@ -9,7 +10,9 @@ import re
 from pathlib import Path
 
 from labrunner.helping import GROUPS, MEANINGS, Catalogue
+from labrunner.labs import LABS
 from labrunner.schema import KEYS, describe
+from labrunner.verbs.labs import duration
 
 ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- options: made by make docs -->", "<!-- options: end -->"
@@ -79,12 +82,33 @@ def table(known: Catalogue) -> str:
 
 def with_table(readme: str, known: Catalogue) -> str:
     """README.md with the table of today between its marks."""
-    before, _, rest = readme.partition(BEGIN)
+    return between_marks(readme, table(known))
+
+
+def between_marks(text: str, made: str) -> str:
+    before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{table(known)}\n{END}{after}"
+    return f"{before}{BEGIN}\n{made}\n{END}{after}"
+
+
+def course(known: Catalogue) -> str:
+    """The table of docs/labs/README.md: the labs in their order."""
+    lines = ["| lab | what it shows | takes |", "|---|---|---|"]
+    for name, lab in LABS.items():
+        option = known.option("experiment", name)
+        shows = "" if option is None else cell(option.meaning)
+        lines.append(f"| [{cell(name)}]({name}.md) | {shows} | {duration(lab.seconds)} |")
+    return "\n".join(lines)
+
+
+def with_course(index: str, known: Catalogue) -> str:
+    """docs/labs/README.md with the labs of today between its marks."""
+    return between_marks(index, course(known))
 
 
 if __name__ == "__main__":
     catalogue, readme_file = Catalogue(), ROOT / "README.md"
     (ROOT / "docs" / "options.md").write_text(page(catalogue), encoding="utf-8")
     readme_file.write_text(with_table(readme_file.read_text(encoding="utf-8"), catalogue), encoding="utf-8")
+    index_file = ROOT / "docs" / "labs" / "README.md"
+    index_file.write_text(with_course(index_file.read_text(encoding="utf-8"), catalogue), encoding="utf-8")
