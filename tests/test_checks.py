@@ -66,6 +66,25 @@ def test_a_fact_that_could_not_be_computed_is_a_cross(relation):
     assert (missing.found, missing.expected) == (0.0, None)
 
 
+def test_what_was_never_reached_is_no_match_for_what_was_never_reached():
+    never = Subject({"a": math.inf, "b": math.inf}, {"m": "x"})
+    for relation in ("at_most", "at_least", "equals"):
+        assert not verdict({relation: "b"}, never).passed
+    assert not verdict({"take": "spread", "at_most": 2}, never, Subject({"a": math.inf})).passed
+    assert verdict({"take": "mean", "above": 3}, never).passed
+
+
+def test_a_run_without_the_number_is_told_and_not_one_that_has_it():
+    found = verdict({"at_least": 0.9}, {"a": 0.97}, {})
+    assert (found.passed, found.found) == (False, None)
+
+
+def test_a_list_is_several_values_or_the_value_itself():
+    subjects = [Subject({"a": float(number)}, {"hidden": [width]}) for number, width in enumerate((8, 16))]
+    assert verdict({"at_least": 0, "of": {"hidden": [16]}}, *subjects).found == 1.0
+    assert verdict({"at_least": 0, "of": {"hidden": [[8], [16]]}}, *subjects).found == 0.0
+
+
 def test_no_run_at_all_is_a_cross():
     assert not verdict({"at_least": 0}).passed
     assert not verdict({"at_least": 0, "of": {"model": "cnn"}}, Subject({"a": 1.0}, {"model": "mlp"})).passed
@@ -210,6 +229,21 @@ def test_values_that_make_the_same_run_as_others_answer_as_that_run_does(lab):
     ended = lab("experiment=mine", "hydra.sweep.dir=sweep", "figures=none", *TINY[1:], "strict=true")
     assert ended.code == 0, ended.err
     assert "left out" in ended.err
+
+
+def test_values_that_make_one_run_are_not_held_against_each_other(lab):
+    check = "checks=[{fact: weights_apart, equals: 0},{fact: epochs, take: mean, equals: 2}]"
+    ended = lab("-m", "optim.lr=0.01,0.010", "hydra.sweep.dir=sweep", "figures=none", *TINY, check)
+    assert ended.code == 0
+    assert [row[-1] for row in read_csv(lab.folder / "sweep" / "checks.csv")[1]] == ["false", "true"]
+
+
+def test_a_single_run_says_which_checks_it_cannot_answer_and_is_not_strict_without_them(lab):
+    check = "checks=[{fact: val_accuracy, at_least: 0},{fact: val_accuracy, take: mean, at_least: 2}]"
+    ended = lab("hydra.run.dir=run", "figures=none", *TINY, check)
+    assert ended.code == 0
+    assert "1 of 2 checks are about several runs" in ended.out
+    assert lab("hydra.run.dir=strict", "figures=none", *TINY, check, "strict=true").code == 1
 
 
 def test_a_sweep_that_is_done_is_checked_again_when_asked_for_again(lab):

@@ -254,6 +254,22 @@ def test_notes_tell_numbers_text_and_blanks_apart(folder):
     ]
 
 
+def test_a_layer_whose_name_reads_like_a_number_keeps_it(folder):
+    folder.table("layers", ["epoch", "step", "layer", "parameter", "std"], [[0, 0, "0.10", "1_0", 0.1]])
+    assert folder.rows("layers") == [{"epoch": 0, "step": 0, "layer": "0.10", "parameter": "1_0", "std": 0.1}]
+
+
+def test_what_an_end_wrote_goes_when_the_run_goes_on_and_its_start_stays(folder):
+    epoch_of(folder, 1)
+    folder.table("kernels", ["epoch", "step", "value"], [[0, 0, 0.5], [1, 2, 0.7]])
+    folder.table("embedding", ["epoch", "step", "value"], [[1, 2, 0.7]])
+    folder.cut_back(1, 2)
+    assert folder.rows("kernels") == [{"epoch": 0, "step": 0, "value": 0.5}]
+    assert sorted(path.name for path in (folder.path / "probes").iterdir()) == [
+        *("ends.csv", "epochs.csv", "kernels.csv", "path_00001.npy", "steps.csv"),
+    ]
+
+
 def test_a_file_of_notes_keeps_its_columns(folder):
     folder.note("ends", ["epoch", "step", "norm"], [])
     with pytest.raises(ValueError, match="columns"):

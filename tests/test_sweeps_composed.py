@@ -442,3 +442,10 @@ def test_a_first_run_that_cannot_be_is_called_so(own):
 def test_a_combination_that_names_all_its_values_is_not_named_twice():
     said = refusal("schedule=cosine", "schedule.min_lr=0,1", "optim.lr=0.1,0.5")
     assert said == "schedule.min_lr=1 is above optim.lr=0.1; try schedule.min_lr=0"
+
+
+def test_an_experiment_that_sets_a_groups_name_among_its_values_is_refused(lab):
+    lab.write("conf/experiment/mine.yaml", "# @package _global_\n# Mine.\ninit:\n  name: zeros\n")
+    ended = lab("experiment=mine", "init=he")
+    assert ended.code == 2
+    assert "override /init: zeros" in ended.err

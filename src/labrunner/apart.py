@@ -62,7 +62,9 @@ def largest(one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> f
     """Largest difference of any value; inf where names or shapes differ."""
     if one.keys() != other.keys() or any(one[name].shape != other[name].shape for name in one):
         return math.inf
-    return max((float(np.abs(one[name] - other[name]).max()) for name in one if one[name].size), default=0.0)
+    # in float64: buffers may be flags, or whole numbers without a sign
+    values = {name: (one[name].astype(np.float64), other[name].astype(np.float64)) for name in one}
+    return max((float(np.abs(a - b).max()) for a, b in values.values() if a.size), default=0.0)
 
 
 PAIRS: dict[str, Callable[[Run, Run], float]] = {

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import functools
 import importlib
+import itertools
 import math
 import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from labrunner import schema
 from labrunner.errors import RequestError
 from labrunner.helping import nearest
 from labrunner.learner import ANY, Wants
-from labrunner.schema import NUMPY_MODELS
 
 if TYPE_CHECKING:
     from labrunner.data import Data, Description
@@ -113,12 +114,29 @@ def check_probes(config: dict[str, Any], description: Description) -> None:
         raise RequestError(
             f"probes=[shift] moves images and dataset={name} is a table; try dataset=digits, or leave the probe out"
         )
+    weights = weights_of_layers(config["model"], description)
+    if "trajectory" in config["probes"] and weights is not None and weights > schema.FEW_WEIGHTS:
+        raise RequestError(
+            f"probes=[trajectory] notes every weight of models that have up to {schema.FEW_WEIGHTS}, and "
+            f"model={config['model']['name']} has {weights:,} on dataset={name}; try probes=[loss_surface]"
+        )
     is_perceptron = config["model"].get("name") == "perceptron"  # whose updates are counted for any classes
     if "separation" in config["probes"] and not is_perceptron and (count != 2 or description.soft):
         choose = shlex.quote(f"dataset.classes=[{','.join(description.class_names[:2])}]")
         raise RequestError(
             f"probes=[separation] looks for a line between two classes and dataset={name} has {count}; try {choose}"
         )
+
+
+def weights_of_layers(model: dict[str, Any], description: Description) -> int | None:
+    """How many weights a shipped model of linear layers has, biases included; None of all others."""
+    name, inputs, classes = model.get("name"), math.prod(description.shape), description.num_classes
+    if name in ("perceptron", "adaline", "neuron"):
+        return (inputs + bool(model.get("bias", True))) * (1 if classes == 2 else classes)
+    if name != "softmax" and name not in schema.MLPS:
+        return None
+    widths = [inputs, *model.get("hidden", []), classes]
+    return sum((before + 1) * width for before, width in itertools.pairwise(widths))
 
 
 def check_size(model: dict[str, Any], description: Description) -> None:
@@ -183,7 +201,7 @@ def build_learner(
                 f"{shape[0]}"
             )
         shape = (wants.channels, *shape[1:])
-    if config["model"].get("name") in NUMPY_MODELS:
+    if config["model"].get("name") in schema.NUMPY_MODELS:
         from labrunner import scratch
 
         return scratch.make(config, shape, description.num_classes, wants)

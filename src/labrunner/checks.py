@@ -99,7 +99,7 @@ def _verdict(check: Check, subjects: Sequence[Subject]) -> Verdict:
     pairs = _pairs(check, chosen(check.found, subjects), subjects)
     known = [(found, expected) for found, expected in pairs if found is not None and expected is not None]
     if not pairs or len(known) < len(pairs):
-        found, expected = pairs[0] if pairs else (None, _number(check.expected))
+        found, expected = next((pair for pair in pairs if None in pair), (None, check.expected.number))
         return Verdict(check.name, asked, check.relation, expected, found, False)
     # the pair that comes nearest to failing, or fails most, stands for all
     found, expected = min(known, key=lambda pair: _margin(check, *pair))
@@ -124,8 +124,12 @@ def _pairs(
 
 
 def chosen(side: Side, subjects: Sequence[Subject]) -> list[Subject]:
-    """The runs that one side is about."""
-    return [subject for subject in subjects if all(_is(subject, key, value) for key, value in side.of.items())]
+    """The runs that one side is about, each once."""
+    picked: dict[Any, Subject] = {}
+    for subject in subjects:
+        if all(_is(subject, key, value) for key, value in side.of.items()):
+            picked.setdefault(id(subject) if subject.run is None else subject.run.path, subject)
+    return list(picked.values())
 
 
 def _is(subject: Subject, key: str, wanted: Any) -> bool:
@@ -135,7 +139,8 @@ def _is(subject: Subject, key: str, wanted: Any) -> bool:
     if isinstance(wanted, Mapping):
         fact = subject.facts.get(wanted["fact"])
         return fact is not None and _alike(value, wanted.get("times", 1) * fact)
-    return any(_alike(value, each) for each in (wanted if isinstance(wanted, list) else [wanted]))
+    # a list names several values, or is the value itself, as widths are
+    return any(_alike(value, each) for each in [wanted, *(wanted if isinstance(wanted, list) else [])])
 
 
 def _alike(one: Any, other: Any) -> bool:
@@ -158,8 +163,10 @@ def _taken(side: Side, subjects: Sequence[Subject]) -> float | None:
     known = [value for value in values if value is not None and not math.isnan(value)]
     if not known or len(known) < len(values):
         return None
-    if len(set(known)) == 1:
-        return side.times * (0.0 if side.take == "spread" else known[0]) + side.plus
+    if side.take == "spread" and any(map(math.isinf, known)):
+        return None
+    if len(set(known)) == 1 and side.take != "spread":
+        return side.times * known[0] + side.plus
     value = TAKEN[side.take](known) if side.take in TAKEN else math.nan  # `each` of different numbers is no number
     return None if math.isnan(value) else side.times * value + side.plus
 
@@ -172,11 +179,9 @@ def _apart(side: Side, subjects: Sequence[Subject]) -> float | None:
     return None if found is None or math.isnan(found) else side.times * found + side.plus
 
 
-def _number(side: Side) -> float | None:
-    return side.number
-
-
 def _holds(check: Check, found: float, expected: float) -> bool:
+    if math.isinf(found) and math.isinf(expected):
+        return False  # what was never reached is neither earlier nor later than what was never reached
     if check.relation == "equals":
         return found == expected or abs(found - expected) <= check.within
     return HOLDS[check.relation](found, expected)

@@ -95,6 +95,12 @@ def _check(where: str, said: Any) -> Check:
     found = _side(where, {part: parts[part] for part in parts if part in _SIDE})
     expected = _expected(f"{where}.{relation}", parts[relation])
     within = _number(f"{where}.within", parts.get("within", 0.0))
+    if within < 0.0 or ("within" in parts and relation != "equals"):
+        raise RequestError(f"{where}.within: it is the room that equals leaves, a number from 0")
+    if is_pair(found.fact) and found.take != "each":
+        raise RequestError(f"{where}.take: {found.fact} is of several runs already, the largest between them")
+    if is_pair(expected.fact):
+        raise RequestError(f"{where}.{relation}: {expected.fact} is of several runs, and stands on the left: fact")
     name = parts.get("check")
     if name is None:
         name = "_".join(f"{found} {relation} {expected}".replace("=", " ").replace("*", "times").split())
@@ -105,6 +111,8 @@ def _check(where: str, said: Any) -> Check:
 
 def _expected(where: str, said: Any) -> Side:
     if isinstance(said, str) and said:
+        if _reads_as_number(said):
+            raise RequestError(f"{where}: '{said}' is text; a number stands without quotes")
         return Side(fact=said)
     if isinstance(said, Mapping):
         given = _parts(where, said, _SIDE)
@@ -147,6 +155,14 @@ def _number(where: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise RequestError(f"{where}={value}: it takes a number, or the name of a fact")
     return float(value)
+
+
+def _reads_as_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _told(value: Any) -> str:

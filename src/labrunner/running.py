@@ -342,9 +342,9 @@ def carry_out(ready: Ready, run_folder: RunFolder, shared: Shared, start: Start,
             message = f"{error}; a smaller optim.lr (it is {lr}) usually helps"
             run_folder.log(message)
             run_folder.status("diverged", message)
-            finish_drawing(run_folder, shared, config)
             epochs = len(finished(records.read_rows(run_folder.path / "metrics.csv")))
             verdicts = write_facts(run_folder, config, data, learner, epochs, None, watching)
+            finish_drawing(run_folder, shared, config)
             return Result(run_folder.path, "diverged", message, None, None, epochs, None, None, verdicts)
     choice = chosen(rows, plan.monitor, plan.select)
     assert choice is not None

@@ -197,6 +197,8 @@ class TrainingPass:
             out = self.learner.train_batch(batch, lr)
             self._unseen.append((Batch(None, batch.targets, batch.step), lr, out))
             self.batch += 1
+            if self.probes and not math.isfinite(float(out.loss)):
+                self._flush()  # at once, so that what is noted does not depend on when the next flush is due
             for probe in self.probes:
                 probe.after_step(self.learner, batch, out)
             is_due = time.monotonic() >= due  # looked at once: what is told has been flushed

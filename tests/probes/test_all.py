@@ -9,7 +9,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from labrunner import checkpoint, schema
+from labrunner import checkpoint, schema, trainer
 from labrunner.deep import TorchLearner
 from labrunner.probes import PROBES
 from labrunner.records import load_run
@@ -135,3 +135,84 @@ def test_a_probe_survives_a_run_that_diverges_and_one_that_is_cut_small(lab, nam
         ended = lab("hydra.run.dir=wild", "figures=none", *overrides(name, number), "optim=sgd", "optim.lr=1e30")
         assert ended.code in (0, 1), ended.err
         assert load_run(lab.folder / "wild").status in ("done", "diverged")
+
+
+def test_what_is_noted_of_a_run_that_diverges_does_not_depend_on_the_clock(lab, monkeypatch):
+    wild = (*POINTS, "model=adaline", "optim=sgd", "optim.lr=10", "epochs=3", "batch_size=4")
+    probes = "probes=[least_squares,updates,steps,outputs,gradients,trajectory]"
+    noted = []
+    for seconds in (0.0, 1000.0):
+        monkeypatch.setattr(trainer, "FLUSH_SECONDS", seconds)
+        ended = lab(f"hydra.run.dir=run{seconds:.0f}", "figures=none", *wild, probes)
+        assert "diverged" in ended.err
+        noted.append(essence_of_notes(lab.folder / f"run{seconds:.0f}"))
+    assert noted[0] == noted[1]
+
+
+def test_a_finished_run_that_is_extended_and_then_diverges_has_noted_what_one_in_one_piece_has(lab):
+    wild = (*POINTS, "model=adaline", "optim=sgd", "optim.lr=3", "batch_size=full", "precision=float64")
+    probes = "probes=[weights,gradient_check,embedding]"
+    lab.train("cut", *wild, probes, "epochs=1")
+    assert lab("resume", "cut", "epochs=400").code == 1
+    assert lab("hydra.run.dir=whole", "figures=none", *wild, probes, "epochs=400").code == 1
+    assert essence_of_notes(lab.folder / "cut") == essence_of_notes(lab.folder / "whole")
+
+
+def essence_of_notes(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in [*(folder / "probes").iterdir(), folder / "facts.json"]}
+
+
+NOISY = """
+import torch
+from torch import nn
+
+class Noisy(nn.Module):
+    def __init__(self, input_shape, num_classes):
+        super().__init__()
+        self.layer = nn.Linear(input_shape[0], 5)
+        self.act2 = nn.Softplus()
+        self.head = nn.Linear(5, num_classes)
+        self.register_buffer("mask", torch.ones(5, dtype=torch.bool))
+
+    def forward(self, x):
+        x = self.act2(self.layer(x) * self.mask)
+        return self.head(x + 0.1 * torch.randn(x.shape))
+"""
+
+
+def test_looking_at_a_model_that_draws_in_evaluation_changes_nothing_of_it(lab):
+    lab.write("noisy.py", NOISY)
+    lab.write("conf/model/noisy.yaml", "# Noise.\n_target_: noisy.Noisy\n")
+    asked = (*POINTS, "model=noisy", "epochs=2")
+    watched = lab.train("watched", *asked, "probes=[gradients,activations,boundaries,outputs]")
+    alone = lab.train("alone", *asked)
+    assert without_hashes(watched) == without_hashes(alone)
+
+
+def test_flags_among_the_buffers_can_be_compared(lab):
+    lab.write("noisy.py", NOISY)
+    lab.write("conf/model/noisy.yaml", "# Noise.\n_target_: noisy.Noisy\n")
+    check = "checks=[{fact: weights_apart, above: 0}]"
+    ended = lab("-m", "seed=0,1", *POINTS, "model=noisy", "epochs=1", check, "figures=none", "strict=true")
+    assert ended.code == 0, ended.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "model=neuron dataset=point probes=[weights]",
+        "model=mlp dataset=iris init=constant init.value=1 probes=[weights]",
+        "model=mlp dataset=iris dataset.normalize=none init=constant init.value=100 model.activation=sigmoid "
+        "probes=[activations]",
+    ],
+)
+def test_weights_and_outputs_that_are_almost_one_number_have_histograms(lab, words):
+    lab.train("run", *words.split(), "epochs=1")
+
+
+@pytest.mark.parametrize("words", ["model=softmax dataset=digits", "model=mlp model.hidden=[1] dataset=digits"])
+def test_a_trajectory_of_many_weights_is_refused_before_anything_is_made(lab, words):
+    ended = lab(*words.split(), "probes=[trajectory]")
+    assert ended.code == 2
+    assert "loss_surface" in ended.err
+    assert not (lab.folder / "outputs").exists()

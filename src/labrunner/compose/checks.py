@@ -22,8 +22,26 @@ def check_config(config: dict[str, Any], choices: dict[str, str], known: Catalog
                 "shipped options cannot be replaced: give yours another name"
             )
     check_keys(config, known)
+    check_names(config, choices, known)
     schema.check_types(config)
     schema.check_combinations(config)
+
+
+def check_names(config: dict[str, Any], choices: dict[str, str], known: Catalogue) -> None:
+    """Refuse a group whose ``name`` is not that of its chosen option: an experiment has set it among its values, where
+    it would silently win over what is typed.
+    """
+    for group, choice in choices.items():
+        option = known.option(group, choice)
+        section = config.get(group)
+        if option is None or group == "experiment" or not isinstance(section, dict) or "_target_" in section:
+            continue
+        said = next((line.partition(":")[2] for line in option.text.splitlines() if line.startswith("name:")), None)
+        if said is not None and section.get("name") != said.partition(" #")[0].strip().strip("'\""):
+            raise RequestError(
+                f"{group}.name={section.get('name')} stands among a file's values, and {group}={choice} is chosen\n"
+                f"an option is chosen in the file's defaults: - override /{group}: {section.get('name')}"
+            )
 
 
 def check_keys(config: dict[str, Any], known: Catalogue) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from labrunner.data import Data
+from labrunner.deep.modes import untouched_randomness
 from labrunner.learner import Batch, BatchOut, Learner
 
 
@@ -92,10 +93,43 @@ PROBES = {  # name -> where its class is; importing them all would take its time
 }
 
 
+class Together(Probe):
+    """Several probes in their order, after each of which torch's generators go on as if it had not looked.
+
+    A learner draws nothing while it is looked at, but a network of the user's may.
+    """
+
+    def __init__(self, probes: Sequence[Probe]) -> None:
+        self.probes = probes
+
+    def start(self, learner: Learner, data: Data, step: int) -> None:
+        with untouched_randomness():
+            for probe in self.probes:
+                probe.start(learner, data, step)
+
+    def after_step(self, learner: Learner, batch: Batch, out: BatchOut) -> None:
+        with untouched_randomness():
+            for probe in self.probes:
+                probe.after_step(learner, batch, out)
+
+    def end_epoch(self, learner: Learner, data: Data, row: dict[str, Any]) -> None:
+        with untouched_randomness():
+            for probe in self.probes:
+                probe.end_epoch(learner, data, row)
+
+    def end(self, learner: Learner, data: Data, epoch: int) -> None:
+        with untouched_randomness():
+            for probe in self.probes:
+                probe.end(learner, data, epoch)
+
+    def facts(self) -> dict[str, float]:
+        return {name: value for probe in self.probes for name, value in probe.facts().items()}
+
+
 def make(names: Iterable[str], notes: Notes, config: Mapping[str, Any]) -> list[Probe]:
-    """The probes of a checked config, in the order they are listed."""
+    """The probes of a checked config, in the order they are listed, behind one that takes care of them; or none."""
     made = []
     for name in dict.fromkeys(names):
         module, _, kind = PROBES[name].partition(":")
         made.append(getattr(importlib.import_module(f"labrunner.probes.{module}"), kind)(notes, config))
-    return made
+    return [Together(made)] if made else []

@@ -55,12 +55,13 @@ def histogram(values: np.ndarray) -> tuple[float, float, np.ndarray] | None:
     low, high = float(values.min()), float(values.max())
     if not math.isfinite(high - low):
         return None
-    return low, high, np.histogram(values, BINS, edges(low, high))[0]
+    # in float64: bins of a narrow range lie closer than float32 has numbers
+    return low, high, np.histogram(values.astype(np.float64), BINS, edges(low, high))[0]
 
 
 def edges(low: float, high: float) -> tuple[float, float]:
     """A range that is not empty: values that are all one lie in the middle bin."""
-    room = max(abs(high), 1.0) * 1e-6
+    room = max(abs(low), abs(high), 1.0) * 1e-6
     return (low, high) if high - low > room else (low - room, high + room)
 
 
@@ -177,7 +178,8 @@ class Activations(Noted):
         loss = next((row["loss"] for row in self.notes.rows("probed_loss")), None)
         if loss is not None:
             facts["initial_loss"] = loss
-        rows = [row for row in self.notes.rows(self.NAME) if ACTIVATION.search(str(row["layer"]))]
+        rows = [row for row in self.notes.rows(self.NAME) if ACTIVATION.search(row["layer"])]
+        rows = [row for row in rows if row["dead"] is not None]  # the scores have none, whatever their layer's name
         spread = [row["std"] for row in rows if row["epoch"] == 0]
         if len(spread) > 1 and spread[0] and spread[-1] is not None:
             facts["activation_spread_last_first"] = spread[-1] / spread[0]
@@ -206,7 +208,7 @@ def histograms(
     counts: dict[str, Any] = dict.fromkeys(ranges, 0)
     for outputs in outputs_of(learner, data.train):
         for name, bounds in ranges.items():
-            counts[name] += np.histogram(outputs[name], BINS, edges(*bounds))[0]
+            counts[name] += np.histogram(outputs[name].astype(np.float64), BINS, edges(*bounds))[0]
     return [row for name, bounds in ranges.items() for row in lines_of(epoch, step, name, (*bounds, counts[name]))]
 
 

@@ -22,10 +22,11 @@ import numpy as np
 
 from labrunner import checkpoint
 from labrunner.errors import RequestError
-from labrunner.files import WriteError, atomic_write, lines_of_csv, read_csv, to_csv, to_json, writing
+from labrunner.files import WriteError, atomic_write, lines_of_csv, read_csv, read_json, to_csv, to_json, writing
 from labrunner.records.names import FOLDERS, FORMAT, METRICS, TIMING, Row, held, refuse_links, refuse_used
 from labrunner.records.reading import read_notes
 
+TABLES = "probes/tables.json"
 KEPT = re.compile(r"^(\w+)_(\d+)\.npy$")  # an array of an epoch
 LOCK_SECONDS = 0.5  # whoever reads a folder's status holds its lock for a moment
 
@@ -239,6 +240,7 @@ class RunFolder:
             number = KEPT.match(path.name)
             if (epoch, step) == (0, 0) or (number is not None and int(number[2]) > epoch):
                 path.unlink()
+        self._drop_ends()
         grown = [path for path in sorted((self.path / "probes").glob("*.csv")) if path.name != "epochs.csv"]
         by_epoch = [self.path / name for name in ("metrics.csv", "timing.csv", "probes/epochs.csv")]
         for path in (*(path for path in by_epoch if path.is_file()), *grown):
@@ -248,6 +250,18 @@ class RunFolder:
                 kept += [row for row in rows if int(row[0]) == epoch + 1 and int(row[1]) <= step]
             if len(kept) != len(rows) or not path.read_text(encoding="utf-8").endswith("\n"):
                 self.write_csv(str(path.relative_to(self.path)), header, kept)
+
+    def _drop_ends(self) -> None:
+        """Of what was written whole at an earlier end, only the start stays: the next end writes it anew."""
+        for name in self._tables():
+            path = self.path / "probes" / f"{name}.csv"
+            header, rows = read_csv(path) if path.is_file() else ([], [])
+            start = [row for row in rows if int(row[0]) == 0]
+            if start:
+                self.write_csv(f"probes/{name}.csv", header, start)
+            else:
+                path.unlink(missing_ok=True)
+        (self.path / TABLES).unlink(missing_ok=True)
 
     # what probes note
 
@@ -259,9 +273,15 @@ class RunFolder:
         before[1].extend(rows)
 
     def table(self, name: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-        """All rows of ``probes/<name>.csv``, written whole, now."""
+        """All rows of ``probes/<name>.csv``, written whole, now; named in ``probes/tables.json``."""
         self._behind.wait()
+        listed = {*self._tables(), name}
+        self.write_json(TABLES, {"tables": sorted(listed)})
         self.write_csv(f"probes/{name}.csv", header, rows)
+
+    def _tables(self) -> list[str]:
+        """The files that are written whole at the end of a run."""
+        return list((read_json(self.path / TABLES) or {}).get("tables", []))
 
     def keep(self, name: str, epoch: int, values: np.ndarray) -> None:
         """An array of an epoch, as ``probes/<name>_<epoch>.npy`` at the end of the epoch."""

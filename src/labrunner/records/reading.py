@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 SAMPLES = ("index", "image", "label", "predicted", "confidence")
 POINTS = ("point", "label", "index", "split")
 PLANE = ("epoch", "x", "y", "probabilities", "class_names", "feature_names")
+TEXTS = ("layer", "parameter", "pooling")  # columns of notes: a layer may be called 0.10
 NO_NAMES = {column: [""] for column in ("support", "precision", "recall", "f1", "auroc")}
 
 
@@ -41,7 +42,9 @@ def read_rows(path: Path) -> list[Row]:
 def read_notes(path: Path) -> list[dict[str, Any]]:
     """The rows of a file in ``probes/``: numbers where they read as such, else text; None where blank."""
     header, rows = read_csv(path) if path.is_file() else ([], [])
-    return [{name: _noted(text) for name, text in zip(header, row, strict=True)} for row in rows]
+    return [
+        {name: text if name in TEXTS else _noted(text) for name, text in zip(header, row, strict=True)} for row in rows
+    ]
 
 
 def _noted(text: str) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +31,7 @@ def main(arguments: Arguments) -> int:
     from labrunner.build import describe
 
     describe(composed.config)  # before torch is imported
-    with shared_for() as shared:
+    with shared_for() as shared, made(folder):
         tried = range_test(composed)
         write(folder, composed, tried)
         assert shared.drawing is not None
@@ -54,6 +56,27 @@ def place(composed: Composed) -> Path:
     return folder
 
 
+@contextmanager
+def made(folder: Path) -> Iterator[None]:
+    """Make a folder, so that one that cannot be is refused before the work; if that ends early, it goes again.
+
+    Raises
+    ------
+    RequestError
+        when it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RequestError(f"cannot make the folder {folder}: {error.strerror or error}") from None
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # what has been written stays
+            folder.rmdir()
+        raise
+
+
 def range_test(composed: Composed) -> list[Tried]:
     """The steps of the test, on the threads that a run would take."""
     from labrunner.machine import arithmetic
@@ -66,12 +89,10 @@ def range_test(composed: Composed) -> list[Tried]:
 
 
 def write(folder: Path, composed: Composed, tried: list[Tried]) -> None:
-    from labrunner.files import atomic_write, to_csv, to_yaml, writing
+    from labrunner.files import atomic_write, to_csv, to_yaml
     from labrunner.probes import lr_range
     from labrunner.records.names import RANGE
 
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
     atomic_write(folder / "config.yaml", to_yaml(composed.config))
     said = {"overrides": composed.overrides, "choices": composed.choices}
     atomic_write(folder / "overrides.yaml", to_yaml(said))

@@ -66,11 +66,17 @@ def print_checks(verdicts: Sequence[Verdict], config: Mapping[str, Any], choices
         return 0
     for verdict in verdicts:
         show(f"  {verdict}")
+    unanswered = len(config["checks"]) - len(verdicts)  # by a single run
+    if unanswered:
+        show(f"  {unanswered} of {len(config['checks'])} checks are about several runs, which a sweep answers")
     if not config["strict"]:
         return 0
     failed = [verdict.check for verdict in verdicts if not verdict.passed]
     if failed:
         complain(f"{len(failed)} of {len(verdicts)} checks failed: {', '.join(failed)}")
+        return 1
+    if unanswered:
+        complain(f"strict=true asks for all checks, and {unanswered} of {len(config['checks'])} are about several runs")
         return 1
     name = choices.get("experiment", "")
     wanted = LABS[name].checks if name in LABS else 1
