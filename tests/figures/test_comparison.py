@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from matplotlib.colors import LogNorm, to_rgba
 from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
@@ -20,7 +21,7 @@ from labrunner import comparison
 from labrunner.figures import draw_sweep, png
 from labrunner.figures.comparison import COMPARISONS, bars, epochs_to, flips, heat_map, metric_against_key, validation
 from labrunner.figures.comparison.scales import limits, set_scale
-from labrunner.figures.comparison.shown import tick_names
+from labrunner.figures.comparison.shown import as_typed, tick_names, typed
 from labrunner.figures.look import PAGE, look, luminance
 from labrunner.records import METRICS, Sweep, load_sweep
 from tests.figures.looking import all_inside, drawn
@@ -450,6 +451,46 @@ def test_a_category_without_a_result_has_a_word_and_no_bar(sweeps):
     assert figure.axes[0].get_yticklabels()[-1].get_text() == "optimizer_number_3"
 
 
+def test_an_arrow_stands_only_where_a_bar_leaves_the_axis(tmp_path):
+    losses = (0.1, 0.11, 0.3, 0.4, 0.5, 2.0, 2.3, 56.0)
+    rows = {
+        n: [dict.fromkeys(METRICS) | {"epoch": 1, "train_loss": loss, "val_loss": loss, "val_accuracy": 0.5}]
+        for n, loss in enumerate(losses)
+    }
+    values = [{"variant": f"v{n}"} for n in range(len(losses))]
+    axes = drawn(bars(write_sweep(tmp_path / "sweep", values, rows=rows, epochs=1))).axes[0]
+    end = axes.get_xlim()[1]
+    assert [text.get_text().startswith("→") for text in axes.texts] == [loss > end for loss in losses]
+    assert sum(loss > end for loss in losses) >= 1
+
+
+def test_no_tick_of_an_accuracy_is_above_all_of_them(sweeps):
+    for name in ("models", "thirty optimizers"):
+        axes = drawn(bars(sweeps(name))).axes[1]
+        assert axes.get_xlabel() == "validation accuracy"
+        assert max(axes.get_xticks()) <= 1.0 + 1e-9
+
+
+def test_losses_of_different_kinds_rank_nothing_and_it_is_said(tmp_path):
+    values = [{"variant": name} for name in ("a", "b")]
+    rows = {
+        n: [dict.fromkeys(METRICS) | {"epoch": 1, "train_loss": loss, "val_loss": loss, "val_accuracy": accuracy}]
+        for n, (loss, accuracy) in enumerate(((0.1, 0.5), (0.9, 0.8)))
+    }
+    sweep = write_sweep(tmp_path / "sweep", values, rows=rows, epochs=1)
+    assert [label.get_text() for label in drawn(bars(sweep)).axes[0].get_yticklabels()] == ["a", "b"]
+    assert "not comparable" not in note(drawn(bars(sweep)))
+    path = sweep.members[1].path / "config.yaml"
+    config = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump(config | {"model": {"name": "adaline"}}))
+    sweep = load_sweep(sweep.path)
+    figure = drawn(bars(sweep))
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["b", "a"]
+    assert "sorted by validation accuracy" in note(figure)
+    for function in (bars, validation):
+        assert "losses of different kinds (cross_entropy, mse): not comparable" in note(drawn(function(sweep)))
+
+
 # epochs_to
 
 
@@ -518,6 +559,11 @@ def test_few_figures_are_the_curves_and_the_metric_against_the_key(tmp_path):
         "metric_against_key.png",
         "validation.png",
     ]
+
+
+def test_few_has_the_epochs_to_a_threshold_where_the_sweep_names_one(tmp_path):
+    sweep = write_sweep(tmp_path / "sweep", [{"optim.lr": rate} for rate in RATES], epochs=3, threshold=0.5)
+    assert "epochs_to" in [path.stem for path in draw_sweep(sweep, "few")]
 
 
 def test_a_sweep_that_has_not_begun_has_no_figures(tmp_path):
@@ -603,6 +649,38 @@ def test_a_loss_explodes_at_ten_times_what_the_better_half_ever_had(factor, said
     assert low < 0.3
     assert (2.0 < high < 2.0 * factor) if said else high > 2.0 * factor
     assert scale.log
+
+
+def test_no_category_whose_runs_are_done_is_missing(tmp_path):
+    """Of one category four runs of five have no loss at all, so that the losses of the other are far above its own."""
+    made = {}
+    for number in range(10):
+        easy, hard = (0.0, 0.0), (3.0, 0.05)
+        made[number] = [
+            dict.fromkeys(METRICS) | {"epoch": epoch, "train_loss": loss, "val_loss": loss, "val_accuracy": 0.9}
+            for epoch, loss in enumerate((0.008, 0.008) if number == 0 else easy if number < 5 else hard, start=1)
+        ]
+    values = [{"variant": name, "seed": seed} for name in ("easy", "hard") for seed in range(5)]
+    axes = drawn(validation(write_sweep(tmp_path / "sweep", values, rows=made, epochs=2))).axes[0]
+    low, high = axes.get_ylim()
+    assert axes.get_yscale() == "log"
+    assert len(axes.get_lines()) == 2
+    for line in axes.get_lines():
+        assert low < min(line.get_ydata()) <= max(line.get_ydata()) < high
+    assert axes.get_title(loc="right") == "4 runs down to 0"
+
+
+def test_equal_widths_are_counted_and_computed_values_have_four_digits():
+    assert as_typed([64, 64, 64, 64]) == "4 x 64"
+    assert [as_typed(value) for value in ([64], [64, 32], [0.9, 0.9], [True, True])] == [
+        "[64]",
+        "[64,32]",
+        "[0.9,0.9]",
+        "[true,true]",
+    ]
+    assert typed([0.2758684847, 0.5, 1, "x"]) == ["0.2759", "0.5", "1", "x"]
+    assert typed([0.27586, 0.27588]) == ["0.27586", "0.27588"]
+    assert typed([123456.5, 1e-5]) == ["123456.5", "1e-05"]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from labrunner.records import load_run, load_sweep
 from tests.arrays import write_boundary
 from tests.figures.looking import all_inside, everything
 from tests.folders import HOSTILE, write_run
-from tests.sweeps import write_sweep
+from tests.sweeps import curve, write_sweep
 
 
 def noted(path: Path, name: str, header: str, rows: list[str]) -> None:
@@ -182,6 +182,37 @@ def test_two_keys_make_a_table_of_planes(tmp_path):
     titles = [axes.get_title().split("\n")[0] for axes in figure.axes]
     assert titles == ["line, x", "line, y", "line, z", "curve, x", "curve, y", "curve, z"]
     all_inside(figure)
+
+
+def test_without_a_val_split_the_accuracy_is_that_of_the_shown_plane(tmp_path):
+    rates = (0.2758684847, 0.5517369694)
+    rows = curve(0.9, 3, np.random.default_rng(0))
+    rows = [{name: None if name.startswith("val_") else value for name, value in row.items()} for row in rows]
+    write_sweep(tmp_path / "sweep", [{"optim.lr": lr} for lr in rates], epochs=3, rows={0: rows, 1: rows}, classes="ab")
+    grid = np.linspace(-1.0, 1.0, 41)
+    right = np.repeat((grid > 0.0)[None, :], 41, axis=0)  # the second class lies where x > 0
+    points = np.random.default_rng(1).uniform(-1.0, 1.0, (50, 2))
+    points = points[np.abs(points[:, 0]) > 0.05]
+    labels = (points[:, 0] > 0.0).astype(int)
+    labels[:3] = 1 - labels[:3]
+    for number, second in enumerate((right, ~right)):
+        np.savez(
+            tmp_path / "sweep" / str(number) / "boundary.npz",
+            x=grid,
+            y=grid,
+            probabilities=np.stack((~second, second), axis=-1).astype(np.float32),
+            point=points,
+            label=labels,
+            split=np.array(["train"] * len(points)),
+            index=np.arange(len(points)),
+            feature_names=np.array(["x", "y"]),
+            class_names=np.array(["a", "b"]),
+            epoch=3,
+        )
+    figure = boundaries_beside(load_sweep(tmp_path / "sweep"))
+    share = 3 / len(points)
+    titles = [axes.get_title().split("\n") for axes in figure.axes if axes.images]
+    assert titles == [["0.2759", f"accuracy {1 - share:.1%}"], ["0.5517", f"accuracy {share:.1%}"]]
 
 
 def test_of_thirty_planes_twelve_are_drawn_and_it_is_said(tmp_path):

@@ -67,7 +67,7 @@ def test_a_run_without_the_probe_has_no_figure(tmp_path, name):
 def test_the_surface_is_drawn_with_its_way_and_nothing_is_cut_off(tmp_path, names):
     figure = drawn(paths.loss_surface, write_surface(made(tmp_path), names))
     all_inside(figure)
-    expected = ["weight w1", "weight w2"] if names == WEIGHTS else ["(90.0% of the way)", "(8.1% of the way)"]
+    expected = ["weight w1", "weight w2"] if names == WEIGHTS else ["(90.0% of squared", "(8.1% of squared"]
     assert all(text in words(figure) for text in [*expected, "start", "end", "training loss"])
     assert "leaves" not in words(figure)
 

@@ -228,12 +228,12 @@ def swept(path: Path, values: Sequence[dict[str, Any]], sizes: Sequence[int] = (
     return load_sweep(sweep.path)
 
 
-MODELS = [{"model": name, "seed": seed} for name in ("softmax", "mlp", "cnn") for seed in (0, 1)]
-SIZES = (650, 650, 9610, 9610, 250_000, 250_000)
+MODELS = [{"model": name, "seed": seed} for name in ("softmax", "mlp", "lenet", "cnn") for seed in (0, 1)]
+SIZES = (650, 650, 9610, 9610, 61_000, 61_000, 250_000, 250_000)
 
 
 def test_of_models_of_one_size_there_is_nothing_to_compare(tmp_path):
-    assert compared.parameters(swept(tmp_path / "one", MODELS, (7,) * 6)) is None
+    assert compared.parameters(swept(tmp_path / "one", MODELS, (7,) * 8)) is None
     assert compared.parameters(swept(tmp_path / "none", MODELS)) is None
 
 
@@ -245,14 +245,14 @@ def test_accuracy_stands_against_parameters_with_its_spread(tmp_path):
         all_inside(figure)
     axes = figure.axes[0]
     places = [tuple(float(np.ravel(values)[0]) for values in line.get_data()) for line in axes.get_lines()]
-    assert [x for x, _ in places] == [650, 9610, 250_000]
+    assert [x for x, _ in places] == [650, 9610, 61_000, 250_000]
     runs = dict.fromkeys(SIZES, 0.0)
     for member, run in sweep.runs:
         runs[SIZES[member.number]] += 0.5 * run.row_list[run.chosen.epoch - 1]["val_accuracy"]
     assert [1.0 - y for _, y in places] == pytest.approx(list(runs.values()))
     low, high = axes.get_ylim()
     assert low > high  # fewer mistakes stand higher
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["softmax", "mlp", "cnn"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["softmax", "mlp", "lenet", "cnn"]
 
 
 def test_a_run_without_a_mistake_and_thirty_models_are_drawn_too(tmp_path):
@@ -271,14 +271,23 @@ def write_row(epoch: int, accuracy: float) -> dict[str, Any]:
 
 
 def test_each_data_set_has_a_panel(tmp_path):
-    sweep = swept(tmp_path, MODELS, SIZES)
-    for member in sweep.members[4:]:
+    models = [*MODELS, *({**values, "optim.lr": 0.1} for values in MODELS)]
+    sweep = swept(tmp_path, models, SIZES * 2)
+    for member in sweep.members[8:]:
         config = member.path / "config.yaml"
         config.write_text(config.read_text().replace("name: digits", "name: mnist5k"))
     with look():
         figure = compared.parameters(load_sweep(sweep.path))
         all_inside(figure)
-    assert [axes.get_title() for axes in figure.axes] == ["digits", "mnist5k"]
+    assert {axes.get_title() for axes in figure.axes} == {"digits", "mnist5k"}
+
+
+def test_a_data_set_with_models_of_two_sizes_has_no_panel(tmp_path):
+    sweep = swept(tmp_path, MODELS, SIZES)
+    for member in sweep.members[4:]:
+        config = member.path / "config.yaml"
+        config.write_text(config.read_text().replace("name: digits", "name: mnist5k"))
+    assert compared.parameters(load_sweep(sweep.path)) is None
 
 
 def test_a_damaged_config_stops_no_figure(tmp_path):

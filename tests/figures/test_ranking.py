@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn import metrics as sk
 
@@ -20,7 +21,7 @@ from labrunner.figures.ranking import (
     roc_area,
     roc_curve,
 )
-from labrunner.records import Run
+from labrunner.records import Run, load_run
 from tests.figures.looking import NAMES, all_inside, drawn, made
 from tests.folders import HOSTILE
 
@@ -123,7 +124,16 @@ def test_classes_without_samples_are_left_out_of_curves_and_average(tmp_path):
     for function in (roc, precision_recall):
         figure = drawn(function(run))
         assert len(shown(figure)) == len(defined(run)) + 2
-        assert "3 of 10 classes left out" in figure.axes[0].get_title()
+        assert figure.axes[0].get_title().endswith("3 of 10 classes left out: no test samples")
+
+
+def test_a_single_class_without_samples_is_named(tmp_path):
+    run = made(tmp_path)
+    table = pd.read_csv(run.path / "predictions.csv")
+    table[table["label"] != 4].to_csv(run.path / "predictions.csv", index=False)
+    for function in (roc, precision_recall):
+        title = drawn(function(load_run(run.path))).axes[0].get_title()
+        assert title.endswith(f"class {run.class_names[4]} left out: no test samples")
 
 
 def test_where_no_class_can_be_ranked_nothing_is_drawn(tmp_path):

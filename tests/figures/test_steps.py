@@ -55,6 +55,18 @@ def note_range(run, **choices):
     return load_run(run.path)
 
 
+def note_updates(run, ratio, steps=60):
+    """Ratios of three weight matrices around `ratio`, and of a bias that is no matrix."""
+    rows = [
+        [1, step, name, axes, 1.0, 1.0, factor * ratio(step)]
+        for step in range(1, steps + 1)
+        for name, axes, factor in (("a", 2, 0.1), ("b", 2, 1.0), ("c", 4, 100.0), ("bias", 1, 1e6))
+    ]
+    header = ["epoch", "step", "parameter", "axes", "update", "weight", "ratio"]
+    pd.DataFrame(rows, columns=header).to_csv(run.path / "probes/updates.csv", index=False)
+    return load_run(run.path)
+
+
 # of a run
 
 
@@ -112,12 +124,17 @@ def test_without_a_timing_the_panel_of_seconds_is_left_out(tmp_path):
     assert len(drawn(probed.loss_per_step(load_run(run.path))).axes) == 1
 
 
-def test_a_running_mean_of_a_straight_line_is_the_line():
-    line = np.linspace(5.0, 1.0, 400)
-    window = len(line) // probed.SHARE + 3
-    assert probed.running_mean(line)[window:-window] == pytest.approx(line[window:-window])
+def test_the_mean_of_the_last_steps_begins_where_the_losses_do_and_is_moved_by_no_later_one():
+    losses = np.random.default_rng(0).normal(size=400) + 2.5
+    losses[10] = 1e4
+    mean = probed.trailing_mean(losses)
+    assert mean[0] == losses[0]
+    assert mean[9] == pytest.approx(losses[:10].mean())
+    window = len(losses) // probed.SHARE + 2
+    assert mean[300] == pytest.approx(losses[301 - window : 301].mean())
+    assert mean[:10].max() < 10.0 < mean[10]
     short = np.random.default_rng(0).normal(size=probed.FEW)
-    assert probed.running_mean(short) is short
+    assert probed.trailing_mean(short) is short
 
 
 @pytest.mark.parametrize(("classes", "label"), [(2, "second class"), (10, "right class")])
@@ -153,7 +170,7 @@ def sweep_of(path, values, note, **choices):
     return load_sweep(path / "sweep")
 
 
-@pytest.mark.parametrize("figure", [swept.convergence, swept.outputs, swept.lr_range])
+@pytest.mark.parametrize("figure", [swept.convergence, swept.outputs, swept.lr_range, swept.updates])
 def test_a_sweep_without_the_probe_has_no_figure(tmp_path, figure):
     assert figure(write_sweep(tmp_path / "sweep", [{"optim.lr": lr} for lr in (0.1, 0.01)])) is None
 
@@ -169,9 +186,10 @@ def test_sweeps_of_all_kinds_are_drawn_and_no_text_is_cut(tmp_path, values):
     def note(run, number):
         note_steps(run, loss=lambda step: (number + 1) / step)
         note_outputs(run)
+        note_updates(run, lambda step: 0.01 * (number + 1) / step)
 
     sweep = sweep_of(tmp_path, values, note)
-    for figure in (swept.convergence, swept.outputs):
+    for figure in (swept.convergence, swept.outputs, swept.updates):
         all_inside(figure(sweep))
 
 
@@ -214,3 +232,25 @@ def test_equal_range_tests_are_one_line_above_the_results(tmp_path):
 
 def test_a_range_test_without_swept_rates_has_no_figure_of_the_sweep(tmp_path):
     assert swept.lr_range(sweep_of(tmp_path, NAMES, lambda run, number: note_range(run))) is None
+
+
+def test_the_line_of_a_run_is_the_median_ratio_of_its_weight_matrices(tmp_path):
+    def note(run, number):
+        note_updates(run, lambda step: 0.0 if step == 7 else 0.01 * (number + 1) / step)
+
+    figure = drawn(swept.updates(sweep_of(tmp_path, NAMES, note)))
+    axes = figure.axes[0]
+    assert axes.get_yscale() == "log"
+    assert len(axes.lines) == len(NAMES)
+    for number, line in enumerate(axes.lines):
+        steps, ratios = (np.asarray(values, dtype=float) for values in line.get_data())
+        assert steps.tolist() == list(range(1, 61))
+        expected = 0.01 * (number + 1) / steps
+        expected[6] = np.nan
+        np.testing.assert_allclose(ratios, expected)
+    assert "3 steps that moved nothing not drawn" in figure.get_suptitle().replace("\n", " ")
+
+
+@pytest.mark.parametrize("ratio", [0.0, math.nan, math.inf])
+def test_updates_without_a_ratio_have_no_figure(tmp_path, ratio):
+    assert swept.updates(sweep_of(tmp_path, NAMES, lambda run, number: note_updates(run, lambda step: ratio))) is None

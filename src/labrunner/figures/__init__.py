@@ -83,7 +83,10 @@ def draw_range(folder: Path) -> Path:
     return path
 
 
-def _draw(table: Mapping[str, tuple[Callable[[Any], Figure | None], bool]], recorded: Any, which: str) -> list[Path]:
+Few = bool | Callable[[Any], bool]
+
+
+def _draw(table: Mapping[str, tuple[Callable[[Any], Figure | None], Few]], recorded: Any, which: str) -> list[Path]:
     if which not in ("all", "few", "none"):
         raise ValueError(f"which={which!r} is none of all, few, none")
     folder = recorded.path / "figures"
@@ -92,7 +95,9 @@ def _draw(table: Mapping[str, tuple[Callable[[Any], Figure | None], bool]], reco
     for name, (function, in_few) in table.items():
         path = folder / f"{name}.png"
         path.unlink(missing_ok=True)
-        if which == "none" or (which == "few" and not in_few):
+        if which == "none":
+            continue
+        if which == "few" and not (in_few(recorded) if callable(in_few) else in_few):
             continue
         try:
             with look():

@@ -7,7 +7,7 @@ each other and have one area, while precision and recall depend on which of the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -195,8 +195,8 @@ def _draw(run: Run, kind: Kind) -> Figure | None:
     left = len(present) - len(counted)
     title = f"{of_samples(len(label))}: each class against the rest"
     if left:
-        title += f"\n{left} of {len(present)} classes left out: the samples are none or all of such a class"
-    axes.set_title(title, fontsize=11)
+        title += f"\n{_left_out(run.class_names, counted, present)}"
+    axes.set_title(title, fontsize=11, parse_math=False)
     if _corner_is_enough([*lines.values(), average], mean_area, kind):
         _enlarge(axes, kind, content)
 
@@ -225,6 +225,16 @@ def _draw(run: Run, kind: Kind) -> Figure | None:
     )
     literal(legend, entries)
     return figure
+
+
+def _left_out(names: Sequence[str], counted: Sequence[int], present: Sequence[np.ndarray]) -> str:
+    """Which classes have no curve, and why; where one has all samples, there are no curves at all."""
+    missing = [index for index in range(len(present)) if index not in counted]
+    why = "no test samples" if not any(present[index].any() for index in missing) else "no samples or no probabilities"
+    if len(missing) == 1:
+        why = "no test samples" if not present[missing[0]].any() else "probabilities that are no numbers"
+        return f"class {shortened([names[missing[0]]], NAME_WIDTH)[0]} left out: {why}"
+    return f"{len(missing)} of {len(present)} classes left out: {why}"
 
 
 def _style(index: int) -> dict[str, Any]:

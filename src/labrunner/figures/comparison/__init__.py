@@ -21,13 +21,13 @@ from labrunner.figures.comparison.steps import FIGURES as STEPS
 from labrunner.figures.comparison.twins import FIGURES as TWINS
 from labrunner.records import Sweep
 
-COMPARISONS: dict[str, tuple[Callable[[Sweep], Figure | None], bool]] = {
-    # file name: (function, which returns None where it does not apply; whether figures=few draws it)
+COMPARISONS: dict[str, tuple[Callable[[Sweep], Figure | None], bool | Callable[[Sweep], bool]]] = {
+    # file name: (function, which returns None where it does not apply; whether, or of which, figures=few draws it)
     "validation": (validation, True),
     "metric_against_key": (metric_against_key, True),
     "bars": (bars, True),
     "heat_map": (heat_map, False),
-    "epochs_to": (epochs_to, False),
+    "epochs_to": (epochs_to, lambda sweep: sweep.threshold is not None),  # an experiment that asks how fast
     "flips": (flips, False),
     # of what probes measured
     **STEPS,

@@ -15,11 +15,11 @@ from labrunner import comparison
 from labrunner.figures.comparison.scales import APART, CHARACTER, SMALL, legend_below, note_above, percent
 from labrunner.figures.comparison.shown import (
     Combination,
+    Result,
     Shown,
     is_loss,
     key_label,
     metric_label,
-    named,
     short_keys,
     shown_value,
 )
@@ -36,6 +36,8 @@ MISSED: dict[str, Any] = {"facecolor": "#f4f4f4", "edgecolor": "#b0b0b0", "hatch
 def bars(sweep: Sweep) -> Figure | None:
     """A bar for each category: the metrics at the chosen epoch, best first by the one that is monitored.
 
+    Losses of different kinds rank nothing: then by accuracy or, without one, in the order of the keys.
+
     With seeds, the mean with its standard deviation and the single runs. Where numeric keys were swept too, each
     category stands at its best value of them. None where no key is a category, or no run is done.
     """
@@ -50,6 +52,10 @@ def bars(sweep: Sweep) -> Figure | None:
         own = each.entries[0].member.number if alone else tuple(shown.rank(key, each.values[key]) for key in keys)
         best.setdefault(own, each)
     chosen = list(best.values())
+    unranked = bool(shown.loss_kinds) and is_loss(deciding)  # there is nothing that could rank them
+    if unranked:
+        places = {id(each): place for place, each in enumerate(shown.combinations)}
+        chosen.sort(key=lambda each: places[id(each)])
     columns = [column for column in shown.columns if any(each.result(column) is not None for each in chosen)]
     if not columns:
         return None
@@ -66,13 +72,14 @@ def bars(sweep: Sweep) -> Figure | None:
         draw_bars(axes, chosen, column, (72 * PAGE - width_of(names)) / len(columns) - 30)
         axes.set_xlabel(metric_label(column), fontsize=10.5)
     set_names(panels[0], names, height)
-    said = [f"sorted by {metric_label(deciding)} at the chosen epoch"]
+    said = ["at the chosen epoch" if unranked else f"sorted by {metric_label(deciding)} at the chosen epoch"]
     if shown.numeric and not alone:
         said.append(f"each at its best {' and '.join(shortened(shown.numeric, 30))}")
     if left_out:
-        said.append(f"the best {MOST}")
+        said.append(f"the {'first' if unranked else 'best'} {MOST}")
     if shown.folds:
         said.append(f"mean and standard deviation over {shown.seeds}; points: single runs")
+    said += shown.cautions if any(map(is_loss, columns)) else []
     note_above(figure, shown.note(*said))
     return figure
 
@@ -80,7 +87,7 @@ def bars(sweep: Sweep) -> Figure | None:
 def named_bars(shown: Shown, chosen: Sequence[Combination], keys: Sequence[str] | None, width: int) -> list[str]:
     """A name for each bar, and on a second line where it stands and how many of its runs diverged."""
     names = shown.names(chosen, width, keys)
-    if keys is not None and 1 < len(keys) <= LINES and max(len(named(each.values, keys)) for each in chosen) > width:
+    if keys is not None and 1 < len(keys) <= LINES and max(len(shown.named(each, keys)) for each in chosen) > width:
         names = ["\n".join(each) for each in one_by_one(shown, chosen, keys, width)]
     notes: list[list[str]] = [[] for _ in chosen]
     if shown.numeric and keys is not None:
@@ -124,14 +131,18 @@ def draw_bars(axes: Axes, chosen: Sequence[Combination], column: str, room: floa
         within = [value for value in highest if value <= APART * np.median(ends)]
         limit = 1.1 * max(within)
     low = min(0.0, *ends)
-    reach = limit - low
-    for place, (each, result) in enumerate(zip(chosen, results, strict=True)):
+    while True:
+        words = [words_behind(*pair, column, low, limit, room) for pair in zip(chosen, results, strict=True)]
+        reach = (limit - low) * stretch(words, low, limit - low, room)
+        whole = [end for end in highest if limit < end <= low + reach]
+        if not whole:
+            break
+        limit = max(whole)  # what ends before the axis does is no bar that goes beyond it
+    for place, (result, (end, text)) in enumerate(zip(results, words, strict=True)):
+        beside(axes, end, place, text, VERMILLION if result is None else "black")
         if result is None:
-            text = each.unfinished or "no value"
-            beside(axes, low, place, text, VERMILLION)
             continue
         axes.barh(place, result.mean, height=0.72, color=BLUE, alpha=0.55, zorder=2)
-        end = result.mean
         if result.sd is not None:
             axes.errorbar(result.mean, place, xerr=result.sd, ecolor=BLACK, elinewidth=1.2, capsize=3, zorder=3)
             axes.plot(
@@ -145,27 +156,37 @@ def draw_bars(axes: Axes, chosen: Sequence[Combination], column: str, room: floa
                 mew=0.9,
                 zorder=4,
             )
-            end = max(result.mean + result.sd, *result.values)
-        text = shown_value(column, result.mean)
-        if result.sd is not None and room > LEAST_ROOM:
-            text += f" ± {spread(text, column, result.sd)}"
-        beyond = result.mean > limit
-        beside(axes, min(end, limit), place, f"→ {text}" if beyond else text)
-    axes.set_xlim(low, low + reach * stretch(axes, low, reach, room))
+    axes.set_xlim(low, low + reach)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=3 if room < 150 else 4, steps=[1, 2, 2.5, 5, 10]))
-    if column.endswith("_accuracy"):
-        axes.xaxis.set_major_formatter(lambda share, _: percent(share) if share <= 1 else "")
+    if column.endswith("_accuracy"):  # nothing is more than all
+        few = MaxNLocator(nbins=max(2, round(4 * (1.0 - low) / reach)), steps=[1, 2, 2.5, 5, 10])
+        axes.set_xticks([tick for tick in few.tick_values(low, 1.0) if low <= tick <= min(1.0 + 1e-9, low + reach)])
+        axes.xaxis.set_major_formatter(percent)
     axes.grid(axis="y", visible=False)
     axes.tick_params(axis="y", length=0)
 
 
-def stretch(axes: Axes, low: float, reach: float, room: float) -> float:
-    """How much longer than its longest bar an axis of `room` points must be for the words behind all bars."""
+def words_behind(
+    combination: Combination, result: Result | None, column: str, low: float, limit: float, room: float
+) -> tuple[float, str]:
+    """Where a bar ends that is whole up to `limit`, with its points and spread, and what stands there."""
+    if result is None:
+        return low, combination.unfinished or "no value"
+    text, end = shown_value(column, result.mean), result.mean
+    if result.sd is not None:
+        end = max(result.mean + result.sd, *result.values)
+        if room > LEAST_ROOM:
+            text += f" ± {spread(text, column, result.sd)}"
+    return min(end, limit), f"→ {text}" if result.mean > limit else text
+
+
+def stretch(words: Sequence[tuple[float, str]], low: float, reach: float, room: float) -> float:
+    """How much longer than its longest bar an axis of `room` points must be for the words behind the ends of bars."""
     wanted = 1.03
-    for text in axes.texts:
-        share = (text.xy[0] - low) / reach  # type: ignore[attr-defined]
-        words = CHARACTER * SMALL * len(text.get_text()) + 10
-        wanted = max(wanted, share / max(0.3, 1 - words / room))
+    for end, text in words:
+        share = (end - low) / reach
+        length = CHARACTER * SMALL * len(text) + 10
+        wanted = max(wanted, share / max(0.3, 1 - length / room))
     return wanted
 
 
@@ -213,7 +234,8 @@ def epochs_to(sweep: Sweep) -> Figure | None:
     if len(shown.keys) == 1:
         axes.set_ylabel(key_label(shown.keys[0], int(70 * height * max(3, len(chosen)) / 6.6)), parse_math=False)
     names = shown.names(chosen, NAMES[1])
-    axes.set_xlim(0, longest * stretch(axes, 0, longest, 72 * PAGE - width_of(names) - 50))
+    words = [(text.xy[0], text.get_text()) for text in axes.texts]  # type: ignore[attr-defined]
+    axes.set_xlim(0, longest * stretch(words, 0, longest, 72 * PAGE - width_of(names) - 50))
     set_names(axes, names, height)
     ticks = MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1).tick_values(0, longest)
     axes.set_xticks([tick for tick in ticks if 0 <= tick <= longest])

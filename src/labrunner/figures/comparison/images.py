@@ -31,15 +31,17 @@ from labrunner.records import Sweep
 LINES = 12  # combinations that are drawn
 POINTS = 42  # combinations whose marks are told apart
 PANELS = 3  # data sets beside each other
+SIZES = 3  # that a panel has at least: two points are no trend
 MARKERS = "os^Dv*"
 SHARES = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9999)  # accuracies along a log axis
+BETWEEN = tuple(round(0.05 * step, 2) for step in range(20))  # and where they are too far apart
 
 
 def parameters(sweep: Sweep) -> Figure | None:
     """Validation accuracy at the chosen epoch against the number of parameters, a panel for each data set.
 
     A point is the mean of the seeds with their standard deviation. The share of mistakes has a log scale, on which
-    99% is as far from 98% as 80% from 60%. None where all models have as many parameters, or no run is done.
+    99% is as far from 98% as 80% from 60%. A data set on which models of less than three sizes are done has no panel.
     """
     shown = Shown(sweep)
     panels: dict[str, list[tuple[Combination, float]]] = {}
@@ -47,9 +49,9 @@ def parameters(sweep: Sweep) -> Figure | None:
         size = _parameters(each)
         if size is not None and each.result("val_accuracy") is not None:
             panels.setdefault(_data_set(each), []).append((each, size))
-    if len({size for group in panels.values() for _, size in group}) < 2:
+    names = [name for name, group in panels.items() if len({size for _, size in group}) >= SIZES][:PANELS]
+    if not names:
         return None
-    names = list(panels)[:PANELS]
     drawn = [pair for name in names for pair in panels[name]][:POINTS]
     looks = {id(each): (CATEGORIES[i % 7], MARKERS[i // 7 % 6]) for i, (each, _) in enumerate(drawn)}
     titles = shown.names([each for each, _ in drawn])
@@ -76,13 +78,18 @@ def _draw_sizes(axes: Axes, group: Sequence[tuple[Combination, float]], looks: d
     sizes = [size for _, size in group]
     results = [result for each, _ in group if (result := each.result("val_accuracy")) is not None]
     wrong = [1.0 - result.mean for result in results]
-    least = min([share for share in wrong if share > 0.0], default=0.001)
-    low, high = 0.6 * least, min(1.2, 1.5 * max(least, *wrong))
-    for (each, size), result, share in zip(group, results, wrong, strict=True):
+    spreads = [result.sd or 0.0 for result in results]
+    # where a bar would reach a share of 0, half of the least mistake that a run made stands for it
+    single = [1.0 - value for result in results for value in result.values]
+    half = 0.5 * min([share for share in single if share > 1e-9], default=0.002)
+    ends = [max(share - sd, half) for share, sd in zip(wrong, spreads, strict=True)]
+    low, high = 0.8 * min(ends), min(1.2, 1.2 * max(share + sd for share, sd in zip(wrong, spreads, strict=True)))
+    high = max(high, 3.0 * low)
+    for (each, size), share, sd, end in zip(group, wrong, spreads, ends, strict=True):
         colour, marker = looks[id(each)]
-        at, sd = max(share, low), result.sd or 0.0  # no mistake at all lies on the edge
+        at = max(share, half)
         axes.plot([size], [at], marker=marker, color=colour, ms=7.5, mew=0, zorder=3, clip_on=False)
-        axes.vlines(size, max(at - sd, low), at + sd, color=colour, lw=1.4, zorder=2.5)
+        axes.vlines(size, end, max(share + sd, at), color=colour, lw=1.4, zorder=2.5)
     axes.set_xscale("log")
     spread = max(1.3, (max(sizes) / min(sizes)) ** 0.08)
     axes.set_xlim(min(sizes) / spread, max(sizes) * spread)
@@ -93,6 +100,8 @@ def _draw_sizes(axes: Axes, group: Sequence[tuple[Combination, float]], looks: d
     axes.set_yscale("log")
     axes.set_ylim(high, low)  # upward is better
     ticks = [share for share in SHARES if low <= 1.0 - share <= high]
+    if len(ticks) < 2:
+        ticks = [share for share in BETWEEN if low <= 1.0 - share <= high]
     axes.yaxis.set_major_locator(FixedLocator([1.0 - share for share in ticks]))
     axes.yaxis.set_major_formatter(FixedFormatter([f"{100 * share:g}%" for share in ticks]))
     axes.yaxis.set_minor_locator(NullLocator())

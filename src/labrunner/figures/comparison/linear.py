@@ -23,7 +23,7 @@ from labrunner.figures.comparison.scales import (
     ordered_colours,
     plain_log,
 )
-from labrunner.figures.comparison.shown import Combination, Shown, as_typed, whole_runs
+from labrunner.figures.comparison.shown import Combination, Shown, token, whole_runs
 from labrunner.figures.look import GREY, VERMILLION, page, shortened
 from labrunner.figures.probed.linear import (
     NAME,
@@ -55,6 +55,7 @@ def boundaries_beside(sweep: Sweep) -> Figure | None:
     if len(planes) < 2:
         return None
     count = min(len(planes), PANELS)
+    has_val = "val_accuracy" in shown.columns
     table = tabled(shown, planes)
     if table is None:
         columns = min(count, 3 if count <= 6 else ACROSS)
@@ -72,12 +73,17 @@ def boundaries_beside(sweep: Sweep) -> Figure | None:
                 axes.set_axis_off()
                 continue
             (combination, plane), name = cell
-            draw_plane(axes, plane, f"{name}\n{accuracy_of(combination)}".strip())
+            result = combination.result("val_accuracy") if has_val else None
+            accuracy = None if has_val and result is None else result.mean if result else accuracy_on(plane)
+            told = "" if accuracy is None else f"accuracy {accuracy:.1%}"
+            draw_plane(axes, plane, f"{name}\n{told}".strip())
     said = []
     if shown.folds:
         said.append("drawn: the first seed that is done")
-    split = "training" if shown.columns and shown.columns[0].startswith("train_") else "validation"
-    said.append(f"accuracy: {split} split{', mean over seeds' if shown.folds else ''}")
+    if has_val:
+        said.append(f"accuracy: validation split{', mean over seeds' if shown.folds else ''}")
+    else:
+        said.append("accuracy: of the training samples, by the class of the plane where they lie")
     if len(shown.keys) == 1:
         said.append(f"named by {shortened(shown.keys, 40)[0]}")
     if len(planes) > count:
@@ -113,7 +119,8 @@ def tabled(shown: Shown, planes: Sequence[tuple[Combination, Plane]]) -> list[li
     cells: list[list[Cell | None]] = [[None] * len(shown.order[across]) for _ in shown.order[down]]
     for pair in planes:
         values = pair[0].values
-        name = ", ".join(shortened([as_typed(values[down]), as_typed(values[across])], 16))
+        texts = [shown.texts[key][token(values[key])] for key in (down, across)]
+        name = ", ".join(shortened(texts, 16))
         cells[shown.rank(down, values[down])][shown.rank(across, values[across])] = (pair, name)
     return cells
 
@@ -132,10 +139,20 @@ def draw_plane(axes: Axes, plane: Plane, title: str) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(4))
 
 
-def accuracy_of(combination: Combination) -> str:
-    """Its mean over the runs that are done, of the validation split or, without one, of the training split."""
-    results = (combination.result(column) for column in ("val_accuracy", "train_accuracy"))
-    return next((f"accuracy {result.mean:.1%}" for result in results if result is not None), "")
+def accuracy_on(plane: Plane) -> float | None:
+    """The share of the training samples in whose place the plane has their class, at the nearest point of the grid.
+
+    The column ``train_accuracy`` is another: it was measured while the model still changed.
+    """
+    of_split = plane["split"] == "train"
+    if not of_split.any():
+        return None
+    points, labels = plane["point"][of_split], plane["label"][of_split]
+    across, up = (
+        np.abs(points[:, axis, None] - grid[None, :]).argmin(axis=1)
+        for axis, grid in enumerate((plane["x"], plane["y"]))
+    )
+    return float((plane["probabilities"][up, across].argmax(axis=-1) == labels).mean())
 
 
 def updates_by_epoch(sweep: Sweep) -> Figure | None:

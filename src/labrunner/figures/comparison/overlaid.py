@@ -18,6 +18,7 @@ from matplotlib.transforms import blended_transform_factory, offset_copy
 
 from labrunner.figures.comparison.scales import (
     DECADES,
+    LEAST,
     ORDERED,
     Limits,
     legend_below,
@@ -30,13 +31,12 @@ from labrunner.figures.comparison.shown import (
     Combination,
     Entry,
     Shown,
-    as_typed,
     is_log,
     is_loss,
     key_label,
     metric_label,
-    named,
     tick_names,
+    typed,
 )
 from labrunner.figures.look import BLACK, BLUE, GREEN, GREY, ORANGE, PALE, PURPLE, SKY, VERMILLION, page, shortened
 from labrunner.records import Sweep
@@ -116,6 +116,8 @@ def notes(shown: Shown, plan: Plan) -> list[str]:
         said.append("thin: runs that are not done")
     if shown.columns[0].startswith("train_"):
         said.append("no run has a val split: the training columns are shown")
+    if any(map(is_loss, shown.columns)):
+        said += shown.cautions
     return said
 
 
@@ -136,7 +138,7 @@ def by_number(shown: Shown, key: str) -> Plan:
     others = [other for other in shown.keys if other != key]
     rest: dict[tuple[int, ...], str] = {}
     for each in combinations:
-        rest[tuple(shown.rank(other, each.values[other]) for other in others)] = named(each.values, others)
+        rest[tuple(shown.rank(other, each.values[other]) for other in others)] = shown.named(each, others)
     rest = dict(sorted(rest.items()))
     place = {ranks: index for index, ranks in enumerate(rest)}
     bar = len(values) > LEGEND
@@ -166,7 +168,7 @@ def by_number(shown: Shown, key: str) -> Plan:
         plan.bar = (ScalarMappable(norm, ORDERED), *bar_ticks(key, values, norm))
     else:
         plan.handles = [
-            *(Line2D([], [], color=spread[i], lw=2, label=as_typed(value)) for i, value in enumerate(values)),
+            *(Line2D([], [], color=spread[i], lw=2, label=text) for i, text in enumerate(typed(values))),
             *plan.handles,
         ]
     return plan
@@ -253,14 +255,22 @@ def dotted(shown: Shown) -> bool:
 def draw_column(panels: Sequence[Axes], shown: Shown, plan: Plan, column: str) -> None:
     """All runs of one column, in the panels of their rows."""
     drawn: list[list[np.ndarray]] = [[] for _ in panels]
+    categories: list[list[np.ndarray]] = []
     ends: list[tuple[Axes, Entry, Look]] = []
     for combination, look in zip(shown.combinations, plan.looks, strict=True):
         axes = panels[look.row]
-        drawn[look.row] += draw_combination(axes, shown, combination, look, column)
+        lines = draw_combination(axes, shown, combination, look, column)
+        drawn[look.row] += lines
+        if shown.categories and any(entry.status == "done" for entry in combination.entries):
+            categories.append(lines)
         ends += [(axes, entry, look) for entry in combination.entries if entry.status == "diverged"]
     for axes in panels:
         axes.set_ylabel(metric_label(column))
-    scale = set_scale(panels, drawn, column, "run")
+    scale = set_scale(panels, drawn, column, "run", categories=categories)
+    if scale.log and scale.low is not None:  # of runs that are 0 and one that is not the mean lies below them all
+        means = [np.asarray(line.get_ydata(), dtype=float) for axes in panels for line in axes.get_lines()]
+        least = min([float(values[values > 0].min()) for values in means if (values > 0).any()], default=scale.low)
+        panels[0].set_ylim(bottom=min(scale.low, max(0.7 * least, LEAST)))
     stacked: dict[tuple[int, int], int] = {}
     for axes, entry, look in ends:
         cross(axes, entry, look, column, scale, stacked)

@@ -20,6 +20,7 @@ from labrunner.figures.look import GREY, PAGE, literal
 DECADES = 2.0  # values of a key that span more need a log scale
 APART = 5.0  # losses of which the largest is this many times the least are drawn on a log scale
 EXPLODES = 10.0  # a loss this many times as high as any of the better half of the runs
+STAYS = 1e3  # up to so many times that, a whole category of runs is no explosion: left out, it would be missed
 LEAST = 1e-12  # a vanishing loss is followed down to this share of the largest
 ROOM = 2.0  # above what is shown whole, for lines that leave a log scale
 SMALL = 10.0  # points, the least of words: on a page 16 cm wide they become 8
@@ -42,16 +43,28 @@ class Limits(NamedTuple):
         return self.log and self.low is not None and bool((line[np.isfinite(line)] < self.low).any())
 
 
-def limits(column: str, lines: Sequence[np.ndarray], runs: Sequence[np.ndarray] | None = None) -> Limits:
+def limits(
+    column: str,
+    lines: Sequence[np.ndarray],
+    runs: Sequence[np.ndarray] | None = None,
+    categories: Sequence[Sequence[np.ndarray]] = (),
+) -> Limits:
     """A scale on which all lines can be read but those that explode, which leave the panel at its top.
 
-    What explodes is told from the curves of the `runs`, where the lines are something else. Losses that lie apart are
-    drawn on a log scale, where bad runs and good ones can be read at once.
+    What explodes is told from the curves of the `runs`, where the lines are something else. Of each of the `categories`
+    of lines some stay, unless all of them are far out of reach. Losses that lie apart are drawn on a log scale,
+    where bad runs and good ones can be read at once.
     """
     there = [values for line in lines if (values := line[np.isfinite(line)]).size]
     if not is_loss(column) or not there:
         return Limits(None, None, False)
     most = ceiling(there if runs is None else [values for run in runs if (values := run[np.isfinite(run)]).size])
+    if most is not None:
+        heights = [
+            [float(line[np.isfinite(line)].max()) for line in each if np.isfinite(line).any()] for each in categories
+        ]
+        missed = [height for each in heights if min(each, default=0.0) > most for height in each]
+        most = max([most, *(height for height in missed if height <= STAYS * most)])
     kept = [values for values in there if most is None or values.max() <= most]
     if not kept:
         return limits(column, lines)
@@ -84,12 +97,13 @@ def set_scale(
     column: str,
     what: str,
     runs: Sequence[np.ndarray] | None = None,
+    categories: Sequence[Sequence[np.ndarray]] = (),
 ) -> Limits:
     """Scale the value axis of panels that share it, and say above each how many of its lines leave it.
 
-    `lines` are those of each panel, `what` is one of them, `runs` as in `limits`.
+    `lines` are those of each panel, `what` is one of them, `runs` and `categories` as in `limits`.
     """
-    scale = limits(column, [line for panel in lines for line in panel], runs)
+    scale = limits(column, [line for panel in lines for line in panel], runs, categories)
     for axes, inside in zip(panels, lines, strict=True):
         axes.margins(y=0.06)
         if scale.log:

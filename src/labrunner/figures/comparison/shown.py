@@ -25,6 +25,7 @@ from labrunner.selection import finished
 
 SEED = "seed"
 NUMBERED = 3  # keys; runs of a comparison that differ in more are named by their number
+DIGITS = 4  # of a value that was computed
 NAME_WIDTH = 37  # characters of a run's name in a legend
 NOTE_WIDTH = 100  # characters of a line above the panels
 PLAIN_NAMES = {"optim.lr": "learning rate", "batch_size": "batch size", "reg.weight_decay": "weight decay"}
@@ -150,8 +151,27 @@ class Shown:
 
     @property
     def deciding(self) -> str:
-        """The column that ranks the runs: the monitored one, or the first that there is."""
+        """The column that ranks the runs: the monitored one, or the first that there is.
+
+        Losses of different kinds rank nothing where there is an accuracy.
+        """
+        if self.loss_kinds and (is_loss(self.sweep.monitor) or self.sweep.monitor not in self.columns):
+            accuracy = next((column for column in self.columns if column.endswith("_accuracy")), None)
+            if accuracy is not None:
+                return accuracy
         return self.sweep.monitor if self.sweep.monitor in self.columns else self.columns[0]
+
+    @cached_property
+    def loss_kinds(self) -> list[str]:
+        """What the runs' losses measure, where they do not measure the same."""
+        runs = [each.member.run for each in self.entries if each.member.run is not None]
+        kinds = sorted({kind for run in runs if (kind := loss_kind(run))})
+        return kinds if len(kinds) > 1 else []
+
+    @property
+    def cautions(self) -> list[str]:
+        """What a figure that shows losses must say."""
+        return [f"losses of different kinds ({', '.join(self.loss_kinds)}): not comparable"] if self.loss_kinds else []
 
     def names(
         self, combinations: Sequence[Combination], width: int = NAME_WIDTH, keys: Sequence[str] | None = None
@@ -175,14 +195,14 @@ class Shown:
         """``lr=0.01, model=cnn``, long values shortened one by one, so that their ends still tell them apart."""
         if not keys:
             return [""] * len(combinations)
-        whole = [named(each.values, keys) for each in combinations]
+        whole = [self.named(each, keys) for each in combinations]
         if max(map(len, whole)) <= width:
             return whole
         shorts = short_keys(keys)
         if len(keys) <= NUMBERED and sum(map(len, shorts)) > width // 2:
             shorts = shortened(shorts, max(6, width // (2 * len(keys))))
         heads = [""] if len(keys) == 1 else [f"{short}=" for short in shorts]
-        longest = [max(len(as_typed(value)) for value in self.order[key]) for key in keys]
+        longest = [max(map(len, typed(self.order[key]))) for key in keys]
         rooms = shared_out(width - sum(map(len, heads)) - 2 * (len(keys) - 1), longest)
         texts = {
             key: dict(zip(map(token, self.order[key]), short_values(self.order[key], room), strict=True))
@@ -192,6 +212,18 @@ class Shown:
             ", ".join(head + texts[key][token(each.values[key])] for head, key in zip(heads, keys, strict=True))
             for each in combinations
         ]
+
+    def named(self, combination: Combination, keys: Sequence[str]) -> str:
+        """``lr=0.01, model=cnn``; of a single key its value alone."""
+        texts = [self.texts[key][token(combination.values[key])] for key in keys]
+        if len(keys) == 1:
+            return texts[0]
+        return ", ".join(f"{short}={text}" for short, text in zip(short_keys(keys), texts, strict=True))
+
+    @cached_property
+    def texts(self) -> dict[str, dict[Hashable, str]]:
+        """Of each key, the token of a value -> how it is written."""
+        return {key: dict(zip(map(token, values), typed(values), strict=True)) for key, values in self.order.items()}
 
     def note(self, *more: str) -> str:
         """One sentence on what is drawn, and what became of the others."""
@@ -234,6 +266,17 @@ def entry(member: Member) -> Entry:
     return Entry(member, *READ[run], member.epochs)
 
 
+KINDS: WeakKeyDictionary[Run, str] = WeakKeyDictionary()
+
+
+def loss_kind(run: Run) -> str:
+    """What the losses of a run measure, read once; empty where its config cannot be read."""
+    if run not in KINDS:
+        config = comparison.config_of(run)
+        KINDS[run] = comparison.loss_of(config) if config else ""
+    return KINDS[run]
+
+
 def has(rows: Iterable[Row], column: str) -> bool:
     return any(row[column] is not None and math.isfinite(row[column]) for row in rows)
 
@@ -260,10 +303,25 @@ def in_order(values: Sequence[Any]) -> list[Any]:
 
 
 def as_typed(value: Any) -> str:
-    """A value as one would give it on the command line, on one line; floats without the dust of their last digits."""
+    """A value as one would give it on the command line, on one line; floats without the dust of their last digits.
+
+    Of a list of equal whole numbers, such as the widths of layers, how many there are: ``4 x 64``.
+    """
     if value is ABSENT:
         return "(not set)"
+    if isinstance(value, list) and len(value) > 1 and type(value[0]) is int and value == value[:1] * len(value):
+        return f"{len(value)} x {value[0]}"
     return f"{value:.10g}" if isinstance(value, float) else plain(comparison.as_typed(value))
+
+
+def typed(values: Sequence[Any]) -> list[str]:
+    """The values of a key, computed ones in four digits where these tell all apart."""
+    whole = [as_typed(value) for value in values]
+    short = [
+        f"{value:.{DIGITS}g}" if isinstance(value, float) and abs(value) < 10**DIGITS else text
+        for value, text in zip(values, whole, strict=True)
+    ]
+    return short if len(set(short)) == len(set(whole)) else whole
 
 
 def tick_names(values: Sequence[Any]) -> list[str]:
@@ -296,7 +354,7 @@ def shared_out(room: int, wanted: Sequence[int]) -> list[int]:
 
 def short_values(values: Sequence[Any], width: int) -> list[str]:
     """The values in at most `width` characters each; of a path that is too long, its end."""
-    whole = [as_typed(value) for value in values]
+    whole = typed(values)
     ends = [path_end(text, width) for text in whole]
     if len(set(ends)) == len(set(whole)):
         whole = ends

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
 from labrunner.figures.comparison.scales import SMALL, counted, legend_below, legend_shape, note_above, percent
-from labrunner.figures.comparison.shown import Combination, Shown, as_typed, token, whole_runs
+from labrunner.figures.comparison.shown import Combination, Shown, token, whole_runs
 from labrunner.figures.layers import (
     draw_histograms,
     ended,
@@ -369,12 +369,8 @@ def dead_units(sweep: Sweep) -> Figure | None:
 
 
 def valued(shown: Shown, combination: Combination) -> str:
-    """``relu, 8 x 64``: the values of the keys alone, equal widths counted."""
-    texts = []
-    for key in shown.keys:
-        value = combination.values[key]
-        alike = isinstance(value, list) and len(value) > 1 and len(set(map(repr, value))) == 1
-        texts.append(f"{len(value)} x {value[0]}" if alike else as_typed(value))
+    """``relu, 8 x 64``: the values of the keys alone."""
+    texts = [shown.texts[key][token(combination.values[key])] for key in shown.keys]
     return ", ".join(texts) or shown.names([combination], NAME)[0]
 
 

@@ -13,7 +13,16 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from labrunner.figures.comparison.overlaid import Look, Plan, planned
-from labrunner.figures.comparison.scales import legend_below, legend_shape, limits, note_above, percent, set_log
+from labrunner.figures.comparison.scales import (
+    counted,
+    legend_below,
+    legend_shape,
+    limits,
+    note_above,
+    percent,
+    plain_log,
+    set_log,
+)
 from labrunner.figures.comparison.shown import Entry, Shown
 from labrunner.figures.look import GREY, ORANGE, VERMILLION, page
 from labrunner.figures.probed.steps import (
@@ -27,9 +36,10 @@ from labrunner.figures.probed.steps import (
     seconds_at,
 )
 from labrunner.figures.probed.steps import draw_range as draw_range_test
-from labrunner.records import Sweep
+from labrunner.records import Run, Sweep
 
-RAW = 6  # up to so many combinations show the losses themselves behind their running means
+RAW = 6  # up to so many combinations show the losses themselves behind their means
+MARKED = 25  # so few steps are points
 WIDE = 20.0  # runs of which the longest has so many times the steps of the shortest need a log scale
 
 
@@ -53,7 +63,7 @@ def drawn(shown: Shown, plan: Plan) -> list[Drawn]:
 def convergence(sweep: Sweep) -> Figure | None:
     """The training loss of each step, and the validation accuracy, against steps and against seconds of training.
 
-    Each run is a line: the running mean over its steps. Of few combinations the losses themselves, of their first
+    Each run is a line: the mean of its last steps. Of few combinations the losses themselves, of their first
     seed, stand pale behind it. None unless runs noted their steps.
     """
     shown = Shown(sweep)
@@ -93,12 +103,18 @@ def convergence(sweep: Sweep) -> Figure | None:
         panels[-1, 0].xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, steps=[1, 2, 5, 10], min_n_ticks=1))
     if timed:
         panels[-1, 1].set_xlabel("seconds of training")
+        times = [noted.seconds[np.isfinite(noted.seconds)] for _, noted in runs]
+        ends = [float(each.max()) for each in times if len(each) and each.max() > 0.0]
+        if ends and max(ends) > WIDE * min(ends):
+            panels[-1, 1].set_xscale("log")
+            panels[-1, 1].set_xlim(0.03 * min(ends), 1.3 * max(ends))
     explain(figure, panels, plan, handles)
     said = []
     if any(noted.mean is not noted.loss for _, noted in runs):
-        said.append("line: running mean over the steps around")
+        said.append("line: mean of the last steps")
         said += [f"pale: each noted step{', first seed' * shown.folds}"] if len(shown.combinations) <= RAW else []
     said += ["each seed is a line, the first a thick one"] if shown.folds else []
+    said += shown.cautions
     note_above(figure, shown.note(*plan.notes, *said))
     return figure
 
@@ -129,7 +145,7 @@ def draw_accuracy(panels: np.ndarray, each: Drawn) -> None:
 
 
 def scale_losses(panels: np.ndarray, runs: list[Losses]) -> None:
-    """One scale for all losses, from their running means; those that explode leave the panels at their top."""
+    """One scale for all losses, from their means; those that explode leave the panels at their top."""
     scale = limits("train_loss", [noted.mean for noted in runs])
     if scale.log:
         set_log(panels[0], scale)
@@ -181,6 +197,66 @@ def outputs(sweep: Sweep) -> Figure | None:
     )
     note_above(figure, shown.note(*plan.notes, whose))
     return figure
+
+
+def updates(sweep: Sweep) -> Figure | None:
+    """How far a step moves the weights as a share of their length: the median over weight matrices, step by step.
+
+    Each run is a line, on a log axis. None unless runs noted their updates.
+    """
+    shown = Shown(sweep)
+    if not shown.columns:
+        return None
+    plan = planned(shown)
+    found = []
+    for each in drawn(shown, plan):
+        ratios = update_ratios(each.entry.member.run)
+        if ratios is not None:
+            found.append((each, ratios))
+    if not any((ratios > 0.0).any() for _, ratios in found):
+        return None
+    figure = page(3.9 + 0.22 * legend_shape(plan.handles)[0] + 0.2 * (plan.bar is None and plan.title is not None))
+    axes = figure.subplots()
+    blank = 0
+    for each, ratios in found:
+        positive = ratios.where(ratios > 0.0)
+        blank += int((ratios == 0.0).sum())
+        width = (1.6 if each.look.front else 1.0) if each.first else 0.8
+        axes.plot(
+            positive.index,
+            positive,
+            color=each.look.colour,
+            linestyle=each.look.style,
+            linewidth=width,
+            marker="o" if len(positive) <= MARKED else "",
+            markersize=4,
+            zorder=3.0 if each.look.front else 2.2,
+        )
+    axes.set_xlabel("training step")
+    axes.set_ylabel("length of the step / of the weights")
+    axes.set_yscale("log")
+    plain_log(axes.yaxis, *axes.get_ylim())
+    lengths = [ratios.index[-1] for _, ratios in found]
+    if max(lengths) > WIDE * min(lengths):
+        axes.set_xscale("log")
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, steps=[1, 2, 5, 10], min_n_ticks=1))
+    explain(figure, np.array([axes]), plan, plan.handles)
+    said = ["median over weight matrices"]
+    said += ["each seed is a line, the first a thick one"] if shown.folds else []
+    said += [f"{counted(blank, 'step')} that moved nothing not drawn"] if blank else []
+    note_above(figure, shown.note(*plan.notes, *said))
+    return figure
+
+
+def update_ratios(run: Run | None) -> pd.Series | None:
+    """Step -> the median ratio of all weights with two axes or more, of those that are no zeros."""
+    table = None if run is None else run.probe("updates")
+    if table is None or not {"step", "axes", "ratio"} <= set(table.columns):
+        return None
+    numbers = table[["step", "axes", "ratio"]].apply(pd.to_numeric, errors="coerce")
+    kept = numbers[(numbers["axes"] > 1) & np.isfinite(numbers["ratio"]) & np.isfinite(numbers["step"])]
+    return None if kept.empty else kept.groupby("step")["ratio"].median()
 
 
 def lr_range(sweep: Sweep) -> Figure | None:
@@ -259,4 +335,5 @@ FIGURES: dict[str, tuple[Callable[[Sweep], Figure | None], bool]] = {
     "convergence": (convergence, True),
     "outputs": (outputs, True),
     "lr_range": (lr_range, True),
+    "updates": (updates, True),
 }

@@ -238,14 +238,14 @@ def path_handles(ends: bool, leaves: bool) -> list[Line2D]:
 
 
 def axis_label(name: str, run: Run | None = None) -> str:
-    """``weight w1``, or the principal direction with the share of the way that it explains."""
+    """``weight w1``, or the principal direction with its share of the way's squared distances from its end."""
     if name not in DIRECTIONS:
         return f"weight {name}"
     table = None if run is None else run.probe("loss_surface_plane")
     if table is None or not {"direction", "explained"} <= set(table.columns):
         return DIRECTIONS[name]
     share = table.loc[table["direction"] == int(name[-1]), "explained"].to_numpy(dtype=float)
-    return f"{DIRECTIONS[name]} ({share[0]:.1%} of the way)" if share.size else DIRECTIONS[name]
+    return f"{DIRECTIONS[name]}\n({share[0]:.1%} of squared distances)" if share.size else DIRECTIONS[name]
 
 
 # figures

@@ -17,7 +17,7 @@ from labrunner.records import Run
 
 DECADES = 2.0  # losses that span more are drawn on a log scale
 FEW = 60  # so few steps are drawn as they are
-SHARE = 40  # of more, the mean over this part of them is drawn, too
+SHARE = 40  # of more, the mean of the last steps is drawn, too: over this part of them all
 TOP = 1.25  # of a range test, as a multiple of its first smoothed loss, so that its end does not flatten the rest
 
 
@@ -31,15 +31,15 @@ class Losses(NamedTuple):
 
     @property
     def mean(self) -> np.ndarray:
-        """The running mean over the steps around; the losses themselves where there are few."""
-        return running_mean(self.loss)
+        """The mean of the last steps up to each; the losses themselves where there are few."""
+        return trailing_mean(self.loss)
 
 
-def running_mean(values: np.ndarray) -> np.ndarray:
+def trailing_mean(values: np.ndarray) -> np.ndarray:
+    """The mean of each value and of those before it: what comes later, such as an explosion, does not move it."""
     if len(values) <= FEW:
         return values
-    window = len(values) // SHARE // 2 * 2 + 3  # odd: as many steps before as behind
-    return pd.Series(values).rolling(window, center=True, min_periods=1).mean().to_numpy()
+    return pd.Series(values).rolling(len(values) // SHARE + 2, min_periods=1).mean().to_numpy()
 
 
 def losses(run: Run) -> Losses | None:
@@ -113,7 +113,7 @@ def _losses(axes: Axes, place: np.ndarray, noted: Losses) -> None:
         axes.plot(place, noted.loss, color=BLUE, linewidth=1.8, marker=marker, markersize=4.5)
         return
     axes.plot(place, noted.loss, color=SKY, linewidth=0.8, alpha=0.6, label="each noted step")
-    axes.plot(place, noted.mean, color=BLUE, linewidth=2.0, label="running mean")
+    axes.plot(place, noted.mean, color=BLUE, linewidth=2.0, label="mean of the last steps")
 
 
 def outputs(run: Run) -> Figure | None:
