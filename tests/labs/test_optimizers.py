@@ -22,7 +22,7 @@ def found(lab, *overrides):
     lines = [
         "    nesterov: {optim: sgd, optim.lr: 0.01, optim.momentum: 0.9, optim.nesterov: true}\n",
         "    adagrad: {optim: adagrad, optim.lr: 0.01}\n",
-        "    rmsprop: {optim: rmsprop, optim.lr: 0.001}\n",
+        "    rmsprop: {optim: rmsprop, optim.lr: 0.001, optim.momentum: 0.0}\n",
     ]
     copied(lab, "optimizers", *((line, "") for line in lines))
     return outcomes(lab, "experiment=mine", *overrides)

@@ -9,8 +9,8 @@ from labrunner.labs import LABS
 from tests.labs.outcomes import crosses, outcomes, settings
 
 SABOTAGE = {
-    # without wrong labels there is little to resist
-    "dropout_resists_the_noise": {"dataset": {"label_noise": 0.0}},
+    # where all labels are right it gains nothing
+    "dropout_helps_in_spite_of_the_noise": {"dataset": {"label_noise": 0.0}},
     "decay_shortens_the_weights": {"l2": {"reg.weight_decay": 1e-4}},
     # with half of the labels wrong even the best epoch has learned some of them
     "the_best_epochs_hardly_differ": {"dataset": {"label_noise": 0.5}},
