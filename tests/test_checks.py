@@ -9,8 +9,10 @@ import statistics
 import pytest
 import yaml
 
+from labrunner import known_facts
+from labrunner.apart import PAIRS
 from labrunner.checks import Subject, evaluate, of_run, of_sweep
-from labrunner.facts import Facts
+from labrunner.facts import DERIVED, Facts
 from labrunner.files import read_csv
 from labrunner.records import load_run
 from labrunner.relations import parse
@@ -202,7 +204,8 @@ def test_checks_are_printed_and_written_and_fail_the_command_under_strict_alone(
 def test_strict_without_a_check_is_a_failure(lab):
     ended = lab("hydra.run.dir=run", "figures=none", *TINY, "strict=true")
     assert ended.code == 1
-    assert "asks for at least 1 check" in ended.err
+    assert "asks for checks" in ended.err
+    assert not (lab.folder / "run").exists()
 
 
 def test_a_sweep_writes_its_checks_and_its_runs_theirs(lab):
@@ -290,3 +293,38 @@ def test_checks_that_cannot_be_read_are_refused_before_anything_is_done(lab, che
     assert "checks" in ended.err
     assert ended.err.count("\n") <= 3
     assert not (lab.folder / "outputs").exists()
+
+
+@pytest.mark.parametrize(
+    ("check", "hint"),
+    [
+        ("{fact: val_acuracy, at_least: 0.9}", "did you mean val_accuracy?"),
+        ("{fact: val_accuracy, at_least: hello}", "there is no fact hello"),
+        ("{fact: dead_units, at_most: 3}", "probes=[activations]"),
+        ("{fact: val_accuracy, of: {optim.lr: {fact: critical_lr}}, at_least: 0}", "probes=[least_squares]"),
+    ],
+)
+def test_a_fact_that_cannot_be_there_is_refused_before_anything_is_done(lab, check, hint):
+    ended = lab(f"checks=[{check}]", *TINY)
+    assert ended.code == 2
+    assert hint in ended.err
+    assert not (lab.folder / "outputs").exists()
+
+
+def test_every_fact_that_is_read_off_a_run_is_known_by_name(tmp_path):
+    facts = Facts(load_run(write_run(tmp_path / "run")))
+    assert [name for name in (*facts, *DERIVED, *PAIRS) if known_facts.known(name) is None] == []
+
+
+def test_a_check_about_runs_that_there_are_none_of_says_so():
+    found = verdict({"at_least": 0, "of": {"lr": 0.5}}, Subject({"a": 1.0}, {"lr": 0.1}))
+    assert not found.passed
+    assert "no run is lr=0.5" in str(found)
+
+
+def test_too_few_checks_for_a_lab_are_refused_before_it_begins(lab):
+    ended = lab("experiment=metrics", "checks=[]", "strict=true")
+    assert ended.code == 1
+    assert "experiment=metrics has 6 checks" in ended.err
+    assert not (lab.folder / "outputs").exists()
+    assert lab("experiment=losses", "hydra.mode=RUN", "strict=true").code == 1

@@ -55,6 +55,7 @@ class Verdict:
     expected: float | None  # None where it could not be computed
     found: float | None
     passed: bool
+    empty: str = ""  # what no run is, where the check asks for runs that there are none of
 
     @property
     def row(self) -> list[Any]:
@@ -64,6 +65,8 @@ class Verdict:
     def __str__(self) -> str:
         mark = "✓" if self.passed else "✗"
         found, expected = ("not computed" if each is None else f"{each:.6g}" for each in (self.found, self.expected))
+        if self.empty:
+            found = f"not computed: no run is {self.empty}"
         return f"{mark} {self.check}: {self.fact} is {found}, expected {RELATIONS[self.relation]} {expected}"
 
 
@@ -100,7 +103,9 @@ def _verdict(check: Check, subjects: Sequence[Subject]) -> Verdict:
     known = [(found, expected) for found, expected in pairs if found is not None and expected is not None]
     if not pairs or len(known) < len(pairs):
         found, expected = next((pair for pair in pairs if None in pair), (None, check.expected.number))
-        return Verdict(check.name, asked, check.relation, expected, found, False)
+        sides = (side for side in (check.found, check.expected) if side.of)
+        empty = next((side.picked for side in sides if not chosen(side, subjects)), "")
+        return Verdict(check.name, asked, check.relation, expected, found, False, empty)
     # the pair that comes nearest to failing, or fails most, stands for all
     found, expected = min(known, key=lambda pair: _margin(check, *pair))
     return Verdict(check.name, asked, check.relation, expected, found, all(_holds(check, *pair) for pair in known))

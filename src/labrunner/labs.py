@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from labrunner import relations
+from labrunner.errors import RunError
 
 
 class Lab(NamedTuple):
@@ -30,3 +34,26 @@ LABS: dict[str, Lab] = {
     "learning_rates": Lab(checks=3, seconds=15),
     "optimizers": Lab(checks=3, seconds=20),
 }
+
+
+def refuse_too_few(config: Mapping[str, Any], experiment: str | None, *, sweep: bool) -> None:
+    """Refuse a run, or a sweep, whose checks could not satisfy ``strict=true`` whatever came out, before it begins.
+
+    Raises
+    ------
+    RunError
+        when there are fewer checks than the lab is promised to have, or none, or some that a single run cannot answer.
+    """
+    if not config["strict"]:
+        return
+    checks = relations.parse(config["checks"])
+    several = [] if sweep else [check.name for check in checks if check.is_about_several]
+    if several:
+        raise RunError(
+            f"strict=true asks for all checks, and {several[0]} is about several runs, which a sweep answers; "
+            "leave hydra.mode=RUN out, or strict=true"
+        )
+    wanted = LABS[experiment].checks if experiment in LABS else 1
+    if len(checks) < wanted:
+        what = f"experiment={experiment} has {wanted} checks" if experiment in LABS else "strict=true asks for checks"
+        raise RunError(f"{what}, and here are {len(checks) or 'none'}; leave checks as they are, or strict=true out")

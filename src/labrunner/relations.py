@@ -42,6 +42,11 @@ class Side:
         """Whether it asks for runs of a sweep."""
         return bool(self.of) or self.take != "each" or is_pair(self.fact)
 
+    @property
+    def picked(self) -> str:
+        """Which runs it asks for, in words."""
+        return ", ".join(f"{key}={_told(value)}" for key, value in self.of.items())
+
     def __str__(self) -> str:
         if self.number is not None:
             return f"{self.number:g}"
@@ -49,7 +54,7 @@ class Side:
         if self.times != 1.0:
             text = f"{self.times:g} * {text}"
         if self.of:
-            text += f" of {', '.join(f'{key}={_told(value)}' for key, value in self.of.items())}"
+            text += f" of {self.picked}"
         return f"{text} {'+' if self.plus > 0 else '-'} {abs(self.plus):g}" if self.plus else text
 
 
@@ -62,6 +67,13 @@ class Check:
     relation: str  # a key of `RELATIONS`
     expected: Side
     within: float = 0.0  # of equals: how far apart they may be
+
+    @property
+    def facts(self) -> list[str]:
+        """All facts that it names."""
+        sides = (self.found, self.expected)
+        picking = [value["fact"] for side in sides for value in side.of.values() if isinstance(value, Mapping)]
+        return [*(side.fact for side in sides if side.fact), *picking]
 
     @property
     def is_about_several(self) -> bool:

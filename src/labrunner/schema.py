@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 
-from labrunner import relations
+from labrunner import known_facts, relations
 from labrunner.errors import RequestError
 
 Config = dict[str, Any]
@@ -461,8 +461,9 @@ def _kernels_are_of_convolutions(config: Config) -> None:
         raise RequestError(f"probes=[{asked[0]}] looks into convolutions and model={name} has none; try model=cnn")
 
 
-def _checks_can_be_read(config: Config) -> None:
-    relations.parse(config["checks"])
+def _checks_ask_for_what_there_is(config: Config) -> None:
+    asked = [name for check in relations.parse(config["checks"]) for name in check.facts]
+    known_facts.check_facts(asked, config["probes"])
 
 
 def _a_range_test_needs_a_rate(config: Config) -> None:
@@ -518,7 +519,7 @@ RULES: tuple[Callable[[Config], None], ...] = (
     _given_weights_are_of_one_layer,
     _trajectories_are_of_few_weights,
     _kernels_are_of_convolutions,
-    _checks_can_be_read,
+    _checks_ask_for_what_there_is,
     _a_range_test_needs_a_rate,
     _finite_differences_need_float64,
     _least_squares_are_adalines,

@@ -236,6 +236,12 @@ WRONG: dict[str, tuple[str, ...]] = {
     "schedule.warmup": ("-1", "1.5", "null"),
     "init.value": ("nan", "inf", "one", "null"),
     "init.std": ("0", "-1", "nan", "null"),
+    "init.weights": ("0.1", "[one]", "[2000]", "null"),
+    "init.biases": ("0.1", "[one]", "[2000]", "null"),
+    "dataset.shares": ("0.5", "[1]", "[0,1]", "[-1,2]", "null"),
+    "probes": ("gradients", "[gradient]", "[7]", "null"),
+    "checks": ("none", "[1]", "null"),
+    "strict": ("maybe", "1", "null"),
     "augment.shift": ("-1", "1.5", "null"),
     "augment.rotate": ("-1", "181", "nan", "null"),
     "augment.flip": ("1.1", "-0.1", "true", "null"),
@@ -279,6 +285,9 @@ OWNERS = {
     "schedule.patience": "schedule=plateau",
     "init.value": "init=constant",
     "init.std": "init=normal",
+    "init.weights": "init=given model=softmax",
+    "init.biases": "init=given model=softmax",
+    "dataset.shares": "dataset=imbalanced",
 }
 
 # files of the user's, what was typed, words of the message

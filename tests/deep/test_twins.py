@@ -17,7 +17,7 @@ from labrunner.schema import Activation
 from labrunner.scratch.layers import ACTIVATIONS
 from tests.data.settings import ADAM, DIGITS, MLP, NESTEROV, SGD, config
 
-INITS = sorted(path.stem for path in (packaged_conf() / "init").glob("*.yaml"))
+INITS = sorted(path.stem for path in (packaged_conf() / "init").glob("*.yaml") if path.stem != "given")
 
 
 def twins(settings, shape, classes):
@@ -37,6 +37,16 @@ def test_they_start_from_the_same_bytes(scheme, batch_norm, precision):
         for name in ours:
             assert ours[name].dtype == theirs[name].dtype == ("int64" if "num_batches" in name else precision)
             assert ours[name].tobytes() == theirs[name].tobytes(), name
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_given_weights_are_those_of_both(precision):
+    init = {"name": "given", "weights": [0.1 * number for number in range(48)], "biases": [1.0, 2.0, 1 / 3]}
+    settings = config(init=init, precision=precision, model={**MLP, "hidden": []})
+    for learner in twins(settings, (1, 4, 4), 3):
+        weights = learner.weights()
+        assert weights["head.weight"].tobytes() == np.array(init["weights"], precision).tobytes()
+        assert weights["head.bias"].tobytes() == np.array(init["biases"], precision).tobytes()
 
 
 def test_they_know_the_same_activations():

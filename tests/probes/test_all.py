@@ -9,7 +9,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from labrunner import checkpoint, schema, trainer
+from labrunner import checkpoint, known_facts, schema, trainer
 from labrunner.deep import TorchLearner
 from labrunner.probes import PROBES
 from labrunner.records import load_run
@@ -68,7 +68,7 @@ def last_state(folder: Path) -> dict[str, bytes]:
 
 
 def test_each_probe_of_the_schema_is_there_and_tried_here():
-    assert set(PROBES) == set(get_args(schema.Probe)) == set(WITH)
+    assert set(PROBES) == set(get_args(schema.Probe)) == set(WITH) == set(known_facts.PROBES)
 
 
 @pytest.mark.parametrize(("name", "number"), CASES)
@@ -77,6 +77,10 @@ def test_a_run_computes_the_same_bytes_with_a_probe_and_without(lab, name, numbe
     alone = lab.train("alone", *overrides(name, number), "probes=[]")
     assert without_hashes(watched) == without_hashes(alone)
     assert last_state(watched) == last_state(alone)
+    said = json.loads((watched / "facts.json").read_text()), json.loads((alone / "facts.json").read_text())
+    own = [fact for fact in said[0] if fact not in said[1]]
+    assert [fact for fact in own if (known_facts.known(fact) or known_facts.Known("")).probe != name] == []
+    assert all(known_facts.known(fact) for fact in said[1])
     noted = sorted(path.name for path in (watched / "probes").iterdir() if path.name != "epochs.csv")
     assert noted, "it has noted nothing"
     for path in (watched / "probes").glob("*.csv"):

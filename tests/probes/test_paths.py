@@ -117,8 +117,14 @@ def test_a_stride_notes_as_many_as_it_may_and_the_last(total):
     assert len(set(np.diff(taken[:-1]))) <= 1
 
 
-def test_a_model_of_many_weights_notes_no_trajectory(lab):
-    folder = lab.train("run", "model=softmax", "dataset=digits", "smoke=true", "probes=[trajectory]")
+def test_a_model_of_ones_own_that_has_many_weights_notes_no_trajectory(lab):
+    lab.write(
+        "wide.py",
+        "from torch import nn\n\n\ndef wide(input_shape, num_classes):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(64, num_classes))\n",
+    )
+    lab.write("conf/model/wide.yaml", "# Wide.\n_target_: wide.wide\n")
+    folder = lab.train("run", "model=wide", "dataset=digits", "smoke=true", "probes=[trajectory]")
     assert not (folder / "probes" / "trajectory.csv").exists()
 
 
@@ -302,5 +308,6 @@ def test_the_window_holds_the_way_but_not_what_lies_too_high():
 
 def test_probes_are_made_by_their_names():
     config = config_of("probes=[trajectory,loss_surface]", *QUADRATIC)
-    made = probes.make(config["probes"], None, config)
-    assert [type(probe) for probe in made] == [paths.Trajectory, paths.LossSurface]
+    (together,) = probes.make(config["probes"], None, config)
+    assert [type(probe) for probe in together.probes] == [paths.Trajectory, paths.LossSurface]
+    assert probes.make([], None, config) == []

@@ -251,7 +251,9 @@ def filled(setting: Setting, folder: str, facts: dict[str, float] | None) -> Set
     """A setting with the first run's folder and facts in it; without facts, with the multiples as stand-ins."""
     if isinstance(setting.value, Multiple):
         of = 1 if facts is None else facts[setting.value.fact]
-        return Setting(setting.key, setting.value.times * of)
+        value = setting.value.times * of
+        # fifteen digits: what is shown and typed again is the number itself, 0.234 and not 0.23399999999999999
+        return Setting(setting.key, float(f"{value:.15g}") if isinstance(value, float) else value)
     return Setting(setting.key, _mapped(setting.value, lambda text: text.replace(FOLDER, folder)))
 
 

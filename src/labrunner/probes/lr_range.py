@@ -1,4 +1,8 @@
-"""The learning-rate range test: what the loss does while the learning rate grows from step to step (Smith 2015)."""
+"""The learning-rate range test: what the loss does while the learning rate grows from step to step (after Smith 2015).
+
+Smith lets the rate grow linearly and reads the accuracy. That it grows by a factor, so that all orders of magnitude
+are seen, and that the steepest fall of the smoothed loss is suggested, has become common practice since.
+"""
 
 from __future__ import annotations
 

@@ -157,7 +157,9 @@ class Directions(NamedTuple):
 
 
 def principal_directions(weights: np.ndarray) -> Directions | None:
-    """The two principal directions of a way, as in Li et al. 2018, section 7.2; None where it is straight.
+    """The two principal directions of a way, after Li et al. 2018, section 7.2; None where it is straight.
+
+    They are those of the differences from the last weights, as there, and not from the mean.
 
     Parameters
     ----------

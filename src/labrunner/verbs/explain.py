@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from labrunner import schema
+from labrunner import known_facts, schema
 from labrunner.errors import RequestError
 from labrunner.helping import GROUPS, MEANINGS, Catalogue, Option, nearest, own_folders
 from labrunner.verbs.printing import show
@@ -23,7 +23,7 @@ def main(arguments: Arguments) -> int:
 
 
 def explain(word: str, known: Catalogue) -> str:
-    """The text on a key (``optim.lr``, ``seed``), a group (``optim``) or an option (``optim=sgd``)."""
+    """The text on a key (``optim.lr``), a group (``optim``), an option (``optim=sgd``), a probe or a fact."""
     name, equals, option = word.partition("=")
     if name in GROUPS:
         return explain_option(name, option, known) if equals else explain_group(name, known)
@@ -31,9 +31,13 @@ def explain(word: str, known: Catalogue) -> str:
         key = known.top[name]
         return "\n".join([f"{name}: {key.meaning}", f"  takes    {takes(name)}", f"  default  {key.value}"])
     owners = known.owners(name)
+    if not owners and not equals and (said := measured(name)) is not None:
+        return said
     if not owners:
         meant = known.choices_named(name)
-        close = meant[0] if meant else nearest(name, [*known.all_keys(), *GROUPS])
+        close = (
+            meant[0] if meant else nearest(name, [*known.all_keys(), *GROUPS, *known_facts.PROBES, *known_facts.FACTS])
+        )
         raise RequestError(f"there is no key {name}" + (f"; did you mean {close}?" if close else ""))
     meanings = list(dict.fromkeys(key.meaning for _, key in owners))
     lines = [f"{name}: {meanings[0]}", f"  takes    {takes(name)}"]
@@ -43,6 +47,19 @@ def explain(word: str, known: Catalogue) -> str:
         note = f"; {key.meaning}" if len(meanings) > 1 and key.meaning != meanings[0] else ""
         lines.append(f"  {owner.group}={owner.name}: {key.value}{note}{mark}")
     return "\n".join(lines)
+
+
+def measured(name: str) -> str | None:
+    """The text on a probe, or on a fact; None for what is neither."""
+    if name in known_facts.PROBES:
+        facts = [fact for fact, each in known_facts.FACTS.items() if each.probe == name]
+        lines = [f"{name}: {known_facts.PROBES[name]}", f"  a probe  probes=[{name}]"]
+        return "\n".join([*lines, f"  facts    {', '.join(facts)}"] if facts else lines)
+    fact = known_facts.known(name)
+    if fact is None:
+        return None
+    source = "a fact   of every run" if fact.probe is None else f"a fact   of probes=[{fact.probe}]"
+    return f"{name}: {fact.meaning}\n  {source}"
 
 
 def takes(key: str) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from labrunner.comparison import values_text
 from labrunner.errors import RequestError
+from labrunner.labs import refuse_too_few
 from labrunner.machine import command_line
 from labrunner.verbs.printing import complain, print_checks, say
 from labrunner.verbs.shared import shared_for
@@ -36,6 +37,7 @@ def make(
     for run in plan.runs:
         if run.composed is not None:
             vet(run.composed.config)
+    refuse_too_few(plan.config, plan.choices.get("experiment"), sweep=True)
     check_data(plan)
     with shared_for() as shared:
         result = sweep(

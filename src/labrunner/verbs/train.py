@@ -49,10 +49,12 @@ def train(composed: Composed, arguments: Arguments) -> int:
     """One run."""
     # NumPy comes with these, which a refused request need not wait for
     from labrunner.build import describe
+    from labrunner.labs import refuse_too_few
     from labrunner.machine import command_line
     from labrunner.records import refuse_used
 
     # before torch is imported; the run looks again
+    refuse_too_few(composed.config, composed.choices.get("experiment"), sweep=False)
     refuse_used(composed.run_dir)
     describe(composed.config)
     with shared_for() as shared:
