@@ -37,8 +37,7 @@ class Steps(Probe):
     """Loss and learning rate of each training step; of long runs, of fewer and fewer of them.
 
     ``probes/steps.csv``: ``epoch``, ``step`` (from 1), ``lr`` (of that step; blank under a plateau, which looks at
-    rows), ``loss`` (of its batch, before the step: a mean without penalties; blank where it is not finite, and nothing
-    is noted after that).
+    rows), ``loss`` (of its batch, before the step: a mean without penalties). Of a run that diverges, the steps before.
 
     Facts: ``step_loss_spread``, how much the loss moves from one step to the next near the end: the mean of
     abs(loss[t+1] - loss[t]) over the noted successive steps among the last fifth of all. It is 0 for a full batch
@@ -48,7 +47,7 @@ class Steps(Probe):
     HEADER = ("epoch", "step", "lr", "loss")
 
     def start(self, learner: Learner, data: Data, step: int) -> None:
-        self._batches, self._over = data.train.batch_count, False
+        self._batches = data.train.batch_count
         epochs = 1 if self.config["smoke"] else self.config["epochs"]
         self._total = epochs * self._batches
         options, rate = self.config["schedule"], self.config["optim"]["lr"]
@@ -58,14 +57,9 @@ class Steps(Probe):
 
     def after_step(self, learner: Learner, batch: Batch, out: BatchOut) -> None:
         step = batch.step + 1
-        if self._over or not is_noted(step):
-            return
-        epoch, loss = batch.step // self._batches + 1, float(out.loss)
-        # when the trainer sees that a run has diverged depends on the clock, and what is noted must not
-        self._over = not math.isfinite(loss)
-        self.notes.note(
-            "steps", self.HEADER, [(epoch, step, self._lr(epoch, batch.step), None if self._over else loss)]
-        )
+        if is_noted(step):
+            epoch = batch.step // self._batches + 1
+            self.notes.note("steps", self.HEADER, [(epoch, step, self._lr(epoch, batch.step), float(out.loss))])
 
     def _lr(self, epoch: int, before: int) -> float | None:
         finished: list[Mapping[str, Any]] = [{}] * (epoch - 1)  # all but a plateau only count them
