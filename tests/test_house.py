@@ -22,7 +22,7 @@ trust  build  drawing
 trainer  agreement  facts  apart  checks  results  verdict  report
 data  scratch  deep  probes  figures
 checkpoint  records  averages  comparison  machine  compose  metrics  schedule  signals
-errors  seeding  initial  learner  kit  relations  labs  known_facts  schema  helping  aliases  selection  reg  files  children
+errors  seeding  initial  learner  kit  relations  labs  known_facts  schema  helping  aliases  selection  thinning  reg  files  children
 """  # noqa: E501
 PLACES = {
     unit: (-row, column) for row, line in enumerate(FLOORS.split("\n")) for column, unit in enumerate(line.split())
@@ -33,6 +33,7 @@ EXCEPTIONS: dict[tuple[str, str], str] = {}
 
 ALONE = [
     "errors",
+    "thinning",
     "known_facts",
     "labs",
     "relations",

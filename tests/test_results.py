@@ -18,8 +18,8 @@ from labrunner.results import (
     archive,
     chosen_samples,
     plane,
-    spread,
 )
+from labrunner.thinning import evenly
 
 
 def guessed(classes: int, count: int, wrong: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -129,7 +129,7 @@ def test_the_plane_lies_around_the_points_and_never_shrinks_to_a_line(points):
 
 @pytest.mark.parametrize("count", [1, 2, MOST_POINTS, MOST_POINTS + 1, 123_456])
 def test_of_many_points_some_are_kept_from_the_first_to_the_last(count):
-    kept = spread(count)
+    kept = evenly(count, MOST_POINTS)
     assert len(set(kept)) == len(kept) == min(count, MOST_POINTS)
     assert kept[0] == 0
     assert kept[-1] == count - 1

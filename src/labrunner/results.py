@@ -14,6 +14,7 @@ from labrunner.checks import COLUMNS, Verdict, of_run
 from labrunner.files import read_json
 from labrunner.metrics import confusion, wilson
 from labrunner.records import Run, RunFolder
+from labrunner.thinning import evenly
 from labrunner.trainer import Evaluation, defined, evaluate
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ def write_boundary(run_folder: RunFolder, data: Data, learner: Learner, epoch: i
     grid = np.stack(np.meshgrid(*axes), axis=-1)  # (y, x, 2)
     batches = data.train.prepared(grid.reshape(-1, 2))
     probabilities = learner.probabilities([learner.scores(inputs) for inputs in batches])
-    shown = [spread(len(split)) for split in splits]
+    shown = [evenly(len(split), MOST_POINTS) for split in splits]
     arrays = {
         "epoch": np.int64(epoch),
         "x": axes[0],
@@ -204,11 +205,6 @@ def plane(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         np.linspace(start, end, GRID).astype(points.dtype) for start, end in zip(low - edge, high + edge, strict=True)
     )
     return x, y
-
-
-def spread(count: int) -> np.ndarray:
-    """At most `MOST_POINTS` positions, evenly from the first to the last: a table may be sorted by class."""
-    return np.linspace(0, count - 1, min(count, MOST_POINTS)).round().astype(np.int64)
 
 
 def archive(arrays: dict[str, Any]) -> bytes:

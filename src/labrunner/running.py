@@ -89,7 +89,7 @@ def prepare(
     else:
         count = threads_for(learner.work * min(data.train.batch_size, len(data.train)))
     plan = Plan(
-        epochs=epochs_of(config),
+        epochs=schema.epochs_of(config),
         schedule=make(config["schedule"], config["optim"]["lr"], config["monitor"], data.train.batch_count),
         monitor=config["monitor"],
         select=config["select"],
@@ -404,10 +404,6 @@ def failed(run_folder: RunFolder, error: BaseException, message: str) -> str:
         run_folder.report_error(error)
         run_folder.status("failed", message)
     return message
-
-
-def epochs_of(config: Mapping[str, Any]) -> int:
-    return 1 if config["smoke"] else int(config["epochs"])
 
 
 def config_hash(config: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ composition, so that it sees what the run will see, wherever a value came from.
 from __future__ import annotations
 
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -276,6 +276,11 @@ def lookup(config: Config, key: str) -> tuple[bool, Any]:
             return False, None
         here = here[part]
     return True, here
+
+
+def epochs_of(config: Mapping[str, Any]) -> int:
+    """How many epochs a checked config asks for."""
+    return 1 if config["smoke"] else int(config["epochs"])
 
 
 def check_combinations(config: Config) -> None:

@@ -62,11 +62,6 @@ def layer_name(name: str) -> str:
     return name.removeprefix("backbone.").removesuffix(".weight") or name
 
 
-def evenly(count: int, most: int) -> list[int]:
-    """At most so many places of `count`, the first and the last among them."""
-    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int)).tolist()
-
-
 def whole_numbers(axes: Axes) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
 

@@ -14,6 +14,7 @@ from labrunner.deep.modes import untouched_randomness
 from labrunner.learner import Batch, Learner
 from labrunner.probes import Probe
 from labrunner.seeding import generator
+from labrunner.thinning import evenly
 
 SAMPLES = 32  # training samples in the batch, evenly from the first to the last
 ENTRIES = 400  # of all parameters together, as many of each,
@@ -106,8 +107,7 @@ class GradientCheck(Probe):
 
     def _measured(self, learner: Learner, data: Data, epoch: int, step: int) -> list[list[Any]]:
         """The rows of one moment; the learner is afterwards what it was."""
-        count = len(data.train)
-        batch = data.train.at(np.linspace(0, count - 1, min(count, SAMPLES)).round().astype(np.int64))
+        batch = data.train.at(evenly(len(data.train), SAMPLES))
         state = learner.state()
         try:
             with untouched_randomness():

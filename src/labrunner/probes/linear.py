@@ -10,6 +10,7 @@ import numpy as np
 from labrunner.data import Data
 from labrunner.learner import Batch, BatchOut, Learner
 from labrunner.probes import Probe
+from labrunner.schema import epochs_of
 
 GRID = 80  # points along each axis of the plane
 EDGE = 0.06  # of the range of the samples, on each side
@@ -139,7 +140,7 @@ class LeastSquares(Probe):
         self._half_hessian = x.T @ x / len(x)
         self._optimum = np.linalg.lstsq(x, targets, rcond=None)[0]  # (D, units)
         self._least = float(((x @ self._optimum - targets) ** 2).sum(axis=1).mean())
-        epochs = 1 if self.config["smoke"] else int(self.config["epochs"])
+        epochs = epochs_of(self.config)
         self._batches = data.train.batch_count
         self._every = max(1, math.ceil(epochs * self._batches / MOST_STEPS))
         if step > 0:

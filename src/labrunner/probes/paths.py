@@ -11,7 +11,8 @@ import numpy as np
 from labrunner.data import Data
 from labrunner.learner import Batch, BatchOut, Learner
 from labrunner.probes import Notes, Probe
-from labrunner.schema import FEW_WEIGHTS
+from labrunner.schema import FEW_WEIGHTS, epochs_of
+from labrunner.thinning import evenly
 
 STEPS = 1000  # noted of a run, about; of a longer one every second, every third …
 EPOCHS = 60  # whose weights are kept, about
@@ -62,10 +63,6 @@ class Stride:
     def takes(self, number: int) -> bool:
         """Whether the `number`-th, from 1, is noted; the last one is."""
         return number % self.every == 0 or number == self.total
-
-
-def epochs_of(config: Mapping[str, Any]) -> int:
-    return 1 if config["smoke"] else int(config["epochs"])
 
 
 class StepNotes:
@@ -310,8 +307,7 @@ def grid_around(points: np.ndarray, losses: np.ndarray, count: int, beside: int 
 def sample_of(learner: Learner, data: Data, side: int) -> Batch:
     """Samples of the training split, evenly through it: so many that a grid of side * side losses is affordable."""
     affordable = int(WORK / (max(1, learner.work) * side * side))
-    count = min(len(data.train), max(FEWEST, min(SAMPLES, affordable)))
-    return data.train.at(np.linspace(0, len(data.train) - 1, count).round().astype(np.int64))
+    return data.train.at(evenly(len(data.train), max(FEWEST, min(SAMPLES, affordable))))
 
 
 class MovedWeights:

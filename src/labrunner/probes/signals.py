@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from labrunner import schema, thinning
 from labrunner.data import Data, Split
 from labrunner.learner import Batch, BatchOut, Learner
 from labrunner.probes import Probe
@@ -45,9 +46,7 @@ def norm(values: np.ndarray) -> float:
 
 def evenly(names: Sequence[str], most: int) -> list[str]:
     """At most so many of the names, evenly, the first and the last among them."""
-    if len(names) <= most:
-        return list(names)
-    return [names[place] for place in np.unique(np.linspace(0, len(names) - 1, most).round().astype(int))]
+    return [names[place] for place in thinning.evenly(len(names), most)]
 
 
 def histogram(values: np.ndarray) -> tuple[float, float, np.ndarray] | None:
@@ -376,7 +375,7 @@ class Updates(Probe):
     NAME, HEADER = "updates", ("epoch", "step", "parameter", "axes", "update", "weight", "ratio")
 
     def start(self, learner: Learner, data: Data, step: int) -> None:
-        epochs = 1 if self.config["smoke"] else int(self.config["epochs"])
+        epochs = schema.epochs_of(self.config)
         self._batches = data.train.batch_count
         most = max(LEAST, min(RECORDED, LINES // max(1, len(learner.parameters()))))
         self._every = math.ceil(epochs * self._batches / most)

@@ -13,6 +13,8 @@ from labrunner import schedule
 from labrunner.data import Data
 from labrunner.learner import Batch, BatchOut, Learner
 from labrunner.probes import Notes, Probe
+from labrunner.schema import epochs_of
+from labrunner.thinning import evenly
 
 ALL_STEPS = 1024  # so many steps are noted each
 PAIRS = 256  # and of each doubling of the steps after them so many pairs of successive ones
@@ -48,7 +50,7 @@ class Steps(Probe):
 
     def start(self, learner: Learner, data: Data, step: int) -> None:
         self._batches = data.train.batch_count
-        epochs = 1 if self.config["smoke"] else self.config["epochs"]
+        epochs = epochs_of(self.config)
         self._total = epochs * self._batches
         options, rate = self.config["schedule"], self.config["optim"]["lr"]
         self._schedule = None
@@ -103,8 +105,7 @@ class Outputs(Probe):
 
     def start(self, learner: Learner, data: Data, step: int) -> None:
         train = data.train
-        count = min(SAMPLES, len(train))
-        positions = np.linspace(0, len(train) - 1, count).round().astype(np.int64)
+        positions = evenly(len(train), SAMPLES)
         self._inputs = train.at(positions).inputs
         self._labels, self._index = train.labels[positions], train.origin[positions]
         self._batches = train.batch_count

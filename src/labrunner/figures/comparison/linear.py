@@ -35,6 +35,7 @@ from labrunner.figures.probed.linear import (
     update_counts,
 )
 from labrunner.records import Run, Sweep
+from labrunner.thinning import evenly
 
 PANELS = 12  # planes beside each other
 ACROSS = 4
@@ -271,7 +272,7 @@ def descent(sweep: Sweep) -> Figure | None:
     lines = [by_rate[lr] for lr in sorted(by_rate)]
     if len(lines) < 2:
         return None
-    drawn = [lines[at] for at in np.linspace(0, len(lines) - 1, min(len(lines), RATES)).round().astype(int)]
+    drawn = [lines[at] for at in evenly(len(lines), RATES)]
     colours = dict(zip((each.lr for each in drawn), ordered_colours(len(drawn)), strict=True))
     handles = [Line2D([], [], color=colours[each.lr], lw=2, label=each.name) for each in drawn]
     figure = page(3.9 + 0.22 * legend_shape(handles)[0])

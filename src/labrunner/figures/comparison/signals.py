@@ -17,7 +17,6 @@ from labrunner.figures.comparison.shown import Combination, Shown, token, whole_
 from labrunner.figures.layers import (
     draw_histograms,
     ended,
-    evenly,
     hidden,
     matrices,
     noted,
@@ -27,6 +26,7 @@ from labrunner.figures.layers import (
 )
 from labrunner.figures.look import APART, BLACK, BLUE, PALE, VERMILLION, page, shortened
 from labrunner.records import Run, Sweep
+from labrunner.thinning import evenly
 
 if TYPE_CHECKING:
     import pandas as pd

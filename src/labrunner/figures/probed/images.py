@@ -16,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from labrunner.figures.boundary import COLOURS, MARKERS
 from labrunner.figures.look import BLACK, BLUE, GREY, PAGE, literal, luminance, page, plain, shortened
 from labrunner.records import Run
+from labrunner.thinning import evenly
 
 SIGNED = "PuOr"  # kernels: orange below zero, purple above, told apart by all readers
 AMOUNT = "cividis"  # maps and shares
@@ -77,7 +78,7 @@ def feature_maps(run: Run) -> Figure | None:
     if layers is None:
         return None
     kept = list(layers.maps)
-    shown = [kept[place] for place in np.linspace(0, len(kept) - 1, min(len(kept), MOST_LAYERS)).round().astype(int)]
+    shown = [kept[place] for place in evenly(len(kept), MOST_LAYERS)]
     across = max(layers.maps[name].shape[0] for name in shown)
     each = (PAGE - 2.7) / across  # inches, of a map beside the names and ranges
     figure = page(0.4 + len(shown) * (min(each, 0.85) + 0.06))

@@ -16,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from labrunner.figures.boundary import COLOURS, LEGEND, MARKERS, shading
 from labrunner.figures.look import BLACK, BLUE, GREY, PURPLE, VERMILLION, literal, page, shortened
 from labrunner.records import Run
+from labrunner.thinning import evenly
 
 PANELS = 12  # of the plane
 ACROSS = 4
@@ -220,7 +221,7 @@ def train_points(axes: Axes, plane: dict[str, np.ndarray], most: int, size: floa
     """At most so many training samples, evenly; returns a handle for each class, without a name."""
     is_train = plane["split"] == "train"
     points, labels = plane["point"][is_train], plane["label"][is_train]
-    at = np.linspace(0, len(points) - 1, min(len(points), most)).round().astype(int)
+    at = evenly(len(points), most)
     handles = []
     for label in range(len(plane["class_names"])):
         mine = points[at][labels[at] == label]

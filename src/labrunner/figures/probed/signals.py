@@ -15,7 +15,6 @@ from labrunner.figures.comparison.scales import legend_below, ordered_colours, p
 from labrunner.figures.layers import (
     draw_histograms,
     ended,
-    evenly,
     hidden,
     layer_name,
     matrices,
@@ -26,6 +25,7 @@ from labrunner.figures.layers import (
 )
 from labrunner.figures.look import BLUE, GREY, PALE, page, shortened
 from labrunner.records import Run
+from labrunner.thinning import evenly
 
 if TYPE_CHECKING:
     import pandas as pd

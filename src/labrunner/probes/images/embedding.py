@@ -12,7 +12,8 @@ import numpy as np
 from labrunner.data import Data, Split
 from labrunner.learner import Learner
 from labrunner.probes import Probe
-from labrunner.probes.images.looked_at import evenly, to_numpy, watched
+from labrunner.probes.images.looked_at import to_numpy, watched
+from labrunner.thinning import evenly
 
 SAMPLES = 500  # that are looked at
 AT_ONCE = 100  # samples whose activations are held
@@ -52,7 +53,7 @@ class Embedding(Probe):
     def start(self, learner: Learner, data: Data, step: int) -> None:
         if step == 0 and not data.description.soft:
             split = watched(data)
-            positions = evenly(split, SAMPLES)
+            positions = evenly(len(split), SAMPLES)
             depths = features(learner, split, positions)
             self.notes.note("silhouette", self.SILHOUETTE, silhouettes((0, 0), depths, split.labels[positions]))
 
@@ -60,7 +61,7 @@ class Embedding(Probe):
         if data.description.soft:
             return
         split, when = watched(data), (epoch, epoch * data.train.batch_count)
-        positions = evenly(split, SAMPLES)
+        positions = evenly(len(split), SAMPLES)
         labels, depths = split.labels[positions], features(learner, split, positions)
         start = [tuple(row.values()) for row in self.notes.rows("silhouette") if row["epoch"] == 0]
         self.notes.table("silhouette", self.SILHOUETTE, [*start, *silhouettes(when, depths, labels)])
@@ -114,7 +115,7 @@ def depths(outputs: Mapping[str, np.ndarray]) -> dict[str, str]:
         block = _BLOCK.match(inside)
         found[f"layer {twin[1]}" if twin else block[1] if block else inside] = layer
     names = list(found)
-    places = np.linspace(0, len(names) - 1, min(len(names), MOST_DEPTHS)).round().astype(int)
+    places = evenly(len(names), MOST_DEPTHS)
     return {names[place]: found[names[place]] for place in places}
 
 

@@ -14,11 +14,6 @@ def watched(data: Data) -> Split:
     return data.train if data.val is None else data.val
 
 
-def evenly(split: Split, most: int) -> np.ndarray:
-    """Positions of at most so many samples, evenly from the first to the last of a split."""
-    return np.linspace(0, len(split) - 1, min(most, len(split))).round().astype(np.int64)
-
-
 def short(values: np.ndarray) -> list[float]:
     """The values in C order as the floats that are shortest to write and name the same number of the array's type."""
     return [float(str(value)) for value in values.ravel()]

@@ -9,7 +9,8 @@ import numpy as np
 from labrunner.data import Data, Split
 from labrunner.learner import Learner
 from labrunner.probes import Probe
-from labrunner.probes.images.looked_at import evenly, short, to_numpy, watched
+from labrunner.probes.images.looked_at import short, to_numpy, watched
+from labrunner.thinning import evenly
 
 IMAGES = 3  # whose maps are noted
 POOLED = 64  # images whose poolings are computed again
@@ -53,7 +54,7 @@ class FeatureMaps(Probe):
         kind = self.config["model"].get("pooling")
         if kind not in ("max", "avg"):
             return
-        places = evenly(split, POOLED)
+        places = evenly(len(split), POOLED)
         outputs = learner.activations(split.at(places).inputs)
         rows = [
             (epoch, step, layer, kind, len(places), after.size, *differences(before, after))
@@ -86,7 +87,7 @@ def layers_to_note(outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         for name, output in outputs.items()
         if output.ndim == 4 and output[0, 0].size > 1 and name.rpartition(".")[2] not in PASSED_OVER
     ]
-    places = np.linspace(0, len(names) - 1, min(len(names), MOST_LAYERS)).round().astype(int)
+    places = evenly(len(names), MOST_LAYERS)
     return {names[place]: outputs[names[place]] for place in places}
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from labrunner.data import Data
 from labrunner.learner import Learner
 from labrunner.probes import Probe
-from labrunner.probes.images.looked_at import evenly, watched
+from labrunner.probes.images.looked_at import watched
+from labrunner.thinning import evenly
 
 SAMPLES = 500  # that are shifted
 FURTHEST = 3  # pixels
@@ -34,7 +35,7 @@ class Shift(Probe):
         if len(shape) != 3 or data.description.soft:
             return
         split = watched(data)
-        positions = evenly(split, SAMPLES)
+        positions = evenly(len(split), SAMPLES)
         pixels, labels = split.pixels(positions), split.labels[positions]
         furthest = min(FURTHEST, min(shape[1:]) - 1)
         rows = []
