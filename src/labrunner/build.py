@@ -11,6 +11,7 @@ import itertools
 import math
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +25,16 @@ if TYPE_CHECKING:
     from labrunner.learner import Batch, Learner
 
 
-def build(config: dict[str, Any], shared: dict[Any, Any]) -> tuple[Data, Learner]:
-    """Data and learner of a run; `shared` keeps samples for further runs of this process.
+def build(
+    config: dict[str, Any], shared: dict[Any, Any], recorded: Mapping[str, Any] | None = None
+) -> tuple[Data, Learner]:
+    """Data and learner of a run.
+
+    Parameters
+    ----------
+    config : checked, as plain dicts
+    shared : keeps samples for further runs of this process
+    recorded : ``preprocessing.json`` of a run whose checkpoint is loaded afterwards: no other weights are read
 
     Raises
     ------
@@ -34,38 +43,57 @@ def build(config: dict[str, Any], shared: dict[Any, Any]) -> tuple[Data, Learner
     """
     from labrunner import data
 
-    config, _, learner = with_learner(config)
+    config, _, learner = with_learner(config, recorded)
     made = data.make(config, data.samples_of(config, shared), learner)
     check_batches(config, made, learner)
     return made, learner
 
 
-def with_learner(config: dict[str, Any]) -> tuple[dict[str, Any], Description, Learner]:
+def with_learner(
+    config: dict[str, Any], recorded: Mapping[str, Any] | None = None
+) -> tuple[dict[str, Any], Description, Learner]:
     """The config as its model wants it, the data set's description, and the learner for it; reads no samples."""
-    config, own, wants = as_wanted(config)
+    config, own, wants = as_wanted(config, recorded)
     description = describe(config)
-    return config, description, build_learner(config, description, own, wants)
+    return config, description, build_learner(config, description, own, wants, load_weights=recorded is None)
 
 
-def as_wanted(config: dict[str, Any]) -> tuple[dict[str, Any], functools.partial[Any] | None, Wants]:
+def as_wanted(
+    config: dict[str, Any], recorded: Mapping[str, Any] | None = None
+) -> tuple[dict[str, Any], functools.partial[Any] | None, Wants]:
     """The config with the size of images that the model wants where none was asked for, its class, and its wants.
 
     The class is the user's own, None for a shipped model; it says what it wants in an attribute:
-    ``wants = Wants(channels=3, size=64)``.
+    ``wants = Wants(channels=3, size=64)``. A shipped model wants what its starting weights were trained with.
     """
-    if "_target_" not in config["model"]:
-        return config, None, ANY
-    own = own_class(config["model"])
+    model, own = config["model"], None
+    if "_target_" in model:
+        own = own_class(model)
+        wants = own_wants(own, model)
+    elif recorded is not None:
+        wants = Wants(**recorded["wants"])
+    elif model["name"] in schema.TORCHVISION or model.get("weights", "none") != "none":
+        from labrunner.deep import pretrained
+
+        wants = pretrained.wants(model)
+    else:
+        wants = ANY
+    dataset = config["dataset"]
+    if wants.size is not None and dataset.get("size", 0) is None:
+        geometry = {"size": wants.size, "resize": wants.resize, "interpolation": wants.interpolation}
+        config = {**config, "dataset": {**dataset, **geometry}}
+    return config, own, wants
+
+
+def own_wants(own: functools.partial[Any], options: Mapping[str, Any]) -> Wants:
+    """What a class of the user's says that it wants."""
     wants = getattr(own.func, "wants", ANY)
     if not isinstance(wants, Wants):
         raise RequestError(
-            f"_target_: {config['model']['_target_']}.wants is of type {type(wants).__name__}; "
+            f"_target_: {options['_target_']}.wants is of type {type(wants).__name__}; "
             "it takes labrunner.learner.Wants(channels=…, size=…, mean=…, std=…)"
         )
-    dataset = config["dataset"]
-    if wants.size is not None and dataset.get("size", 0) is None:
-        config = {**config, "dataset": {**dataset, "size": wants.size}}
-    return config, own, wants
+    return wants
 
 
 def describe(config: dict[str, Any]) -> Description:
@@ -84,10 +112,11 @@ def check_fit(config: dict[str, Any], description: Description) -> None:
     model, name = config["model"], description.name
     kind = model.get("name")
     check(config["augment"], description.shape, name)
-    if kind in ("cnn", "lenet"):
+    if kind in schema.CONVOLUTIONAL:
         if len(description.shape) != 3:
             raise RequestError(f"model={kind} needs images and dataset={name} is a table; try model=mlp")
-        check_size(model, description)
+        if kind in ("cnn", "lenet"):
+            check_size(model, description)
     if kind == "neuron" and description.num_classes != 2:
         choose = shlex.quote(f"dataset.classes=[{','.join(description.class_names[:2])}]")
         raise RequestError(
@@ -191,6 +220,7 @@ def build_learner(
     description: Description,
     own: functools.partial[Any] | None = None,
     wants: Wants = ANY,
+    load_weights: bool = True,
 ) -> Learner:
     """The learner alone, for a data set of this description."""
     shape = description.shape
@@ -207,7 +237,7 @@ def build_learner(
         return scratch.make(config, shape, description.num_classes, wants)
     from labrunner import deep
 
-    return deep.make(config, shape, description.num_classes, own, wants)
+    return deep.make(config, shape, description.num_classes, own, wants, load_weights)
 
 
 def own_class(options: dict[str, Any]) -> functools.partial[Any]:

@@ -39,12 +39,23 @@ class Wants(NamedTuple):
     """What a learner needs its inputs to be; None leaves the data set as it is."""
 
     channels: int | None = None
-    size: int | None = None
+    size: int | None = None  # pixels, of a square
     mean: tuple[float, ...] | None = None  # normalization that the weights were trained with
     std: tuple[float, ...] | None = None
+    resize: int | None = None  # the shorter side before the centre is cut to `size`; None cuts nothing off it
+    interpolation: str = "bilinear"  # or bicubic
 
 
 ANY = Wants()  # inputs as the data set has them
+
+
+class Origin(NamedTuple):
+    """Starting weights that were not drawn."""
+
+    asked: str  # as in model.weights
+    used: str  # imagenet, or the run folder or file that was read
+    sha256: str  # of what was read
+    remarks: tuple[str, ...] = ()  # what happened to them, for the log: a head that was replaced, say
 
 
 @runtime_checkable
@@ -53,12 +64,19 @@ class Learner(Protocol):
 
     wants: Wants
     work: int  # multiply-adds of one sample's forward pass, for the rule that chooses threads
+    origin: Origin | None  # where its starting weights are from; None where they were drawn
 
     def array(self, values: np.ndarray) -> Any:
         """`values` in the learner's own library, on its device; integers keep their type. Called once a split."""
 
     def start_epoch(self, epoch: int) -> dict[str, float]:
         """Set up for an epoch, counted from 1 (0 is before the first): thaw, freeze. Returns facts of the epoch."""
+
+    def stages(self) -> dict[str, list[str]]:
+        """Stage -> names of its tensors as `weights` has them, from the inputs to the scores; each is in one."""
+
+    def frozen(self, epoch: int) -> frozenset[str]:
+        """Names of the tensors that must not change in an epoch, buffers among them; a function of the epoch alone."""
 
     def train_batch(self, batch: Batch, lr: float) -> BatchOut:
         """One step of the optimizer with this learning rate. Depends on the state, the batch and its step alone."""

@@ -54,6 +54,7 @@ Probe = Literal[
     "embedding",
     "shift",
     "lr_range",
+    "gradcam",
 ]
 
 KEYS: dict[str, Any] = {
@@ -72,6 +73,9 @@ KEYS: dict[str, Any] = {
     "smoke": bool,
     "jobs": Annotated[int, Ge(1), Le(256)],
     "fail_fast": bool,
+    "cache": Text | None,
+    "model.arch": Text,
+    "model.weights": Text | Annotated[list[Text], MinLen(1)],
     "model.hidden": list[Width],
     "model.activation": Activation,
     "model.loss": Literal["cross_entropy", "mse"],
@@ -88,7 +92,9 @@ KEYS: dict[str, Any] = {
     "dataset.samples": Annotated[int, Ge(10), Le(10_000_000)],
     "dataset.num_classes": Annotated[int, Ge(2), Le(1000)],
     "dataset.channels": Literal[1, 3],
-    "dataset.size": Annotated[int, Ge(1), Le(512)] | None,
+    "dataset.size": Annotated[int, Ge(1), Le(1024)] | None,
+    "dataset.skip_bad": bool,
+    "dataset.memory": Positive,
     "dataset.shares": Annotated[list[Positive], MinLen(2), MaxLen(1000)],
     "dataset.noise": Annotated[float, Ge(0), Le(1000)],
     "dataset.seed": Seed,
@@ -121,22 +127,34 @@ KEYS: dict[str, Any] = {
     "reg.l1": Annotated[float, Ge(0), Le(1000)],
     "reg.label_smoothing": Share,
     "reg.mixup": Annotated[float, Ge(0), Le(1000)],
+    "reg.cutmix": Annotated[float, Ge(0), Le(1000)],
     "reg.clip_norm": Positive | None,
     "reg.patience": Count | None,
     "init.value": Annotated[float, Ge(-1000), Le(1000)],
     "init.std": Annotated[float, Gt(0), Le(1000)],
     "init.weights": list[Annotated[float, Ge(-1000), Le(1000)]],
     "init.biases": list[Annotated[float, Ge(-1000), Le(1000)]],
+    "freeze.stages": Count,
+    "freeze.every": Count,
+    "freeze.probe_epochs": Count,
+    "freeze.train": Annotated[list[dict[str, Any]], MinLen(1)],
+    "freeze.head_factor": Annotated[float, Gt(0), Le(1000)],
+    "freeze.stage_factor": Annotated[float, Gt(0), Le(10)],
+    "freeze.cache": bool,
     "augment.shift": Annotated[int, Ge(0)],
     "augment.rotate": Annotated[float, Ge(0), Le(180)],
     "augment.flip": Annotated[float, Ge(0), Le(1)],
     "augment.crop": Annotated[int, Ge(0)],
+    "augment.resized_crop": Annotated[float, Ge(0), Le(1)],
+    "augment.jitter": Annotated[float, Ge(0), Le(1)],
+    "augment.randaugment": Annotated[int, Ge(0), Le(10)],
+    "augment.magnitude": Annotated[int, Ge(0), Le(30)],
 }
 
 # keys that belong to how a run is carried out and not to what it computes
-OUTSIDE_HASH = ("epochs", "figures", "threads", "device", "jobs", "fail_fast", "checks", "strict")
+OUTSIDE_HASH = ("epochs", "figures", "threads", "device", "jobs", "fail_fast", "checks", "strict", "cache")
 # of these, what no record of a run depends on
-NOT_COMPUTED = ("figures", "jobs", "fail_fast", "checks", "strict")
+NOT_COMPUTED = ("figures", "jobs", "fail_fast", "checks", "strict", "cache")
 RESUMABLE = ("epochs", "figures", "threads", "device")  # of these, what a resume of a run may change
 
 PATHS = (
@@ -144,9 +162,12 @@ PATHS = (
     "hydra.sweep.dir",
     "dataset.path",
     "dataset.root",
+    "cache",
 )  # their values are paths, whatever characters stand in them
 
 NUMPY_MODELS = ("perceptron", "adaline", "neuron", "mlp_numpy")  # written out in NumPy, on the processor
+TORCHVISION = ("efficientnet_b0", "shufflenet_v2_x1_0", "torchvision")  # networks that torchvision has
+CONVOLUTIONAL = ("cnn", "lenet", *TORCHVISION)  # which take images, and starting weights from elsewhere
 MLPS = ("mlp", "mlp_numpy")
 INDIFFERENT = "model=perceptron learns by Rosenblatt's rule, whose steps do the same at every learning rate"
 FEW_WEIGHTS = 16  # of a model whose every weight is noted at every step
@@ -346,7 +367,7 @@ def _rosenblatts_rule_takes_no_more(config: Config) -> None:
             "try optim=sgd or model=softmax"
         )
     extras = {"optim.momentum": optim.get("momentum", 0.0)}
-    extras |= {f"reg.{key}": config["reg"][key] for key in ("weight_decay", "l1", "label_smoothing", "mixup")}
+    extras |= {f"reg.{key}": config["reg"][key] for key in ("weight_decay", "l1", "label_smoothing", "mixup", "cutmix")}
     extras |= {"reg.clip_norm": config["reg"]["clip_norm"]}
     for key, value in extras.items():
         if value:
@@ -460,7 +481,7 @@ def _trajectories_are_of_few_weights(config: Config) -> None:
 
 
 def _kernels_are_of_convolutions(config: Config) -> None:
-    asked = [name for name in ("kernels", "feature_maps") if name in config["probes"]]
+    asked = [name for name in ("kernels", "feature_maps", "gradcam") if name in config["probes"]]
     name = config["model"].get("name")
     if asked and name in (*WITHOUT_HIDDEN, *MLPS):
         raise RequestError(f"probes=[{asked[0]}] looks into convolutions and model={name} has none; try model=cnn")
@@ -502,6 +523,29 @@ def _least_squares_are_adalines(config: Config) -> None:
         )
 
 
+def _freezing_needs_a_backbone(config: Config) -> None:
+    freeze, name = config["freeze"], config["model"].get("name")
+    if name not in (*NUMPY_MODELS, "softmax"):
+        return
+    scaled = [key for key in ("head_factor", "stage_factor") if freeze.get(key, 1.0) != 1.0]
+    asked = f"freeze.{scaled[0]}={freeze[scaled[0]]}" if scaled else f"freeze={freeze['name']}"
+    if scaled or freeze["name"] != "none":
+        other = "mlp" if name == "mlp_numpy" else "mlp or cnn"
+        raise RequestError(
+            f"{asked} sets a backbone apart from its head, and model={name} trains as one; try model={other}, "
+            f"or {'freeze.' + scaled[0] + '=1' if scaled else 'freeze=none'}"
+        )
+
+
+def _the_head_is_not_all(config: Config) -> None:
+    alone, epochs = config["freeze"].get("probe_epochs", 0), config["epochs"]
+    if alone >= epochs and alone > 0 and not config["smoke"]:
+        raise RequestError(
+            f"freeze.probe_epochs={alone} takes all of epochs={epochs}, and nothing is fine-tuned; "
+            f"try {f'freeze.probe_epochs={epochs // 2}' if epochs > 1 else f'epochs={2 * alone}'} or freeze=backbone"
+        )
+
+
 def _a_cut_run_proves_nothing(config: Config) -> None:
     if config["strict"] and config["smoke"]:
         raise RequestError("strict=true asks for checks, and smoke=true cuts the run before there is anything to check")
@@ -528,5 +572,7 @@ RULES: tuple[Callable[[Config], None], ...] = (
     _a_range_test_needs_a_rate,
     _finite_differences_need_float64,
     _least_squares_are_adalines,
+    _freezing_needs_a_backbone,
+    _the_head_is_not_all,
     _a_cut_run_proves_nothing,
 )

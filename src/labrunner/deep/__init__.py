@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from labrunner.deep import networks, optimizers
+from labrunner import schema
+from labrunner.deep import classifiers, freeze, networks, optimizers, pretrained, stages
 from labrunner.deep.init import initialize
 from labrunner.deep.learner import TorchLearner, decaying
 from labrunner.deep.modes import evaluating, untouched_randomness
@@ -27,6 +28,7 @@ def make(
     num_classes: int,
     own_network: Callable[..., nn.Module] | None = None,
     wants: Wants = ANY,
+    load_weights: bool = True,
 ) -> TorchLearner:
     """The learner of a checked config.
 
@@ -36,6 +38,7 @@ def make(
     input_shape, num_classes : from the data set's description
     own_network : the user's class or function; it gets `input_shape`, `num_classes` and the keys of its YAML
     wants : what the inputs have been made to be
+    load_weights : whether to read what model.weights names; not where all weights are loaded afterwards
 
     Raises
     ------
@@ -53,9 +56,12 @@ def make(
     network = network.to(device, PRECISIONS[config["precision"]]).to(memory_format=torch.channels_last)
     if own_network is None or config["init"]["name"] != "default":
         initialize(network, config["init"], config["seed"])
+    origin = pretrained.load(network, config["model"]) if own_network is None and load_weights else None
     reg = config["reg"]
+    parts = stages.stages(network, stages.ENOUGH if config["model"].get("name") in schema.TORCHVISION else 1)
+    strategy = freeze.make(config.get("freeze", freeze.NONE), network, parts)
     optimizer = optimizers.make(
-        dict(network.named_parameters()), config["optim"], reg, decaying(network, reg["decay_all"])
+        dict(network.named_parameters()), config["optim"], reg, decaying(network, reg["decay_all"]), strategy.factors
     )
     return TorchLearner(
         network,
@@ -66,18 +72,24 @@ def make(
         label_smoothing=reg["label_smoothing"],
         bf16=config["precision"] == "bf16",
         wants=wants,
+        strategy=strategy,
+        parts=parts,
+        origin=origin,
     )
 
 
 def shipped(config: dict[str, Any], input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
-    options = {key: value for key, value in config["model"].items() if key not in ("name", "loss")}
+    options = {key: value for key, value in config["model"].items() if key not in ("name", "loss", "weights")}
+    name = config["model"]["name"]
+    if name in schema.TORCHVISION:
+        return classifiers.build(options.get("arch", name), input_shape, num_classes, config["reg"]["dropout"])
     builders: dict[str, Callable[..., nn.Module]] = {
         "mlp": networks.mlp,
         "softmax": networks.softmax,
         "cnn": networks.cnn,
         "lenet": networks.lenet,
     }
-    build = builders[config["model"]["name"]]
+    build = builders[name]
     return build(input_shape, num_classes, dropout=config["reg"]["dropout"], **options)
 
 

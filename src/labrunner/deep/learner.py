@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import nn
 
+from labrunner.deep import freeze
 from labrunner.deep.losses import LOSSES
 from labrunner.deep.modes import untouched_buffers, untouched_randomness
 from labrunner.deep.optimizers import Optimizer
+from labrunner.deep.stages import NORMS, stages
 from labrunner.deep.summary import layer_outputs, multiply_adds, summarize
-from labrunner.learner import ANY, Batch, BatchOut, Tally, Wants
+from labrunner.learner import ANY, Batch, BatchOut, Origin, Tally, Wants
 from labrunner.seeding import numbers
 
-NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+
+class Features(NamedTuple):
+    """Inputs that have been through the backbone already."""
+
+    values: torch.Tensor  # (N, …) as the backbone gives them out
 
 
 def to_numpy(tensor: torch.Tensor) -> np.ndarray:
@@ -39,6 +47,9 @@ class TorchLearner:
     label_smoothing : share of each training target that is spread over all classes
     bf16 : compute products in bf16 by autocast, where torch thinks it safe, while weights and loss stay as they are
     wants : what the inputs have been made to be
+    strategy : what trains, epoch by epoch; None trains all that the network's maker did not freeze
+    parts : the network's stages, as `labrunner.deep.stages.stages` has them; None asks there
+    origin : where the starting weights are from; None where they were drawn
     """
 
     def __init__(
@@ -51,17 +62,24 @@ class TorchLearner:
         label_smoothing: float = 0.0,
         bf16: bool = False,
         wants: Wants = ANY,
+        strategy: freeze.Strategy | None = None,
+        parts: Mapping[str, Sequence[str]] | None = None,
+        origin: Origin | None = None,
     ) -> None:
         self.network, self.optimizer = network, optimizer
-        self.input_shape, self.wants, self.bf16 = input_shape, wants, bf16
+        self.input_shape, self.wants, self.bf16, self.origin = input_shape, wants, bf16, origin
         self._seeds = numbers(seed, "layers")
         first = next(network.parameters())
         self._device, self._dtype = first.device, first.dtype
         self._named = dict(network.named_parameters())
         self._loss, self._training_loss = LOSSES[loss](0.0), LOSSES[loss](label_smoothing)
         self.work = multiply_adds(network, torch.zeros(1, *input_shape, device=self._device, dtype=self._dtype))
-        network.train()
-        self._training = True
+        self._stages = {name: list(names) for name, names in (stages(network) if parts is None else parts).items()}
+        self._strategy = strategy or freeze.make(freeze.NONE, network, self._stages)
+        self._still: list[nn.Module] = []
+        self._training: bool | None = None  # unknown: modes are set anew
+        self.frozen = cache(self.frozen)  # type: ignore[method-assign]
+        self._thaw(1)
 
     # arrays in and out
 
@@ -79,7 +97,23 @@ class TorchLearner:
 
     # training
 
+    def stages(self) -> dict[str, list[str]]:
+        return {name: list(names) for name, names in self._stages.items()}
+
+    def frozen(self, epoch: int) -> frozenset[str]:
+        return freeze.frozen_tensors(self.network, self._strategy.trains(max(1, epoch)))
+
+    def _thaw(self, epoch: int) -> None:
+        """Let what trains in an epoch train, and nothing else."""
+        trains = self._strategy.trains(max(1, epoch))
+        for name, parameter in self._named.items():
+            parameter.requires_grad_(name in trains)
+        self.optimizer.leave_out(self._named.keys() - trains)
+        self._still = [module for _, module in freeze.standing(self.network, trains)]
+        self._training = None
+
     def start_epoch(self, epoch: int) -> dict[str, float]:
+        self._thaw(epoch)
         trainable = sum(parameter.numel() for parameter in self.network.parameters() if parameter.requires_grad)
         return {"parameters_trainable": float(trainable)}
 
@@ -93,12 +127,18 @@ class TorchLearner:
         self.optimizer.step(lr)
         return BatchOut(loss.detach(), scores.detach())
 
-    def _forward(self, inputs: torch.Tensor) -> torch.Tensor:
+    def _forward(self, inputs: torch.Tensor | Features) -> torch.Tensor:
         if not self.bf16:
-            return self.network(inputs)
+            return self._scored(inputs)
         with torch.autocast(self._device.type, torch.bfloat16):
-            scores = self.network(inputs)
+            scores = self._scored(inputs)
         return scores.to(self._dtype)
+
+    def _scored(self, inputs: torch.Tensor | Features) -> torch.Tensor:
+        if not isinstance(inputs, Features):
+            return self.network(inputs)
+        score: Any = getattr(self.network, "score", None) or self.network.head
+        return score(inputs.values)
 
     def tally(self, outs: Sequence[BatchOut], targets: Sequence[torch.Tensor]) -> Tally:
         losses = torch.stack([out.loss for out in outs]).tolist()
@@ -111,6 +151,8 @@ class TorchLearner:
     def _set_mode(self, training: bool) -> None:
         if self._training is not training:  # walking all modules each batch would cost more than a small layer
             self.network.train(training)
+            for module in self._still:  # train() reaches them, too
+                module.eval()
             self._training = training
 
     def _seed_layers(self, step: int) -> None:
@@ -130,7 +172,13 @@ class TorchLearner:
             scores = self._forward(batch.inputs)
             return BatchOut(self._loss(scores, batch.targets), scores)
 
-    def scores(self, inputs: torch.Tensor) -> torch.Tensor:
+    def features(self, inputs: torch.Tensor) -> torch.Tensor:
+        """(N, …): what the backbone makes of inputs, in evaluation mode; moves nothing."""
+        self._set_mode(training=False)
+        with torch.inference_mode(), torch.autocast(self._device.type, torch.bfloat16, enabled=self.bf16):
+            return self.network.backbone(inputs).to(self._dtype)  # type: ignore[operator, union-attr]
+
+    def scores(self, inputs: torch.Tensor | Features) -> torch.Tensor:
         self._set_mode(training=False)
         with torch.inference_mode():
             return self._forward(inputs)

@@ -24,16 +24,22 @@ POOLINGS: dict[str, type[nn.Module]] = {"max": nn.MaxPool2d, "avg": nn.AvgPool2d
 
 
 class Network(nn.Module):
-    """Features, then scores: ``head(backbone(x))``."""
+    """Features, then scores: ``head(backbone(x))``, with dropout in between if asked."""
 
-    def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
+    def __init__(self, backbone: nn.Module, head: nn.Module, dropout: float = 0.0) -> None:
         super().__init__()
         self.backbone = backbone
+        if dropout > 0.0:
+            self.drop = nn.Dropout(dropout)
         self.head = head
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """inputs (N, ...) -> scores (N, K)."""
-        return self.head(self.backbone(inputs))
+        return self.score(self.backbone(inputs))
+
+    def score(self, features: torch.Tensor) -> torch.Tensor:
+        """features (N, D), as the backbone gives them out -> scores (N, K)."""
+        return self.head(self.drop(features) if hasattr(self, "drop") else features)
 
 
 def mlp(

@@ -32,29 +32,39 @@ class Optimizer:
     ----------
     parameters : name -> parameter, updated in place
     reg : what is done to a gradient beforehand
+    factors : name -> how many times the learning rate it moves by; 1 where it is missing
 
     Attributes
     ----------
     slots : parameter -> slot -> tensor; a parameter is absent until its first step
     """
 
-    def __init__(self, parameters: Mapping[str, nn.Parameter], reg: Reg = NONE) -> None:
+    def __init__(
+        self, parameters: Mapping[str, nn.Parameter], reg: Reg = NONE, factors: Mapping[str, float] | None = None
+    ) -> None:
         weight_decay, decayed, l1, clip_norm = reg
         self.parameters = dict(parameters)
         self.l1, self.clip_norm = l1, clip_norm
         self._sparse = [self.parameters[name] for name in decayed] if l1 != 0.0 else []
         self.slots: dict[str, Slots] = {}
         rates = {name: weight_decay if name in decayed else 0.0 for name in self.parameters}
-        # a call of torch's has one rate of decay: most runs have one group, and none has more than two
-        self._groups = [
-            (rate, [name for name in self.parameters if rates[name] == rate]) for rate in sorted(set(rates.values()))
-        ]
+        # a call of torch's has one rate of decay and one of learning: most runs have one group
+        alike: dict[tuple[float, float], list[str]] = {}
+        for name in self.parameters:
+            alike.setdefault((rates[name], (factors or {}).get(name, 1.0)), []).append(name)
+        self._groups = sorted(alike.items())
         self.fused = all(p.device.type in FUSED and is_dense(p) for p in self.parameters.values())
 
     def clear(self) -> None:
         """Forget the gradients; a parameter without one stands still, and so does its state."""
         for parameter in self.parameters.values():
             parameter.grad = None
+
+    def leave_out(self, names: Collection[str]) -> None:
+        """Forget gradients and slots of some parameters: they stand still, and begin afresh if they move again."""
+        for name in names:
+            self.parameters[name].grad = None
+            self.slots.pop(name, None)
 
     def step(self, lr: float) -> None:
         """Move every parameter that has a gradient, with learning rate `lr`; l1 and clipping change the gradients."""
@@ -64,14 +74,14 @@ class Optimizer:
                     parameter.grad.add_(parameter.sign(), alpha=self.l1)
             if self.clip_norm is not None:
                 self._clip(self.clip_norm)
-            for weight_decay, names in self._groups:
+            for (weight_decay, factor), names in self._groups:
                 moving = [name for name in names if self.parameters[name].grad is not None]
                 for name in moving:
                     if name not in self.slots:
                         self.slots[name] = self.blank(name)
                 if moving:
                     parameters = [self.parameters[name] for name in moving]
-                    self.update(parameters, [self.slots[name] for name in moving], weight_decay, lr)
+                    self.update(parameters, [self.slots[name] for name in moving], weight_decay, lr * factor)
 
     def update(
         self, parameters: Sequence[nn.Parameter], slots: Sequence[Slots], weight_decay: float, lr: float
@@ -119,8 +129,9 @@ class SGD(Optimizer):
         momentum: float = 0.0,
         nesterov: bool = False,
         reg: Reg = NONE,
+        factors: Mapping[str, float] | None = None,
     ) -> None:
-        super().__init__(parameters, reg)
+        super().__init__(parameters, reg, factors)
         self.momentum, self.nesterov = momentum, nesterov
 
     def update(
@@ -154,8 +165,9 @@ class Adam(Optimizer):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         reg: Reg = NONE,
+        factors: Mapping[str, float] | None = None,
     ) -> None:
-        super().__init__(parameters, reg)
+        super().__init__(parameters, reg, factors)
         self.betas, self.eps = betas, eps
 
     def update(
@@ -203,8 +215,9 @@ class RMSprop(Optimizer):
         eps: float = 1e-8,
         momentum: float = 0.0,
         reg: Reg = NONE,
+        factors: Mapping[str, float] | None = None,
     ) -> None:
-        super().__init__(parameters, reg)
+        super().__init__(parameters, reg, factors)
         self.alpha, self.eps, self.momentum = alpha, eps, momentum
 
     def update(
@@ -240,8 +253,9 @@ class Adagrad(Optimizer):
         parameters: Mapping[str, nn.Parameter],
         eps: float = 1e-10,
         reg: Reg = NONE,
+        factors: Mapping[str, float] | None = None,
     ) -> None:
-        super().__init__(parameters, reg)
+        super().__init__(parameters, reg, factors)
         self.eps = eps
         self.fused = self.fused and all(p.device.type == "cpu" for p in self.parameters.values())  # nowhere else
 
@@ -276,7 +290,11 @@ KINDS: dict[str, type[Optimizer]] = {
 
 
 def make(
-    parameters: Mapping[str, nn.Parameter], options: Mapping[str, Any], reg: Mapping[str, Any], decayed: Collection[str]
+    parameters: Mapping[str, nn.Parameter],
+    options: Mapping[str, Any],
+    reg: Mapping[str, Any],
+    decayed: Collection[str],
+    factors: Mapping[str, float] | None = None,
 ) -> Optimizer:
     """The optimizer of the composed `optim` and `reg` groups.
 
@@ -286,6 +304,7 @@ def make(
     options : name, and the keys of that optimizer
     reg : weight_decay, l1 and clip_norm
     decayed : names of the parameters that weight decay and l1 pull at
+    factors : name -> how many times the learning rate it moves by; 1 where it is missing
 
     Raises
     ------
@@ -296,4 +315,4 @@ def make(
     if name not in KINDS:
         raise RequestError(f"optim={name}: there is no such optimizer; try one of {', '.join(KINDS)}")
     settings = {key: value for key, value in options.items() if key not in ("name", "lr")}
-    return KINDS[name](parameters, **settings, reg=Reg.of(reg, decayed))
+    return KINDS[name](parameters, **settings, reg=Reg.of(reg, decayed), factors=factors)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from labrunner.learner import ANY, Batch, BatchOut, Tally, Wants
+from labrunner.learner import ANY, Batch, BatchOut, Origin, Tally, Wants
 from labrunner.scratch.losses import Loss, length, smoothed, softmax
 from labrunner.scratch.network import Network
 from labrunner.scratch.optimizers import Optimizer
@@ -42,6 +42,7 @@ class NumpyLearner:
         self.seed = seed
         self.label_smoothing = label_smoothing
         self.wants = wants
+        self.origin: Origin | None = None
         self.work = network.work()
 
     def array(self, values: np.ndarray) -> np.ndarray:
@@ -53,6 +54,17 @@ class NumpyLearner:
     def start_epoch(self, epoch: int) -> dict[str, float]:
         """Nothing ever freezes here: all parameters train."""
         return {"parameters_trainable": float(sum(w.size for w in self.network.parameters.values()))}
+
+    def stages(self) -> dict[str, list[str]]:
+        """Layer -> names of its weights, from the inputs to the head."""
+        found: dict[str, list[str]] = {}
+        for name in self.network.weights():
+            found.setdefault(name.rpartition(".")[0], []).append(name)
+        return found
+
+    def frozen(self, epoch: int) -> frozenset[str]:
+        """None: nothing ever freezes here."""
+        return frozenset()
 
     def train_batch(self, batch: Batch, lr: float) -> BatchOut:
         """Forward, loss, backward, step. The scores are those of training, with dropout, before the step."""

@@ -1,0 +1,177 @@
+"""Freeze strategies: which parameters train, epoch by epoch, and how fast, as pure functions of the config.
+
+A parameter that does not train has no gradient and no slots in the optimizer: momentum and weight decay would go on
+moving it. A module of which nothing trains is in evaluation mode with all below it: the running means of its batch norm
+would drift otherwise, though no parameter of it does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import cache
+from typing import Any
+
+from torch import nn
+
+from labrunner.deep.stages import HEAD, has_parts
+from labrunner.errors import RequestError
+
+
+NONE = {"name": "none"}  # options of the strategy by which all trains
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """What trains in an epoch.
+
+    Attributes
+    ----------
+    trains : epoch, from 1 -> names of the parameters that train in it
+    factors : parameter -> how many times the learning rate it moves by; 1 where it is missing
+    """
+
+    trains: Callable[[int], frozenset[str]]
+    factors: Mapping[str, float] = field(default_factory=dict)
+
+
+def make(options: Mapping[str, Any], network: nn.Module, stages: Mapping[str, Sequence[str]]) -> Strategy:
+    """The strategy of a composed `freeze` group.
+
+    Parameters
+    ----------
+    options : name, the keys of that strategy, head_factor and stage_factor
+    network : as it was built; a parameter that its maker froze never trains
+    stages : as `labrunner.deep.stages.stages` has them
+
+    Raises
+    ------
+    RequestError
+        when the network has no backbone to freeze, there are fewer stages than asked for, a pattern matches nothing, or
+        nothing is left to train.
+    """
+    named = {name: parameter.requires_grad for name, parameter in network.named_parameters()}
+    willing = frozenset(name for name, trains in named.items() if trains)
+    name = options["name"]
+    scaled = any(options.get(key, 1.0) != 1.0 for key in ("head_factor", "stage_factor"))
+    if (name not in ("none", "patterns") or scaled) and not has_parts(network):
+        asked = f"freeze={name}" if name not in ("none", "patterns") else "freeze.head_factor or freeze.stage_factor"
+        raise RequestError(
+            f"{asked} needs a backbone and a head, and {type(network).__name__} has no modules of these names\n"
+            "call its parts self.backbone and self.head, or list what trains with freeze=patterns"
+        )
+    backbone = [stage for stage, tensors in stages.items() if stage != HEAD and any(each in named for each in tensors)]
+    if name not in ("none", "patterns") and not backbone:
+        raise RequestError(f"freeze={name}: the model has no weights in front of its head; try freeze=none")
+    trains = _trains(options, willing, named, stages, backbone)
+    return Strategy(cache(trains), _factors(options, named, stages, backbone))
+
+
+def _trains(
+    options: Mapping[str, Any],
+    willing: frozenset[str],
+    named: Collection[str],
+    stages: Mapping[str, Sequence[str]],
+    backbone: Sequence[str],
+) -> Callable[[int], frozenset[str]]:
+    def upper(count: int) -> frozenset[str]:
+        """The head and the last `count` stages."""
+        still = {name for stage in backbone[: len(backbone) - count] for name in stages[stage]}
+        return frozenset(willing - still)
+
+    name = options["name"]
+    if name == "backbone":
+        return lambda epoch: upper(0)
+    if name == "partial":
+        count = options["stages"]
+        if count > len(backbone):
+            raise RequestError(
+                f"freeze.stages={count}: the backbone has {len(backbone)} stages, {_some(backbone)}; "
+                f"try at most {len(backbone)}"
+            )
+        return lambda epoch: upper(count)
+    if name == "gradual":
+        return lambda epoch: upper(min(len(backbone), (epoch - 1) // options["every"]))
+    if name == "linear_probe_then_finetune":
+        return lambda epoch: upper(0) if epoch <= options["probe_epochs"] else willing
+    if name == "patterns":
+        return _listed(options["train"], willing, named)
+    return lambda epoch: willing
+
+
+def _listed(
+    schedule: Sequence[Any], willing: frozenset[str], named: Collection[str]
+) -> Callable[[int], frozenset[str]]:
+    """What a user lists: from each epoch on, the names that match one of its patterns."""
+    found: dict[int, frozenset[str]] = {}
+    for number, entry in enumerate(schedule):
+        where = f"freeze.train[{number}]"
+        if not isinstance(entry, Mapping) or set(entry) != {"epoch", "train"}:
+            raise RequestError(f"{where}: it takes an epoch and its patterns, as {{epoch: 1, train: [head]}}")
+        epoch, patterns = entry["epoch"], entry["train"]
+        if type(epoch) is not int or epoch < 1 or epoch in found:
+            raise RequestError(f"{where}.epoch={epoch}: it takes a whole number from 1, each one once")
+        if not isinstance(patterns, list) or not patterns or not all(isinstance(each, str) for each in patterns):
+            raise RequestError(
+                f"{where}.train={patterns}: it takes a list of names with wildcards, as [head, '*.bias']"
+            )
+        for pattern in patterns:
+            if not any(_matches(name, pattern) for name in named):
+                raise RequestError(f"{where}: no parameter matches {pattern}\nthere are {_some(list(named))}")
+        found[epoch] = willing & {name for name in named if any(_matches(name, each) for each in patterns)}
+        if not found[epoch]:
+            raise RequestError(f"{where}: nothing that matches {', '.join(patterns)} may train: its maker froze it")
+    if 1 not in found:
+        raise RequestError("freeze.train: it takes an entry with epoch: 1, which says what trains first")
+    starts = sorted(found)
+    return lambda epoch: found[max(start for start in starts if start <= epoch)]
+
+
+def _matches(name: str, pattern: str) -> bool:
+    """A pattern names parameters, or a module with all that is below it."""
+    return fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}.*")
+
+
+def _factors(
+    options: Mapping[str, Any], named: Collection[str], stages: Mapping[str, Sequence[str]], backbone: Sequence[str]
+) -> dict[str, float]:
+    head, stage_factor = options.get("head_factor", 1.0), options.get("stage_factor", 1.0)
+    found = {name: head for name in stages.get(HEAD, ()) if name in named and head != 1.0}
+    for depth, stage in enumerate(reversed(backbone)):  # the last stage moves at the full rate
+        factor = stage_factor**depth
+        found |= {name: factor for name in stages[stage] if name in named and factor != 1.0}
+    return found
+
+
+def standing(network: nn.Module, trains: Collection[str]) -> Iterator[tuple[str, nn.Module]]:
+    """The outermost modules that have parameters of which none trains, with their names."""
+    training = {id(parameter) for name, parameter in network.named_parameters() if name in trains}
+
+    def walk(name: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+        inside = [id(parameter) in training for parameter in module.parameters()]
+        if inside and not any(inside):
+            yield name, module
+        else:
+            for child_name, child in module.named_children():
+                yield from walk(f"{name}.{child_name}" if name else child_name, child)
+
+    yield from walk("", network)
+
+
+def frozen_tensors(network: nn.Module, trains: Collection[str]) -> frozenset[str]:
+    """Names of the parameters that do not train, and of the buffers of modules that stand still."""
+    parameters = dict(network.named_parameters(remove_duplicate=False))  # one that is shared goes by several names
+    training = {id(parameters[name]) for name in trains}
+    modules = tuple(f"{name}." if name else "" for name, _ in standing(network, trains))
+    return frozenset(
+        name
+        for name in network.state_dict()
+        if (id(parameters[name]) not in training if name in parameters else name.startswith(modules))
+    )
+
+
+def _some(names: Sequence[str], most: int = 4) -> str:
+    if len(names) <= most:
+        return ", ".join(names)
+    return f"{', '.join(names[: most - 1])}, … {names[-1]}"
