@@ -7,6 +7,8 @@ import json
 
 import pytest
 
+from labrunner.data import photographs, vision
+from tests.data import photographed
 from tests.data.written import TEST, TRAIN, network, packed, write
 
 
@@ -85,3 +87,60 @@ def test_a_run_whose_files_are_missing_is_refused_before_anything_is_written(lab
     assert ended.code == 2
     assert "labrunner fetch dataset=mnist" in ended.err
     assert not (lab.folder / "outputs").exists()
+
+
+# photographs
+
+
+def test_fetch_unpacks_photographs_and_the_second_time_says_that_they_are_there(lab, monkeypatch):
+    photographed.write("food101", lab.folder / "data", monkeypatch)
+    stand_in = network(monkeypatch, photographed.packed("food101", lab.folder / "data", monkeypatch))
+    first = lab("fetch", "dataset=food101")
+    assert (first.code, first.out) == (0, "dataset=food101 is now in data/food-101\n")
+    assert first.err.startswith("dataset=food101: downloading 5.0 GB from http://data.vision.ee.ethz.ch/cvl/food-101")
+    stand_in.served.clear()
+    second = lab("fetch", "dataset=food101")
+    assert (second.code, second.out, second.err) == (0, "dataset=food101 is already in data/food-101\n", "")
+    assert not (lab.folder / "outputs").exists()
+
+
+def test_a_run_on_photographs_takes_the_official_splits(lab, monkeypatch):
+    written = photographed.write("dtd", lab.folder / "data", monkeypatch)
+    folder = lab.train("run", "dataset=dtd", "dataset.size=8", "model=mlp", "epochs=1", "batch_size=10")
+    assert json.loads((folder / "test.json").read_text())["n"] == 47
+    with (folder / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["label"]) for row in rows] == [each.label for each in written if each.split == "test"]
+    facts = json.loads((folder / "facts.json").read_text())
+    assert [facts[f"{split}_samples"] for split in ("train", "val", "test")] == [47, 47, 47]
+
+
+def test_classes_with_blanks_in_their_names_can_be_chosen(lab, monkeypatch):
+    photographed.write("gtsrb", lab.folder / "data", monkeypatch, each=5)
+    chosen = "dataset.classes=[Stop,Speed limit 30 km/h,Beware of ice/snow]"
+    folder = lab.train("run", "dataset=gtsrb", "dataset.size=8", chosen, "model=mlp", "epochs=1", "batch_size=10")
+    assert json.loads((folder / "test.json").read_text())["n"] == 15
+
+
+@pytest.mark.parametrize("name", [*vision.NAMES, *photographs.NAMES])
+def test_summary_and_plan_of_a_set_that_is_not_there_ask_no_network_and_write_nothing(lab, monkeypatch, name):
+    asked = network(monkeypatch).asked
+    summary = lab("summary", f"dataset={name}", "model=mlp")
+    assert summary.code == 0
+    plan = lab("plan", f"dataset={name}", "model=mlp")
+    assert plan.code == 0
+    assert f"not told: dataset={name}: data" in plan.out
+    assert "is missing" in plan.out
+    assert asked == []
+    assert lab.tree() == {}
+
+
+def test_a_resume_downloads_no_photographs(lab, monkeypatch):
+    photographed.write("eurosat", lab.folder / "data", monkeypatch, each=5)
+    lab.train("run", "dataset=eurosat", "dataset.size=8", "model=mlp", "epochs=1", "batch_size=10")
+    stand_in = network(monkeypatch, photographed.packed("eurosat", lab.folder / "data", monkeypatch))
+    ended = lab("resume", "run", "epochs=2")
+    assert ended.code == 2
+    assert "data/eurosat/2750 is missing\n" in ended.err
+    assert "labrunner fetch dataset=eurosat" in ended.err
+    assert stand_in.asked == []

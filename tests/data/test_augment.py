@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter
 
 import numpy as np
@@ -9,8 +11,12 @@ import pytest
 import torch
 from scipy import ndimage, stats
 
-from labrunner.data.augment import Augment, check, mixup
+from labrunner.data import augment as augmenting
+from labrunner.data import colours, load, make, randaugment, windows
+from labrunner.data.augment import Augment, check
 from labrunner.errors import RequestError
+from labrunner.learner import ANY
+from tests.data.settings import FAKE, config
 
 SHAPES = [(1, 8, 8), (3, 7, 10)]
 
@@ -39,6 +45,15 @@ def numpy_array(values: np.ndarray) -> np.ndarray:
 def torch_array(values: np.ndarray) -> torch.Tensor:
     """As a torch learner has it."""
     return torch.tensor(values)
+
+
+class FakeLearner:
+    """What a split asks of a learner: its arrays, and that it wants nothing."""
+
+    wants = ANY
+
+    def __init__(self, array) -> None:
+        self.array = array
 
 
 def images(shape, count=5, dtype="uint8") -> np.ndarray:
@@ -280,43 +295,151 @@ def test_what_can_be_done_is_let_through(options, shape):
     check(options, shape, "digits")
 
 
+# what comes together
+
+
+PHOTO = {"name": "photo", "flip": 0.5, "resized_crop": 0.35, "jitter": 0.4}
+EVERYTHING = {**PHOTO, "shift": 2, "rotate": 10.0, "crop": 2, "randaugment": 2, "magnitude": 9}
+
+
+def draws_of(seed: int, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """What a generator gives for moves, windows, colours and two operations, in this order."""
+    rng = np.random.default_rng(seed)
+    moved, seen, coloured = (rng.random((rows, count)) for rows in (6, 22, 4))
+    return moved, seen, coloured, rng.random((2, 2, count)).swapaxes(0, 1)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("moved", [{}, {"shift": 2, "rotate": 10.0, "crop": 2}])
+def test_all_is_applied_in_the_order_moves_window_flip_jitter_randaugment(shape, moved):
+    pixels, options = images(shape, 12), {**PHOTO, "randaugment": 2, "magnitude": 9, **moved}
+    of_moves, of_windows, of_colours, of_operations = draws_of(5, 12)
+    unmirrored = {**moved, "flip": 0.0}
+    expected = augmented(pixels, np.random.default_rng(5), **unmirrored)
+    drawn = windows.windows(of_windows, 0.35, *shape[1:])
+    expected = windows.resized(expected, drawn, np.zeros(12, bool), numpy_array, "float64")
+    expected = np.where((of_moves[5] < 0.5)[:, None, None, None], expected[..., ::-1], expected)
+    expected = colours.jittered(expected, of_colours, 0.4, 255.0, numpy_array, "float64")
+    np.testing.assert_allclose(
+        augmented(pixels, np.random.default_rng(5), **{**options, "randaugment": 0}), expected, atol=1e-9
+    )
+    expected = randaugment.varied(expected, of_operations, 9, 255.0, "float64")
+    found = augmented(pixels, np.random.default_rng(5), **options)
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_what_else_is_asked_for_changes_no_window_no_factor_and_no_operation():
+    pixels = images((3, 8, 8), 20)
+
+    def of(**options):
+        return augmented(pixels, np.random.default_rng(5), **options)
+
+    windowed, jittered, varied = of(resized_crop=0.5), of(jitter=0.3), of(randaugment=1, magnitude=9)
+    assert not np.array_equal(windowed, pixels)
+    np.testing.assert_array_equal(of(resized_crop=0.5, flip=1.0), windowed[..., ::-1])
+    # of a mirrored image the mean grey is the same but for rounding
+    np.testing.assert_allclose(of(jitter=0.3, flip=1.0), jittered[..., ::-1], atol=1e-9)
+    # a window of the whole image is the image
+    np.testing.assert_allclose(of(jitter=0.3, resized_crop=1.0), jittered, atol=1e-9)
+    np.testing.assert_array_equal(of(randaugment=1, magnitude=9, resized_crop=1.0), varied)
+    # a second operation leaves the first one's draw alone: where it is the identity, nothing is added
+    again = of(randaugment=2, magnitude=9)
+    *_, of_operations = draws_of(5, 20)
+    is_identity = of_operations[0, 1] < 1 / 14
+    assert is_identity.any()
+    np.testing.assert_array_equal(again[is_identity], varied[is_identity])
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
 @pytest.mark.parametrize("float_type", ["float32", "float64"])
-def test_mixup_is_the_weighted_sum_of_a_sample_and_its_partner(float_type):
-    rng = np.random.default_rng(0)
-    inputs, labels = rng.normal(size=(6, 2, 3)).astype(float_type), np.array([0, 1, 2, 0, 1, 2])
-    weights = np.eye(3, dtype=float_type)[labels]
-    draws = np.random.default_rng(11)
-    kept, partners = draws.beta(0.4, 0.4), draws.permutation(6)
-    found, shares = mixup(inputs, weights, np.random.default_rng(11), 0.4, numpy_array)
-    assert found.dtype == shares.dtype == float_type
-    for n, partner in enumerate(partners):
-        np.testing.assert_allclose(found[n], kept * inputs[n] + (1 - kept) * inputs[partner], rtol=1e-5, atol=1e-6)
-        expected = np.zeros(3)
-        expected[labels[n]] += kept
-        expected[labels[partner]] += 1 - kept
-        np.testing.assert_allclose(shares[n], expected, atol=1e-6)
-    np.testing.assert_allclose(shares.sum(axis=1), 1.0, atol=1e-6)
+@pytest.mark.parametrize(
+    "options", [{"resized_crop": 0.35, "flip": 0.5}, {"jitter": 0.4}, {**EVERYTHING, "randaugment": 0}]
+)
+def test_numpy_and_torch_crop_and_colour_alike_to_rounding(shape, dtype, float_type, options):
+    pixels = images(shape, 33, dtype)
+    ours = Augment(options, shape, numpy_array, float_type)(pixels, np.random.default_rng(3))
+    theirs = Augment(options, shape, torch_array, float_type)(torch.tensor(pixels), np.random.default_rng(3))
+    assert isinstance(theirs, torch.Tensor)
+    assert theirs.numpy().dtype == ours.dtype == float_type
+    np.testing.assert_allclose(theirs.numpy(), ours, atol=3e-4 if float_type == "float32" else 1e-11)
 
 
-@pytest.mark.parametrize("float_type", ["float32", "float64"])
-def test_mixup_is_the_same_in_numpy_and_in_torch(float_type):
-    rng = np.random.default_rng(0)
-    inputs, weights = rng.normal(size=(32, 3, 8, 8)).astype(float_type), rng.dirichlet(np.ones(10), 32)
-    weights = weights.astype(float_type)
-    ours = mixup(inputs, weights, np.random.default_rng(2), 0.2, numpy_array)
-    theirs = mixup(torch.tensor(inputs), torch.tensor(weights), np.random.default_rng(2), 0.2, torch_array)
-    for one, other in zip(ours, theirs, strict=True):
-        assert other.numpy().dtype == one.dtype == float_type
-        assert other.numpy().tobytes() == one.tobytes()
+@pytest.mark.parametrize(
+    "options", [{"shift": 2}, {"rotate": 10.0}, {"flip": 0.3, "crop": 2}, {**EVERYTHING, "randaugment": 0}]
+)
+@pytest.mark.parametrize("to_array", [numpy_array, torch_array])
+def test_a_large_batch_is_worked_on_in_parts_and_comes_out_as_it_would_whole(monkeypatch, options, to_array):
+    pixels = to_array(images((3, 7, 10), 23))
+    whole = Augment(options, (3, 7, 10), to_array, "float32")(pixels, np.random.default_rng(2))
+    for part in (1, 5 * 210, 22 * 210):
+        monkeypatch.setattr(augmenting, "PART", part)
+        found = Augment(options, (3, 7, 10), to_array, "float32")(pixels, np.random.default_rng(2))
+        assert type(found) is type(whole)
+        assert found.dtype == whole.dtype
+        np.testing.assert_allclose(np.asarray(found), np.asarray(whole), atol=3e-4 if "jitter" in options else 0)
 
 
-@pytest.mark.parametrize("alpha", [0.2, 1.0, 3.0])
-def test_the_share_that_stays_has_a_beta_distribution(alpha):
-    rng, weights = np.random.default_rng(4), np.eye(2)
-    kept = []
-    while len(kept) < 1000:
-        inputs, _ = mixup(np.array([[1.0], [0.0]]), weights, rng, alpha, numpy_array)
-        if inputs[0, 0] != 1.0:  # the two were mixed with each other
-            kept.append(inputs[0, 0])
-    assert np.mean(kept) == pytest.approx(0.5, abs=4 * np.std(kept) / np.sqrt(len(kept)))
-    assert stats.kstest(kept, stats.beta(alpha, alpha).cdf).pvalue > 0.01
+@pytest.mark.parametrize("to_array", [numpy_array, torch_array])
+@pytest.mark.parametrize("options", [PHOTO, EVERYTHING, {"randaugment": 2, "magnitude": 20}])
+def test_the_batch_that_comes_in_is_left_as_it_was_by_all_of_it(to_array, options):
+    for dtype in ("uint8", "float32"):
+        pixels = to_array(images((3, 7, 10), dtype=dtype))
+        before = np.asarray(pixels).copy()
+        Augment(options, (3, 7, 10), to_array, "float32")(pixels, np.random.default_rng(0))
+        np.testing.assert_array_equal(np.asarray(pixels), before)
+
+
+def test_white_is_the_brightest_that_an_image_becomes():
+    pixels = np.random.default_rng(0).integers(0, 17, (40, 1, 8, 8)).astype(np.uint8)
+    for options in ({"jitter": 1.0}, {"randaugment": 3, "magnitude": 30}):
+        found = Augment(options, (1, 8, 8), numpy_array, "float32", 16.0)(pixels, np.random.default_rng(0))
+        assert found.dtype == np.float32
+        assert found.min() == 0.0
+        assert found.max() == 16.0
+
+
+@pytest.mark.parametrize("model", ["numpy", "torch"])
+def test_passes_of_photographs_can_begin_in_the_middle(model):
+    settings = config(dataset=FAKE, augment=EVERYTHING, reg={"cutmix": 1.0}, batch_size=7, precision="float32")
+    learner = FakeLearner(torch_array if model == "torch" else numpy_array)
+    split = make(settings, load(FAKE), learner).train
+    complete = [(np.asarray(b.inputs).tobytes(), np.asarray(b.targets).tobytes()) for b in split.batches(2)]
+    assert len({inputs for inputs, _ in complete}) == split.batch_count
+    for start in range(split.batch_count):
+        rest = [(np.asarray(b.inputs).tobytes(), np.asarray(b.targets).tobytes()) for b in split.batches(2, start)]
+        assert rest == complete[start:]
+
+
+def test_torch_is_not_needed_for_what_numpy_does_alone():
+    code = """
+import sys, numpy as np
+from labrunner.data.augment import Augment
+options = {"shift": 1, "rotate": 5.0, "flip": 0.5, "crop": 1, "resized_crop": 0.5, "jitter": 0.4}
+pixels = np.zeros((3, 1, 8, 8), np.uint8)
+Augment(options, (1, 8, 8), np.ascontiguousarray, "float32")(pixels, np.random.default_rng(0))
+assert "torch" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "shape", "words"),
+    [
+        ({"name": "photo", **PHOTO}, (4,), "augment=photo changes images and .* is a table; try augment=none"),
+        ({"name": "jitter", "jitter": 0.4}, (4,), "augment=jitter changes the colours of images"),
+        ({"name": "none", "resized_crop": 0.5}, (4,), "augment.resized_crop=0.5 .* try augment.resized_crop=0"),
+        ({"name": "none", "randaugment": 2}, (4,), "augment.randaugment=2 changes images .* augment.randaugment=0"),
+        ({"name": "jitter", "jitter": 0.4}, (4, 8, 8), "augment.jitter=0.4 is for .* have 4; try augment.jitter=0"),
+        ({"randaugment": 2}, (2, 8, 8), "augment.randaugment=2 .* one channel or three and those of iris have 2"),
+    ],
+)
+def test_what_colours_cannot_be_done_to_is_refused_with_a_way_out(options, shape, words):
+    with pytest.raises(RequestError, match=words):
+        check(options, shape, "iris")
+
+
+def test_a_strength_alone_asks_for_nothing():
+    assert not Augment({"magnitude": 9}, (1, 8, 8), numpy_array, "float32")
+    check({"magnitude": 9}, (4,), "iris")

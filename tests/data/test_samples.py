@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PIL import Image
+from torchvision.transforms import functional
 
 from labrunner.data import Description, Samples, load
 from labrunner.data.samples import choose_classes, resize
@@ -54,10 +55,28 @@ def test_weights_that_are_no_shares_of_the_classes_are_refused(weights, words):
         Samples(TWO, np.zeros((2, 3), np.float32), np.zeros(2, np.int64), weights=np.array(weights))
 
 
-@pytest.mark.parametrize(("test", "words"), [([0, 8], "beyond the 8"), ([-1], "beyond"), ([2, 2], "twice")])
-def test_a_test_split_of_samples_that_are_not_there_is_refused(test, words):
+@pytest.mark.parametrize("split", ["val", "test"])
+@pytest.mark.parametrize(("places", "words"), [([0, 8], "beyond the 8"), ([-1], "beyond"), ([2, 2], "twice")])
+def test_an_official_split_of_samples_that_are_not_there_is_refused(split, places, words):
     with pytest.raises(RequestError, match=words):
-        animals(test=np.array(test))
+        animals(**{split: np.array(places)})
+
+
+def test_a_sample_in_two_official_splits_is_refused():
+    with pytest.raises(RequestError, match="sample 4 is in the validation split and in the test split"):
+        animals(val=np.array([1, 4]), test=np.array([4, 2]))
+
+
+def test_as_many_files_as_samples_are_asked_for():
+    with pytest.raises(RequestError, match="2 files and 8 labels"):
+        animals(paths=("a", "b"))
+
+
+def test_what_the_inputs_are_known_by_takes_their_place_in_the_fingerprint():
+    known = [animals(content=content).fingerprint for content in ("one", "one", "two")]
+    assert known[0] == known[1] != known[2]
+    others = Samples(ANIMALS, animals().inputs, LABELS[::-1].copy(), content="one")
+    assert others.fingerprint != known[0]
 
 
 # classes
@@ -74,6 +93,23 @@ def test_chosen_classes_are_numbered_in_the_order_given_and_others_are_gone():
 def test_the_official_test_split_follows_its_samples():
     chosen = choose_classes(animals(test=np.array([5, 6, 2])), ["bat", "dog"])
     assert sorted(chosen.inputs[chosen.test, 0].tolist()) == [2, 5]
+
+
+def test_the_official_validation_split_origins_and_files_follow_their_samples():
+    files = tuple(f"{letter}.png" for letter in "abcdefgh")
+    chosen = choose_classes(
+        animals(val=np.array([0, 5]), test=np.array([6, 2]), origin=np.arange(8) * 10, paths=files), ["bat", "dog"]
+    )
+    assert chosen.inputs[chosen.val, 0].tolist() == [0, 5]
+    assert chosen.inputs[chosen.test, 0].tolist() == [2]
+    assert chosen.origin.tolist() == [0, 20, 40, 50]
+    assert chosen.paths == ("a.png", "c.png", "e.png", "f.png")
+
+
+def test_all_classes_in_their_order_are_the_samples_themselves():
+    samples = animals()
+    assert choose_classes(samples, ANIMALS.class_names) is samples
+    assert choose_classes(samples, ANIMALS.class_names[::-1]).labels.tolist() == (3 - LABELS).tolist()
 
 
 def test_numbers_name_the_classes_of_digits():
@@ -155,3 +191,32 @@ def test_images_of_the_size_asked_for_stay_as_they_are():
 def test_a_table_has_no_size():
     with pytest.raises(RequestError, match=r"iris is a table.*dataset\.size=null"):
         resize(load(IRIS), 8)
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize(
+    ("shape", "size", "shorter"), [((3, 20, 31), 9, None), ((1, 31, 20), 9, 12), ((3, 12, 12), 12, 15)]
+)
+def test_the_middle_is_cut_out_as_torchvision_does(shape, size, shorter, interpolation):
+    images = np.random.default_rng(0).integers(0, 256, (2, *shape)).astype(np.uint8)
+    samples = Samples(Description("images", shape, ("a", "b"), white=255.0), images, np.zeros(2, np.int64))
+    resized = resize(samples, size, shorter, interpolation)
+    assert resized.description == samples.description.resized(size)
+    for image, original in zip(resized.inputs, images, strict=True):
+        theirs = Image.fromarray(original.transpose(1, 2, 0).squeeze())
+        theirs = functional.resize(theirs, shorter or size, functional.InterpolationMode(interpolation))
+        expected = np.asarray(functional.center_crop(theirs, [size, size])).reshape(size, size, shape[0])
+        np.testing.assert_array_equal(image, expected.transpose(2, 0, 1))
+
+
+def test_resized_images_are_known_by_their_pixels():
+    images = np.zeros((2, 1, 4, 4), np.uint8)
+    samples = Samples(
+        Description("images", (1, 4, 4), ("a", "b"), white=255.0), images, np.zeros(2, np.int64), content="files"
+    )
+    assert resize(samples, 3).content is None
+
+
+def test_a_model_that_sees_more_than_the_resized_image_is_refused():
+    with pytest.raises(RequestError, match=r"shorter side is 6 pixels, cut to 9; try Wants\(resize=9"):
+        resize(load(DIGITS), 9, 6)

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from labrunner.data import describe, load, samples_of
 from labrunner.data.sets import AFTERWARDS, identity
@@ -90,6 +91,8 @@ OTHER_VALUES = {
     "noise": 0.7,
     "seed": 5,
     "classes": ["class 0", "class 1"],
+    "skip_bad": True,
+    "memory": 0.5,
 }
 
 
@@ -117,6 +120,22 @@ def test_a_table_is_another_one_once_its_file_was_written_again(tmp_path):
     file.write_text("a,b\n5,x\n2,x\n3,y\n")
     os.utime(file, ns=(1, 1))
     assert samples_of({"dataset": options}, shared).inputs[0, 0] == 5.0
+
+
+def test_the_folder_of_the_cache_changes_no_sample():
+    shared: dict = {}
+    first = samples_of({"dataset": FAKE, "cache": "here"}, shared)
+    assert samples_of({"dataset": FAKE, "cache": None}, shared) is first
+    assert samples_of({"dataset": FAKE}, shared) is first
+
+
+def test_images_are_resized_as_the_model_wants_them():
+    options = {**PHOTO_PATCHES, "size": 20, "resize": 24, "interpolation": "bicubic"}
+    shape, samples = describe(options).shape, load(options)
+    assert samples.inputs.shape[1:] == shape == (3, 20, 20)
+    plain = Image.fromarray(load(PHOTO_PATCHES).inputs[7].transpose(1, 2, 0))
+    expected = np.asarray(plain.resize((24, 24), Image.Resampling.BICUBIC))[2:22, 2:22]
+    np.testing.assert_array_equal(samples.inputs[7], expected.transpose(2, 0, 1))
 
 
 def test_describing_imports_nothing_heavy():

@@ -13,7 +13,7 @@ from labrunner.data.splits import EVAL_BATCH, Normalization, shares, stratified
 from labrunner.errors import RequestError
 from labrunner.learner import Wants
 from labrunner.seeding import generator
-from tests.data.settings import DIGITS, FAKE, IRIS, MLP_NUMPY, config
+from tests.data.settings import DIGITS, FAKE, IRIS, MLP, MLP_NUMPY, config
 
 PARTS = ("train", "val", "test")
 SHIFT = {"name": "shift", "shift": 2, "rotate": 0.0, "flip": 0.0, "crop": 0}
@@ -518,3 +518,137 @@ def test_bf16_has_batches_of_float32():
 def test_the_last_batch_is_as_long_as_it_says(size, smoke, last):
     split = data_of(batch_size=size, smoke=smoke).train
     assert split.last_batch == last == len(list(split.batches(1))[-1].targets)
+
+
+# official validation splits
+
+
+def test_an_official_validation_split_stays_val_and_no_fraction_takes_more():
+    samples = positions(test=np.arange(150, 200))
+    samples = Samples(
+        samples.description, samples.inputs, samples.labels, val=np.arange(149, 119, -1), test=samples.test
+    )
+    data = data_of(samples, dataset={**IRIS, "val_fraction": 0.5, "test_fraction": 0.5})
+    assert data.train.index.tolist() == list(range(120))
+    assert data.val.index.tolist() == list(range(120, 150))
+    assert data.test.index.tolist() == list(range(150, 200))
+
+
+def test_beside_an_official_validation_split_test_is_a_share_of_the_rest():
+    samples = positions()
+    samples = Samples(samples.description, samples.inputs, samples.labels, val=np.arange(100))
+    data = data_of(samples, dataset={**IRIS, "val_fraction": 0.5, "test_fraction": 0.1})
+    assert data.val.index.tolist() == list(range(100))
+    assert [len(data.train), len(data.test)] == [90, 10]
+    assert np.ptp(np.bincount(data.test.labels)) <= 1
+
+
+def test_official_splits_that_leave_nothing_are_refused():
+    samples = positions(test=np.arange(100))
+    samples = Samples(samples.description, samples.inputs, samples.labels, val=np.arange(100, 200), test=np.arange(100))
+    with pytest.raises(RequestError, match="the official splits leave no sample of positions to train on"):
+        data_of(samples, dataset=IRIS)
+    samples = Samples(samples.description, samples.inputs, samples.labels, val=np.arange(10, 200))
+    with pytest.raises(RequestError, match=r"^dataset\.test_fraction=1\.0 leaves no sample"):
+        data_of(samples, dataset={**IRIS, "test_fraction": 1.0})
+
+
+# images that memory would not hold
+
+
+def in_a_file(samples: Samples, folder) -> Samples:
+    """The same samples with their images in a file."""
+    np.save(folder / "pixels.npy", samples.inputs)
+    mapped = np.load(folder / "pixels.npy", mmap_mode="r")
+    return Samples(samples.description, mapped, samples.labels, content=samples.fingerprint)
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"augment": {**SHIFT, "flip": 0.5}},
+        {"reg": {"mixup": 0.4}},
+        {"dataset": {"label_noise": 0.2, "per_class": 11}},
+        {"batch_size": "full"},
+    ],
+    ids=lambda each: next(iter(each), "plain"),
+)
+def test_images_in_a_file_give_the_same_batches_to_the_byte(tmp_path, library, changes):
+    def batches(samples: Samples):
+        settings = config(model=MLP_NUMPY if library == "numpy" else MLP, precision="float32", **changes)
+        maker = scratch if library == "numpy" else deep
+        data = make(settings, samples, maker.make(settings, samples.description.shape, 4))
+        yield data.normalization.scale, data.normalization.shift, 0
+        for epoch in (1, 2):
+            yield from data.train.batches(epoch)
+        yield from data.train.batches(3, start=1)
+        yield from data.val.in_order()
+        yield data.test.at(np.array([7, 0, 7, 3]))
+        for inputs in data.test.prepared(data.test.pixels(np.array([4, 2]))):
+            yield inputs, data.test.pixels(np.array([1])), 0
+
+    samples = load(FAKE)
+    pairs = list(zip(batches(samples), batches(in_a_file(samples, tmp_path)), strict=True))
+    assert len(pairs) >= 6
+    for ours, theirs in pairs:
+        for one, other in zip(ours[:2], theirs[:2], strict=True):
+            assert type(one) is type(other)
+            assert one.dtype == other.dtype
+            np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
+        assert ours[2] == theirs[2]
+
+
+def test_no_more_than_a_batch_of_images_in_a_file_is_in_memory_at_once(tmp_path, monkeypatch):
+    samples = in_a_file(load({**FAKE, "samples": 2000}), tmp_path)
+    most = 0
+
+    class Learner:
+        wants = Wants()
+
+        def array(self, values: np.ndarray) -> np.ndarray:
+            nonlocal most
+            most = max(most, values.nbytes if values.dtype == np.uint8 else 0)
+            return np.ascontiguousarray(values)
+
+    monkeypatch.setattr("labrunner.data.splits.COUNTED_AT_ONCE", 1000)
+    data = make(config(batch_size=10), samples, Learner())  # type: ignore[arg-type]
+    for _ in data.train.batches(1):
+        pass
+    assert most == 10 * 3 * 6 * 6
+    assert "_inputs" in vars(data.train)
+    most = 0
+    for _ in data.val.in_order():
+        pass
+    assert most == len(data.val) * 3 * 6 * 6
+
+
+def test_moments_counted_in_parts_are_those_of_all_pixels_to_the_bit(monkeypatch):
+    samples, index = load(FAKE), np.arange(99, 0, -2)
+    whole_at_once = Normalization.of("standard", samples.inputs[index], samples.description)
+    for at_once in (1, 300, 10_000):
+        monkeypatch.setattr("labrunner.data.splits.COUNTED_AT_ONCE", at_once)
+        in_parts = Normalization.of("standard", samples.inputs, samples.description, index=index)
+        np.testing.assert_array_equal(in_parts.scale, whole_at_once.scale)
+        np.testing.assert_array_equal(in_parts.shift, whole_at_once.shift)
+    pixels = samples.inputs[index] / 255.0
+    np.testing.assert_allclose(1.0 / in_parts.scale.ravel() / 255.0, pixels.std(axis=(0, 2, 3)), rtol=1e-12)
+
+
+def test_the_order_of_a_pass_can_be_asked_for():
+    split = data_of(batch_size=7, dataset={"normalize": "none"}).train
+    order = split.order(3)
+    assert sorted(order) == list(range(len(split)))
+    for number, batch in enumerate(split.batches(3)):
+        chosen = split.chosen(3, number)
+        np.testing.assert_array_equal(chosen, order[7 * number : 7 * number + 7])
+        np.testing.assert_array_equal(batch.inputs, split.pixels(chosen))
+
+
+def test_large_images_are_evaluated_in_smaller_batches():
+    images = np.zeros((60, 1, 2000, 300), np.uint8)
+    samples = Samples(Description("large", (1, 2000, 300), ("a", "b"), white=255.0), images, np.arange(60) % 2)
+    settings = config(model=MLP_NUMPY, precision="float32", dataset={"val_fraction": 0.5, "test_fraction": 0.0})
+    split = make(settings, samples, scratch.make(settings, (1, 2000, 300), 2)).val
+    assert [len(batch.targets) for batch in split.in_order()] == [13, 13, 4]  # 13 * 600,000 < 2^23

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from labrunner.data import vision
+from labrunner.data import downloads, vision
 from labrunner.errors import Interrupted, RequestError
 from tests.data.written import ARCHIVES, KINDS, MNISTS, TEST, TRAIN, idx, md5, network, options, packed, write
 
@@ -107,15 +107,15 @@ def test_the_files_named_are_the_files_that_torchvision_reads(name, tmp_path, mo
     write(name, tmp_path / "data", monkeypatch)
     written = {path for path in (tmp_path / "data").rglob("*") if path.is_file() and path.name != "class_names.txt"}
     assert {file.path for file in vision.files(options(name, tmp_path / "data"))} == written
-    assert vision.missing(options(name, tmp_path / "data")) == []
+    assert downloads.missing(vision.files(options(name, tmp_path / "data"))) == []
 
 
 def test_describing_and_looking_for_files_imports_no_torch(tmp_path):
     code = (
-        "import sys; from labrunner.data import vision\n"
+        "import sys; from labrunner.data import downloads, vision\n"
         "for name in vision.NAMES:\n"
         "    options = {'name': name, 'root': 'data', 'subset': 'letters'}\n"
-        "    assert vision.describe(options).num_classes >= 10 and vision.missing(options)\n"
+        "    assert vision.describe(options).num_classes >= 10 and downloads.missing(vision.files(options))\n"
         "assert not {'torch', 'torchvision', 'scipy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
@@ -138,7 +138,7 @@ def test_a_gz_beside_is_unpacked_without_a_network(name, tmp_path, monkeypatch):
     for path in paths:
         Path(f"{path}.gz").write_bytes(gzip.compress(path.read_bytes()))
         path.unlink()
-    assert vision.missing(options(name, tmp_path / "data")) == []
+    assert downloads.missing(vision.files(options(name, tmp_path / "data"))) == []
     np.testing.assert_array_equal(vision.load(options(name, tmp_path / "data")).inputs, written.images)
     assert asked == []
     folder = paths[0].parent
@@ -175,7 +175,7 @@ def test_an_archive_is_unpacked_without_a_network(name, tmp_path, monkeypatch):
     path.parent.mkdir(parents=True)
     path.write_bytes(archive)
     asked, said = network(monkeypatch).asked, []
-    assert vision.missing(options(name, tmp_path / "data")) == []
+    assert downloads.missing(vision.files(options(name, tmp_path / "data"))) == []
     np.testing.assert_array_equal(vision.load(options(name, tmp_path / "data"), said.append).labels, written.labels)
     assert asked == []
     assert said == [f"dataset={name}: unpacking {path}"]
@@ -189,12 +189,12 @@ def test_what_is_missing_is_downloaded_once_and_said(name, tmp_path, monkeypatch
     written = write(name, tmp_path / "data", monkeypatch)
     served = packed(name, tmp_path / "data", monkeypatch)
     stand_in = network(monkeypatch, served)
-    assert len(vision.missing(options(name, tmp_path / "data"))) == len(vision.files(options(name)))
+    assert len(downloads.missing(vision.files(options(name, tmp_path / "data")))) == len(vision.files(options(name)))
     np.testing.assert_array_equal(vision.load(options(name, tmp_path / "data")).inputs, written.images)
     assert set(stand_in.asked) == set(served)
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.startswith(f"dataset={name}: downloading {vision._size(name)} from http")
+    assert err.startswith(f"dataset={name}: downloading {downloads.size(vision.SETS[name].megabytes)} from http")
     stand_in.served.clear()
     np.testing.assert_array_equal(vision.load(options(name, tmp_path / "data")).labels, written.labels)
 
@@ -209,8 +209,8 @@ def test_a_server_may_be_silent_for_a_few_seconds_only_and_the_timeout_of_others
         assert socket.getdefaulttimeout() == 77.0
     finally:
         socket.setdefaulttimeout(before)
-    assert stand_in.timeouts == {vision.PATIENCE}
-    assert vision.PATIENCE <= 10.0
+    assert stand_in.timeouts == {downloads.PATIENCE}
+    assert downloads.PATIENCE <= 10.0
 
 
 @pytest.mark.parametrize("name", vision.NAMES)

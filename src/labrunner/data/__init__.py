@@ -13,7 +13,8 @@ __all__ = ["Data", "Description", "Samples", "Split", "describe", "load", "make"
 
 def samples_of(config: dict[str, Any], shared: dict[Any, Any]) -> Samples:
     """The samples of a config's data set, read once for all runs that share the dict `shared`."""
-    key = ("samples", identity(config["dataset"]))
+    options = {**config["dataset"], "cache": config.get("cache")}
+    key = ("samples", identity(options))
     if key not in shared:
-        shared[key] = load(config["dataset"])
+        shared[key] = load(options)
     return shared[key]

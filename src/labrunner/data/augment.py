@@ -1,22 +1,34 @@
-"""Augmentation of whole batches: images are turned, shifted, cropped and mirrored in one gather, and mixed in pairs.
+"""Augmentation of whole batches: where the pixels come from, and what happens to their colours.
 
-Where the pixels come from is worked out in NumPy, from numbers that NumPy drew; the learner's own array library gathers
-them. The same batch is therefore the same in NumPy and in torch: to the byte, or to rounding where images are turned.
+What happens is worked out in NumPy, from numbers that NumPy drew; the learner's own array library gathers and computes.
+The same batch is therefore the same in NumPy and in torch: to the byte where pixels only move, else to rounding.
+`moves` turns, shifts, crops and mirrors, `windows` has the resized crop, `colours` the colour jitter, `randaugment`
+torchvision's operations.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from labrunner.data.samples import take
+from labrunner.data import colours, moves, windows
+from labrunner.data.samples import WHITE
 from labrunner.errors import RequestError
 
-BORDER = 2  # black pixels on each side of an image: both neighbours of a place outside fall there
-FAR = 10**6  # pixels from an image: outside it, however it is turned
-DOES = {"shift": "moves", "rotate": "turns", "flip": "mirrors", "crop": "crops"}  # what each key does to images
+PART = 2**19  # pixel values that are worked on at a time: they stay in the processor's cache
+DOES = {  # what each key does to images
+    "shift": "moves",
+    "rotate": "turns",
+    "flip": "mirrors",
+    "crop": "crops",
+    "resized_crop": "crops and resizes",
+    "jitter": "changes the colours of",
+    "randaugment": "changes",
+}
+COLOURED = ("jitter", "randaugment")  # what is defined on grey and on red, green and blue
 
 
 def check(options: Mapping[str, Any], shape: tuple[int, ...], name: str) -> None:
@@ -31,14 +43,16 @@ def check(options: Mapping[str, Any], shape: tuple[int, ...], name: str) -> None
     Raises
     ------
     RequestError
-        when the samples are no images, or too small for the shift or the crop.
+        when the samples are no images, too small for the shift or the crop, or of other channels than colours have.
     """
     asked = [key for key in DOES if options.get(key, 0) > 0]
     if asked and len(shape) != 3:
-        key = asked[0]
-        is_preset = options.get("name") == key
-        given, way_out = ("augment=" + key, "augment=none") if is_preset else _settings(options, key, 0)
-        raise RequestError(f"{given} {DOES[key]} images and dataset={name} is a table; try {way_out}")
+        key, preset = asked[0], options.get("name", "none")
+        is_mixture = preset != "none" and preset not in DOES
+        is_preset = is_mixture or preset == key
+        given, way_out = (f"augment={preset}", "augment=none") if is_preset else _settings(options, key, 0)
+        does = "changes" if is_mixture else DOES[key]
+        raise RequestError(f"{given} {does} images and dataset={name} is a table; try {way_out}")
     troubles = {"shift": "can move them out of sight", "crop": "mirrors more pixels of each side than they have"}
     for key, trouble in troubles.items():
         side = min(shape[1:], default=0)
@@ -46,6 +60,12 @@ def check(options: Mapping[str, Any], shape: tuple[int, ...], name: str) -> None
             given, way_out = _settings(options, key, side // 4)
             raise RequestError(
                 f"{given} and the images of {name} are {shape[1]} x {shape[2]} pixels: it {trouble}; try {way_out}"
+            )
+    for key in COLOURED:
+        if key in asked and shape[0] not in (1, 3):
+            given, way_out = _settings(options, key, 0)
+            raise RequestError(
+                f"{given} is for images of one channel or three and those of {name} have {shape[0]}; try {way_out}"
             )
 
 
@@ -57,14 +77,18 @@ def _settings(options: Mapping[str, Any], key: str, other: int) -> tuple[str, st
 class Augment:
     """Images of a training batch, each changed in its own way.
 
-    All that is asked for is applied, in the order rotate, shift, crop, flip. A turn is bilinear, about the centre.
+    All that is asked for is applied, in the order rotate, shift, crop, resized crop, flip, jitter, RandAugment: first
+    where pixels come from, then their colours, and last the operations that are defined on finished 8-bit images. A
+    turn is bilinear, about the centre; so is what a resized crop enlarges.
 
     Parameters
     ----------
-    options : the config's `augment`: shift and crop in pixels, rotate in degrees, flip a chance; a missing key is 0
+    options : the config's `augment`: shift and crop in pixels, rotate in degrees, flip a chance, resized_crop and
+        jitter shares, randaugment a number of operations and magnitude their strength; a missing key is 0
     shape : (channels, height, width) of an image
     to_array : the learner's `array`
-    float_type : the number type of turned images, which fall between pixels
+    float_type : the number type of images that are turned, resized or jittered, which fall between pixels and levels
+    white : the value of full brightness; None stands for 255
     """
 
     def __init__(
@@ -73,126 +97,76 @@ class Augment:
         shape: tuple[int, ...],
         to_array: Callable[[np.ndarray], Any],
         float_type: str,
+        white: float | None = None,
     ) -> None:
-        self.shift, self.crop = int(options.get("shift", 0)), int(options.get("crop", 0))
-        self.rotate, self.flip = float(options.get("rotate", 0.0)), float(options.get("flip", 0.0))
+        whole, shares = ("shift", "crop", "randaugment", "magnitude"), ("rotate", "flip", "resized_crop", "jitter")
+        shift, crop, self.randaugment, self.magnitude = (int(options.get(key, 0)) for key in whole)
+        rotate, self.flip, self.resized_crop, self.jitter = (float(options.get(key, 0.0)) for key in shares)
+        self.white = WHITE if white is None else white
         self.shape, self._to_array, self._float_type = shape, to_array, float_type
+        self._moved = moves.Moves(shift, rotate, crop, shape, to_array, float_type)
+        self._is_moved = bool(shift or rotate or crop or self.flip)
 
     def __bool__(self) -> bool:
         """Whether anything is asked for."""
-        return any((self.shift, self.rotate, self.flip, self.crop))
+        return self._is_moved or any((self.resized_crop, self.jitter, self.randaugment))
 
     def __call__(self, pixels: Any, rng: np.random.Generator) -> Any:
-        """Pixels (N, C, H, W) of the learner's library -> as many, of their own type, or `float_type` when turned.
+        """Pixels (N, C, H, W) of the learner's library -> as many of it.
 
-        The draws from `rng` depend on N alone: what else is asked for changes no shift, and no library does.
+        They keep their type where they only move, and are of `float_type` where they are turned, resized or jittered;
+        after RandAugment they are uint8 again, unless `white` is not 255.
+
+        The draws from `rng` depend on N alone, and those of each change come after those of the ones before it: what
+        else is asked for changes no shift and no window, and no library does.
         """
         if not self:
             return pixels
-        angle, *draws = rng.random((6, len(pixels)))  # [0, 1), one of each for every image
-        rows, columns = self._sources(*draws)
-        if self.rotate:
-            return self._turned(pixels, np.radians(self.rotate * (2.0 * angle - 1.0)), rows, columns)
-        border = BORDER if self.shift else 0
-        height, width = self.shape[1:]
-        rows, columns = _framed(rows, height, border)[:, :, None], _framed(columns, width, border)[:, None, :]
-        # (N, C, H, 1) + (N, 1, 1, W): one pass over the pixels
-        index = self._to_array(self._planes(len(pixels), border, rows * (width + 2 * border)) + columns[:, None])
-        return _gather(self._in_frame(pixels, border).reshape(-1), index)
+        count = len(pixels)
+        draws = [rng.random((moves.DRAWS, count))]  # [0, 1), one of each for every image
+        if self.resized_crop or self.jitter or self.randaugment:
+            draws += [rng.random((windows.DRAWS, count)), rng.random((colours.DRAWS, count))]
+        if self._is_moved or self.resized_crop or self.jitter:
+            pixels = self._in_parts(pixels, draws)
+        if self.randaugment:
+            from labrunner.data.randaugment import varied
 
-    def _sources(
-        self, down: np.ndarray, right: np.ndarray, lower: np.ndarray, further: np.ndarray, mirror: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """The row (N, H) and the column (N, W) that each row and column comes from, backward: flip, crop, shift."""
-        height, width = self.shape[1:]
-        rows = self._moved(height, down, lower)
-        columns = self._moved(width, right, further)
-        return rows, np.where(mirror[:, None] < self.flip, columns[:, ::-1], columns)
+            chosen = rng.random((self.randaugment, 2, count)).swapaxes(0, 1)  # more operations keep the first ones
+            pixels = varied(pixels, chosen, self.magnitude, self.white, self._float_type)
+        return pixels
 
-    def _moved(self, size: int, shift: np.ndarray, crop: np.ndarray) -> np.ndarray:
-        """Where the places 0 ... size - 1 of one axis come from, (N, size) integers; FAR is outside."""
-        places = np.arange(size) + _whole(crop, self.crop)[:, None]
-        places = size - 1 - np.abs(size - 1 - np.abs(places))  # mirrored at both edges, which are not repeated
-        places = places - _whole(shift, self.shift)[:, None]
-        return np.where((places < 0) | (places >= size), FAR, places)
+    def _in_parts(self, pixels: Any, draws: list[np.ndarray]) -> Any:
+        """All but RandAugment, of so many images at a time."""
+        count, step = len(pixels), max(1, PART // math.prod(self.shape))
+        if count <= step:
+            return self._changed(pixels, *draws)
+        whole: Any = None
+        for first in range(0, count, step):
+            part = slice(first, first + step)
+            changed = self._changed(pixels[part], *(drawn[:, part] for drawn in draws))
+            if whole is None:
+                shape = count, *self.shape
+                is_torch = hasattr(changed, "new_empty")
+                whole = changed.new_empty(shape) if is_torch else np.empty(shape, changed.dtype)
+            whole[part] = changed
+        return whole
 
-    def _turned(self, pixels: Any, angles: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> Any:
-        """Pixels turned counterclockwise by angles (N,) in radians, seen at rows (N, H) and columns (N, W)."""
-        height, width = self.shape[1:]
-        middle, centre = (height - 1) / 2, (width - 1) / 2
-        cos, sin = np.cos(angles)[:, None], np.sin(angles)[:, None]
-        y, x = rows - middle, columns - centre
-        # turned back: y' = cos y + sin x, x' = cos x - sin y, with y downward; (N, H, W)
-        y, x = (cos * y + middle)[:, :, None] + (sin * x)[:, None], (centre - sin * y)[:, :, None] + (cos * x)[:, None]
-        top, left = np.floor(y), np.floor(x)
-        below, after = (self._shares(whole) for whole in (y - top, x - left))  # shares of the second neighbours
-        above, before = 1 - below, 1 - after
-        line = width + 2 * BORDER
-        first = _framed(top, height, BORDER) * line + _framed(left, width, BORDER)
-        index = self._to_array(self._planes(len(pixels), BORDER, first.astype(np.int64)))
-        flat = self._in_frame(pixels, BORDER).reshape(-1)
-        upper = _gather(flat, index) * before + _gather(flat[1:], index) * after
-        lower = _gather(flat[line:], index) * before + _gather(flat[line + 1 :], index) * after
-        return upper * above + lower * below
-
-    def _shares(self, values: np.ndarray) -> Any:
-        """(N, H, W) as (N, 1, H, W) in the learner's library: the same for all channels."""
-        return self._to_array(values[:, None].astype(self._float_type))
-
-    def _planes(self, count: int, border: int, within: np.ndarray) -> np.ndarray:
-        """Positions `within` each framed image (N, H, 1 or W) as positions in the flat batch (N, C, H, 1 or W)."""
-        channels, height, width = self.shape
-        starts = np.arange(count * channels) * ((height + 2 * border) * (width + 2 * border))
-        return starts.reshape(count, channels, 1, 1) + within[:, None]
-
-    def _in_frame(self, pixels: Any, border: int) -> Any:
-        """The pixels with a black border."""
-        if not border:
-            return pixels
-        channels, height, width = self.shape
-        shape = len(pixels), channels, height + 2 * border, width + 2 * border
-        frame = self._to_array(np.zeros(shape, str(pixels.dtype).removeprefix("torch.")))
-        frame[..., border:-border, border:-border] = pixels
-        return frame
-
-
-def _whole(draws: np.ndarray, most: int) -> np.ndarray:
-    """Draws from [0, 1) as whole numbers from -most to most, all equally likely."""
-    return np.floor(draws * (2 * most + 1)).astype(np.int64) - most
-
-
-def _framed(places: np.ndarray, size: int, border: int) -> np.ndarray:
-    """Places of an axis as places in a frame; what lies outside comes to lie on the border, with its neighbour."""
-    return np.clip(places, -border, size) + border if border else places
-
-
-def _gather(flat: Any, index: Any) -> Any:
-    """``flat[index]``, of the index's shape."""
-    return take(flat, index.reshape(-1)).reshape(index.shape)
-
-
-def mixup(
-    inputs: Any, weights: Any, rng: np.random.Generator, alpha: float, to_array: Callable[[np.ndarray], Any]
-) -> tuple[Any, Any]:
-    """Each sample mixed with another one of its batch, and so its classes (Zhang et al. 2018).
-
-    Parameters
-    ----------
-    inputs : (N, ...) floats of the learner's library
-    weights : (N, K) floats: the share of each class
-    rng : where the mixing comes from
-    alpha : above 0; the share that stays is drawn from Beta(alpha, alpha), once for the batch
-    to_array : the learner's `array`
-
-    Returns
-    -------
-    inputs, weights : of the same shapes and types
-    """
-    kept = float(rng.beta(alpha, alpha))
-    partners = to_array(rng.permutation(len(inputs)))
-
-    def mixed(values: Any) -> Any:
-        # x~ = lambda x_i + (1 - lambda) x_j
-        return values * kept + take(values, partners) * (1.0 - kept)
-
-    return mixed(inputs), mixed(weights)
+    def _changed(
+        self,
+        pixels: Any,
+        of_moves: np.ndarray,
+        of_windows: np.ndarray | None = None,
+        of_colours: np.ndarray | None = None,
+    ) -> Any:
+        """Images moved, seen through windows and jittered, as draws say, of which there is a column for each image."""
+        *others, mirror = of_moves
+        is_mirrored = mirror < self.flip
+        if self.resized_crop and of_windows is not None:
+            pixels = self._moved(pixels, others, np.zeros_like(is_mirrored))
+            drawn = windows.windows(of_windows, self.resized_crop, *self.shape[1:])
+            pixels = windows.resized(pixels, drawn, is_mirrored, self._to_array, self._float_type)
+        else:
+            pixels = self._moved(pixels, others, is_mirrored)
+        if self.jitter and of_colours is not None:
+            pixels = colours.jittered(pixels, of_colours, self.jitter, self.white, self._to_array, self._float_type)
+        return pixels

@@ -7,12 +7,15 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from labrunner.errors import RequestError
 from labrunner.helping import nearest
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 WHITE = 255.0  # of images that were resized
 
@@ -76,11 +79,14 @@ class Samples:
     """All samples of a data set, in its own order."""
 
     description: Description
-    inputs: np.ndarray  # (N, *shape), uint8 images or float32 features
+    inputs: np.ndarray  # (N, *shape), uint8 images or float32 features; a memmap where memory would not hold them
     labels: np.ndarray  # (N,) int64 in [0, K)
     weights: np.ndarray | None = None  # (N, K) float64 whose rows sum to 1: targets that are no labels
+    val: np.ndarray | None = None  # positions of the official validation split, int64; None if there is none
     test: np.ndarray | None = None  # positions of the official test split, int64; None if there is none
     origin: np.ndarray | None = None  # positions in the whole data set, where only some of it is here, int64
+    paths: tuple[str, ...] | None = None  # (N,) the file of each sample, below the data set's root
+    content: str | None = None  # what `inputs` are known by, where reading all of them would take long
 
     def __post_init__(self) -> None:
         """Refuse labels and shapes that a metric or a network would pass over silently."""
@@ -97,18 +103,28 @@ class Samples:
             raise RequestError(f"dataset={name}: labels from {low} to {high}, described are classes 0 to {classes - 1}")
         if self.weights is not None:
             self._check_weights(self.weights)
-        if self.test is not None and len(self.test):
-            if self.test.min() < 0 or self.test.max() >= count:
-                raise RequestError(f"dataset={name}: the test split names samples beyond the {count} that there are")
-            if len(np.unique(self.test)) != len(self.test):
-                raise RequestError(f"dataset={name}: the test split names a sample twice")
+        for each, split in (("validation", self.val), ("test", self.test)):
+            if split is not None and len(split):
+                if split.min() < 0 or split.max() >= count:
+                    raise RequestError(
+                        f"dataset={name}: the {each} split names samples beyond the {count} that there are"
+                    )
+                if len(np.unique(split)) != len(split):
+                    raise RequestError(f"dataset={name}: the {each} split names a sample twice")
+        if self.val is not None and self.test is not None and len(both := np.intersect1d(self.val, self.test)):
+            raise RequestError(f"dataset={name}: sample {both[0]} is in the validation split and in the test split")
+        if self.paths is not None and len(self.paths) != count:
+            raise RequestError(f"dataset={name}: {len(self.paths)} files and {count} labels")
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of shapes, inputs and labels: other data give another one."""
+        """SHA-256 of shapes, inputs (or what they are known by) and labels: other data give another one."""
         digest = hashlib.sha256(f"{self.inputs.dtype.str}{self.inputs.shape}".encode())
-        for values in (self.inputs, self.labels):
-            digest.update(np.ascontiguousarray(values).data)
+        if self.content is None:
+            digest.update(np.ascontiguousarray(self.inputs).data)
+        else:
+            digest.update(self.content.encode())
+        digest.update(np.ascontiguousarray(self.labels).data)
         return "sha256:" + digest.hexdigest()[:16]
 
     def _check_weights(self, weights: np.ndarray) -> None:
@@ -124,39 +140,91 @@ class Samples:
 
 
 def choose_classes(samples: Samples, names: Sequence[Any]) -> Samples:
-    """Only the samples of these classes, numbered in the order given."""
-    numbers = samples.description.numbers_of(names)
-    renumbered = np.full(samples.description.num_classes, -1, dtype=np.int64)
-    renumbered[numbers] = np.arange(len(numbers))
-    labels = renumbered[samples.labels]
+    """Only the samples of these classes, numbered in the order given; itself if it has no others, in that order."""
+    description = samples.description.with_classes(names)
+    if description == samples.description:
+        return samples
+    labels = renumbered(samples.labels, samples.description.numbers_of(names), samples.description.num_classes)
     kept = labels >= 0
-    test = None
-    if samples.test is not None:
-        is_test = np.zeros(len(labels), dtype=bool)
-        is_test[samples.test] = True
-        test = np.flatnonzero(is_test[kept])
+    places = np.flatnonzero(kept)
     return Samples(
-        samples.description.with_classes(names),
-        samples.inputs[kept],
+        description,
+        np.asarray(samples.inputs[kept]),
         labels[kept],
-        test=test,
-        origin=np.flatnonzero(kept),
+        val=within(samples.val, places),
+        test=within(samples.test, places),
+        origin=places if samples.origin is None else samples.origin[kept],
+        paths=None if samples.paths is None else tuple(samples.paths[place] for place in places),
     )
 
 
-def resize(samples: Samples, size: int) -> Samples:
-    """Images of `size` x `size` pixels from 0 to 255, bilinear; what shrinks is averaged over all pixels it covers."""
+def renumbered(labels: np.ndarray, numbers: Sequence[int], num_classes: int) -> np.ndarray:
+    """(N,) labels as places in `numbers`; -1 where a label is not among them."""
+    places = np.full(num_classes, -1, dtype=np.int64)
+    places[list(numbers)] = np.arange(len(numbers))
+    return places[labels]
+
+
+def within(positions: np.ndarray | None, kept: np.ndarray) -> np.ndarray | None:
+    """Where those of `positions` that are kept stand among the kept ones (ascending); None stays None."""
+    return None if positions is None else np.flatnonzero(np.isin(kept, positions))
+
+
+def resize(samples: Samples, size: int, shorter: int | None = None, interpolation: str = "bilinear") -> Samples:
+    """Images of `size` x `size` pixels from 0 to 255; what shrinks is averaged over all pixels it covers.
+
+    Parameters
+    ----------
+    samples : images of any shape
+    size : width and height in pixels
+    shorter : what the shorter side becomes before the centre is cut to `size`; None: `size`
+    interpolation : bilinear or bicubic
+    """
     description, white = samples.description.resized(size), samples.description.white
-    if description == samples.description:
+    if description == samples.description and shorter in (None, size):
         return samples
     from PIL import Image
 
-    pixels = samples.inputs if white == WHITE else np.rint(samples.inputs * (WHITE / (white or WHITE))).astype(np.uint8)
+    is_scaled = description.white != white
+    pixels = np.rint(samples.inputs * (WHITE / (white or WHITE))).astype(np.uint8) if is_scaled else samples.inputs
     resized = np.empty((len(pixels), *description.shape), dtype=np.uint8)
     for image, into in zip(pixels, resized, strict=True):
         for channel, plane in enumerate(image):
-            into[channel] = Image.fromarray(plane).resize((size, size), Image.Resampling.BILINEAR)
-    return dataclasses.replace(samples, description=description, inputs=resized)
+            into[channel] = square(Image.fromarray(plane), size, shorter, interpolation)
+    return dataclasses.replace(samples, description=description, inputs=resized, content=None)
+
+
+def square(image: Image.Image, size: int, shorter: int | None, interpolation: str) -> Image.Image:
+    """The middle of an image as `size` x `size` pixels, to the byte as torchvision resizes and cuts Pillow's images.
+
+    The shorter side becomes `shorter` (None: `size`) and the other one keeps the proportion, rounded down; then the
+    centre is cut out (``torchvision.transforms.functional``: resize, center_crop).
+
+    Raises
+    ------
+    RequestError
+        when `shorter` is less than `size`: there would be nothing to see at the edges.
+    """
+    width, height = resized_to(image.size, size, shorter)
+    from PIL import Image
+
+    method = Image.Resampling.BICUBIC if interpolation == "bicubic" else Image.Resampling.BILINEAR
+    resized = image.resize((width, height), method)
+    if (width, height) == (size, size):
+        return resized
+    left, top = round((width - size) / 2.0), round((height - size) / 2.0)
+    return resized.crop((left, top, left + size, top + size))
+
+
+def resized_to(sides: tuple[int, int], size: int, shorter: int | None) -> tuple[int, int]:
+    """Width and height of an image before the centre is cut to `size`, from those that it has."""
+    short = size if shorter is None else shorter
+    if short < size:
+        raise RequestError(
+            f"the model wants images whose shorter side is {short} pixels, cut to {size}; try Wants(resize={size}, …)"
+        )
+    long = int(short * max(sides) / min(sides))
+    return (short, long) if sides[0] <= sides[1] else (long, short)
 
 
 def take(array: Any, positions: Any) -> Any:

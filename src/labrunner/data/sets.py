@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from labrunner.data import embedded, tables, toys, vision
+from labrunner.data import embedded, folders, photographs, tables, toys, vision
 from labrunner.data.samples import Description, Samples, choose_classes, resize
 from labrunner.errors import RequestError
 
-Options = dict[str, Any]  # a composed `dataset` group
+# a composed `dataset` group; and, in no YAML, what the weights want (resize, interpolation) and the config's cache
+Options = dict[str, Any]
 
 
 class Source(NamedTuple):
@@ -24,11 +25,14 @@ class Source(NamedTuple):
 
 
 SOURCES = {
-    name: Source(source.describe, source.load) for source in (embedded, toys, tables, vision) for name in source.NAMES
+    name: Source(source.describe, source.load)
+    for source in (embedded, toys, tables, vision, folders, photographs)
+    for name in source.NAMES
 }
 
 # keys of what becomes of the samples; they depend on all others
 AFTERWARDS = ("val_fraction", "test_fraction", "split_seed", "normalize", "per_class", "label_noise")
+ASIDE = ("cache",)  # keys that change no sample
 
 
 def describe(options: Options) -> Description:
@@ -44,14 +48,19 @@ def load(options: Options) -> Samples:
     samples = _source(options).load(options)
     if options.get("classes") is not None:
         samples = choose_classes(samples, options["classes"])
-    return samples if options.get("size") is None else resize(samples, options["size"])
+    if options.get("size") is None or samples.paths is not None:  # files were resized as they were decoded
+        return samples
+    return resize(samples, options["size"], options.get("resize"), options.get("interpolation", "bilinear"))
 
 
 def identity(options: Options) -> tuple[Any, ...]:
     """What the samples of a composed `dataset` group are a function of."""
-    left_out = set(AFTERWARDS) - ({"split_seed"} if options["name"] == "fake" else set())  # which draws the images
+    name = options["name"]
+    left_out = {*AFTERWARDS, *ASIDE} - ({"split_seed"} if name == "fake" else set())  # which draws the images
     given = tuple((key, repr(options[key])) for key in sorted(options) if key not in left_out)
-    return (*given, tables.stamp(options["path"])) if options["name"] == "csv" else given
+    if name == "csv":
+        return (*given, tables.stamp(options["path"]))
+    return (*given, folders.stamp(options)) if name in folders.NAMES else given
 
 
 def _source(options: Options) -> Source:

@@ -1,7 +1,8 @@
 """Splits and batches: which samples train, validate and test, and in which order they come.
 
 Every sample lives in memory once, as uint8 pixels or float32 features, in the learner's own array library; a batch is
-an index, a gather, a normalization and, where asked, an augmentation and a mixing of the whole batch. The order of a
+an index, a gather, a normalization and, where asked, an augmentation and a mixing of the whole batch. Images that
+memory would not hold are gathered from their file instead, batch by batch, and are the same to the byte. The order of a
 training pass depends on (seed, epoch) and on nothing else.
 """
 
@@ -16,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from labrunner.data.augment import Augment, mixup
+from labrunner.data.augment import Augment
+from labrunner.data.mixing import cutmix, mixup
 from labrunner.data.samples import Description, Samples, take
 from labrunner.errors import RequestError
 from labrunner.learner import ANY, Batch, Learner, Wants
@@ -24,6 +26,8 @@ from labrunner.seeding import generator
 
 SMALLEST = 1e-30  # a smaller range counts as none: its inverse would overflow float32
 EVAL_BATCH = 500  # samples in a batch of an evaluation pass, which keeps no gradients
+EVAL_VALUES = 2**23  # and at most so many numbers: of 224 x 224 pixels in colour, 55 images
+COUNTED_AT_ONCE = 2**20  # pixels: few enough for the processor's cache
 
 
 def shares(counts: np.ndarray, totals: np.ndarray) -> np.ndarray:
@@ -61,7 +65,7 @@ def stratified(labels: np.ndarray, val_fraction: float, test_fraction: float, se
     n_test = round(test_fraction * len(labels))
     n_val = min(round(val_fraction * len(labels)), len(labels) - n_test)
     divided = shares(counts, np.array([n_test, n_val, len(labels) - n_test - n_val]))
-    parts: dict[str, list[np.ndarray]] = {"test": [], "val": [], "train": []}
+    parts = {name: [np.empty(0, np.int64)] for name in ("test", "val", "train")}
     for label, sizes in zip(classes, divided, strict=True):
         members = generator(seed, "split", int(label)).permutation(np.flatnonzero(labels == label))
         for name, chosen in zip(parts, np.split(members, np.cumsum(sizes)[:-1]), strict=True):
@@ -72,17 +76,19 @@ def stratified(labels: np.ndarray, val_fraction: float, test_fraction: float, se
 def divided(samples: Samples, options: dict[str, Any]) -> dict[str, np.ndarray]:
     """Indices of train, val and test, sorted, as a composed `dataset` group says.
 
-    An official test split stays whole, and `val_fraction` is then a share of the rest. `per_class` takes from train
-    alone, the same samples and more as it grows.
+    Official splits stay whole; the fraction of one that is there takes none, and that of the other one is a share of
+    the rest. `per_class` takes from train alone, the same samples and more as it grows.
     """
     labels, seed = samples.labels, options.get("split_seed", 0)
     val_fraction, test_fraction = options.get("val_fraction", 0.0), options.get("test_fraction", 0.0)
-    if samples.test is None:
-        parts = stratified(labels, val_fraction, test_fraction, seed)
-    else:
-        rest = np.setdiff1d(np.arange(len(labels)), samples.test)
-        parts = {name: rest[index] for name, index in stratified(labels[rest], val_fraction, 0.0, seed).items()}
-        parts["test"] = np.sort(samples.test)
+    official = {name: index for name, index in (("val", samples.val), ("test", samples.test)) if index is not None}
+    is_rest = np.ones(len(labels), dtype=bool)
+    for index in official.values():
+        is_rest[index] = False
+    rest = np.flatnonzero(is_rest)
+    fractions = (0.0 if "val" in official else val_fraction, 0.0 if "test" in official else test_fraction)
+    parts = {name: rest[index] for name, index in stratified(labels[rest], *fractions, seed).items()}
+    parts |= {name: np.sort(index) for name, index in official.items()}
     most = options.get("per_class")
     if most is not None:
         parts["train"] = at_most(most, parts["train"], labels, seed)
@@ -122,14 +128,21 @@ class Normalization:
     shift: np.ndarray
 
     @classmethod
-    def of(cls, kind: str, train: np.ndarray, description: Description, wants: Wants = ANY) -> Normalization:
-        """From the training split alone. `kind` is none, unit or standard.
+    def of(
+        cls,
+        kind: str,
+        inputs: np.ndarray,
+        description: Description,
+        wants: Wants = ANY,
+        index: np.ndarray | None = None,
+    ) -> Normalization:
+        """From the training split alone: `inputs` at positions `index`, or all. `kind` is none, unit or standard.
 
         Images are scaled to [0, 1] by their white, and then standardized per channel; tables are brought to [0, 1], or
         standardized, per feature. A mean and a deviation that the learner wants, of images in [0, 1], take the place of
         those of the training split.
         """
-        channels = train.shape[1]
+        channels = inputs.shape[1]
         mean, deviation = np.zeros(channels), np.ones(channels)
         unit = 1.0 if description.white is None else 1.0 / description.white
         if description.white is not None:
@@ -140,11 +153,11 @@ class Normalization:
         elif kind == "none":
             unit = 1.0
         elif kind == "unit" and description.white is None:
+            train = inputs if index is None else inputs[index]
             low, high = train.min(axis=0).astype(np.float64), train.max(axis=0).astype(np.float64)
             mean, deviation = low, np.where(high - low > SMALLEST, high - low, 1.0)
         elif kind == "standard":
-            moments = [mean_and_deviation(train[:, channel], unit) for channel in range(train.shape[1])]
-            mean, deviation = (np.array(values) for values in zip(*moments, strict=True))
+            mean, deviation = moments(inputs, index, unit)
         for given in (mean, deviation):
             if len(given) not in (1, channels):
                 raise RequestError(
@@ -156,21 +169,68 @@ class Normalization:
         return cls(*(np.broadcast_to(values, channels).reshape(shape) for values in (scale, shift)))
 
 
-def mean_and_deviation(values: np.ndarray, unit: float) -> tuple[float, float]:
-    """Mean and standard deviation of values * unit, in float64; the deviation of a constant is given as 1.
+def moments(inputs: np.ndarray, index: np.ndarray | None, unit: float) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of inputs * unit, (C,) each, per channel or feature, of samples `index` or of all.
 
     Pixels are counted by value first: a float64 copy of a large set of images would not fit into memory.
     """
-    if values.dtype == np.uint8:
-        counts = sum(np.bincount(part.reshape(-1), minlength=256) for part in np.array_split(values, 16))
-        numbers, weights = np.arange(256) * unit, np.asarray(counts) / values.size
+    if inputs.dtype == np.uint8:
+        numbers = np.arange(256) * unit
+        counted = pixel_counts(inputs, index)
+        found = [mean_and_deviation(numbers, counts / counts.sum()) for counts in counted]
     else:
-        numbers, weights = values.astype(np.float64).reshape(-1) * unit, np.full(values.size, 1.0 / values.size)
+        train = inputs if index is None else inputs[index]
+        columns = (train[:, channel].astype(np.float64).reshape(-1) * unit for channel in range(train.shape[1]))
+        found = [mean_and_deviation(values, np.full(values.size, 1.0 / values.size)) for values in columns]
+    mean, deviation = (np.array(values) for values in zip(*found, strict=True))
+    return mean, deviation
+
+
+def pixel_counts(images: np.ndarray, index: np.ndarray | None = None) -> np.ndarray:
+    """(C, 256): how often each value occurs in each channel of images (N, C, ...), a few images at a time."""
+    index = np.arange(len(images)) if index is None else index
+    counts = np.zeros((images.shape[1], 256), np.int64)
+    at_once = max(1, COUNTED_AT_ONCE // max(1, math.prod(images.shape[1:])))
+    for first in range(0, len(index), at_once):
+        some = images[index[first : first + at_once]]
+        for channel, into in enumerate(counts):
+            into += np.bincount(some[:, channel].reshape(-1), minlength=256)
+    return counts
+
+
+def mean_and_deviation(numbers: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
+    """Of numbers with weights that sum to 1, in float64; the deviation of a constant is given as 1."""
     mean = (numbers * weights).sum()
     # a constant has a deviation of zero but for rounding, which must not be divided by
     if np.ptp(numbers[weights > 0.0]) <= SMALLEST:
         return float(mean), 1.0
     return float(mean), float(np.sqrt(((numbers - mean) ** 2 * weights).sum()))
+
+
+class Streamed:
+    """Images of a split in a file, gathered when they are asked for: to a `Split` the same as an array in memory.
+
+    Parameters
+    ----------
+    images : (N, C, H, W) uint8, a memmap
+    index : positions in it of the split's samples
+    to_array : the learner's `array`
+    """
+
+    def __init__(self, images: np.ndarray, index: np.ndarray, to_array: Callable[[np.ndarray], Any]) -> None:
+        self._images = images.view(np.ndarray)  # a view of the same pages: a memmap's own indexing is slow
+        self._index, self._to_array = index, to_array
+
+    def index_select(self, _axis: int, positions: Any) -> Any:
+        """The images at positions of the split, which are read in the order of the file."""
+        rows = self._index[np.asarray(positions.cpu() if hasattr(positions, "cpu") else positions)]
+        gathered = np.empty((len(rows), *self._images.shape[1:]), self._images.dtype)
+        for place in np.argsort(rows, kind="stable"):
+            gathered[place] = self._images[rows[place]]
+        return self._to_array(gathered)
+
+    def __getitem__(self, chosen: slice) -> Any:
+        return self._to_array(self._images[self._index[chosen]])
 
 
 class Split:
@@ -189,6 +249,7 @@ class Split:
     limit : at most so many batches in a pass; None for all
     augment : what happens to the pixels of training batches, before they are normalized; None for nothing
     mixup : alpha of the mixing of training batches, whose targets are then (N, K) weights; 0 for none
+    cutmix : alpha of the rectangles that training images exchange, with such targets; 0 for none
     """
 
     def __init__(
@@ -204,12 +265,13 @@ class Split:
         limit: int | None = None,
         augment: Augment | None = None,
         mixup: float = 0.0,
+        cutmix: float = 0.0,
     ) -> None:
         self.name, self.index, self.labels = name, index, samples.labels[index]
         self.batch_size, self.seed, self.limit = batch_size, seed, limit
         self._samples, self._to_array = samples, to_array
         self._normalization, self._float_type = normalization, float_type
-        self._augment, self._mixup = augment, mixup
+        self._augment, self._mixup, self._cutmix = augment, mixup, cutmix
 
     def __len__(self) -> int:
         return len(self.index)
@@ -223,7 +285,12 @@ class Split:
     @property
     def is_weighted(self) -> bool:
         """Whether training targets are weights of the classes, which have no hit and no miss."""
-        return bool(self._mixup) or self._samples.weights is not None
+        return self._mixup > 0.0 or self._cutmix > 0.0 or self._samples.weights is not None
+
+    @property
+    def is_varied(self) -> bool:
+        """Whether the inputs of training batches differ from one epoch to the next: augmented, or mixed."""
+        return self._augment is not None or self._mixup > 0.0 or self._cutmix > 0.0
 
     @property
     def batch_count(self) -> int:
@@ -236,9 +303,17 @@ class Split:
         """Samples in the last training batch of a pass."""
         return min(self.batch_size, len(self) - (self.batch_count - 1) * self.batch_size)
 
+    @property
+    def eval_batch(self) -> int:
+        """Samples in a batch of an evaluation pass: a function of their shape, not of the training batch."""
+        return max(1, min(EVAL_BATCH, EVAL_VALUES // max(1, math.prod(self._samples.inputs.shape[1:]))))
+
     @cached_property
     def _inputs(self) -> Any:
-        return self._to_array(self._samples.inputs[self.index])
+        inputs = self._samples.inputs
+        if isinstance(inputs, np.memmap):
+            return Streamed(inputs, self.index, self._to_array)
+        return self._to_array(inputs[self.index])
 
     @cached_property
     def _targets(self) -> Any:
@@ -265,10 +340,17 @@ class Split:
         values += self._shift
         return values
 
+    def order(self, epoch: int) -> np.ndarray:
+        """(N,) positions in this split, in the order of a training pass: a function of (seed, epoch) alone."""
+        return generator(self.seed, "shuffle", epoch).permutation(len(self))
+
+    def chosen(self, epoch: int, number: int) -> np.ndarray:
+        """Positions in this split of the samples in a training batch of an epoch, counted from 0."""
+        return self.order(epoch)[number * self.batch_size : (number + 1) * self.batch_size]
+
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """The training batches of an epoch, from batch `start` on, in an order of (seed, epoch) alone."""
-        order = generator(self.seed, "shuffle", epoch).permutation(len(self))
-        positions = self._to_array(order)
+        """The training batches of an epoch, from batch `start` on, in the order of that epoch."""
+        positions = self._to_array(self.order(epoch))
         before = (epoch - 1) * self.batch_count
         for number in range(start, self.batch_count):
             chosen = positions[number * self.batch_size : (number + 1) * self.batch_size]
@@ -279,14 +361,17 @@ class Split:
             if self._mixup:
                 rng, weights = generator(self.seed, "mixup", epoch, number), take(self._weights, chosen)
                 inputs, targets = mixup(inputs, weights, rng, self._mixup, self._to_array)
+            elif self._cutmix:
+                rng, weights = generator(self.seed, "cutmix", epoch, number), take(self._weights, chosen)
+                inputs, targets = cutmix(inputs, weights, rng, self._cutmix, self._to_array)
             else:
                 targets = take(self._targets, chosen)
             yield Batch(inputs, targets, before + number)
 
     def in_order(self) -> Iterator[Batch]:
         """All samples in the split's own order, in batches that do not depend on the training batch."""
-        for first in range(0, len(self), EVAL_BATCH):
-            chosen = slice(first, first + EVAL_BATCH)
+        for first in range(0, len(self), self.eval_batch):
+            chosen = slice(first, first + self.eval_batch)
             yield Batch(self._normalized(self._inputs[chosen]), self._targets[chosen], 0)
 
     def at(self, positions: np.ndarray) -> Batch:
@@ -296,12 +381,12 @@ class Split:
 
     def prepared(self, values: np.ndarray) -> Iterator[Any]:
         """Other inputs (N, ...) of the data set's own type and units, as `in_order` hands over those of this split."""
-        for first in range(0, len(values), EVAL_BATCH):
-            yield self._normalized(self._to_array(values[first : first + EVAL_BATCH]))
+        for first in range(0, len(values), self.eval_batch):
+            yield self._normalized(self._to_array(values[first : first + self.eval_batch]))
 
     def pixels(self, positions: np.ndarray) -> np.ndarray:
         """The raw samples at positions of this split, for pages that show them."""
-        return self._samples.inputs[self.index[positions]]
+        return np.asarray(self._samples.inputs[self.index[positions]])
 
 
 @dataclass(frozen=True)
@@ -314,6 +399,7 @@ class Data:
     train: Split
     val: Split | None
     test: Split | None
+    remarks: tuple[str, ...] = ()  # on how the samples are handed over, for the log
 
 
 def make(config: dict[str, Any], samples: Samples, learner: Learner, smoke_batches: int = 4) -> Data:
@@ -327,15 +413,17 @@ def make(config: dict[str, Any], samples: Samples, learner: Learner, smoke_batch
     options, description = config["dataset"], samples.description
     parts = divided(samples, options)
     if not len(parts["train"]):
-        keys = ("val_fraction",) if samples.test is not None else ("val_fraction", "test_fraction")
-        given = " and ".join(f"dataset.{key}={options.get(key, 0.0)}" for key in keys)
+        official = {"val_fraction": samples.val, "test_fraction": samples.test}
+        keys = [key for key, index in official.items() if index is None]
+        given = " and ".join(f"dataset.{key}={options.get(key, 0.0)}" for key in keys) or "the official splits"
         raise RequestError(f"{given} leave{'s' if len(keys) == 1 else ''} no sample of {description.name} to train on")
     noisy = with_label_noise(samples, parts["train"], options.get("label_noise", 0.0), options.get("split_seed", 0))
-    train_inputs = samples.inputs[parts["train"]]
-    normalization = Normalization.of(options.get("normalize", "none"), train_inputs, description, learner.wants)
+    normalization = Normalization.of(
+        options.get("normalize", "none"), samples.inputs, description, learner.wants, parts["train"]
+    )
     size = len(parts["train"]) if config["batch_size"] == "full" else config["batch_size"]
     float_type = "float32" if config["precision"] == "bf16" else config["precision"]
-    augment = Augment(config.get("augment", {}), description.shape, learner.array, float_type)
+    augment = Augment(config.get("augment", {}), description.shape, learner.array, float_type, description.white)
 
     def split(name: str) -> Split | None:
         index = parts[name]
@@ -347,6 +435,7 @@ def make(config: dict[str, Any], samples: Samples, learner: Learner, smoke_batch
                 "limit": smoke_batches if config["smoke"] else None,
                 "augment": augment or None,
                 "mixup": config["reg"].get("mixup", 0.0),
+                "cutmix": config["reg"].get("cutmix", 0.0),
             }
         return Split(
             name,

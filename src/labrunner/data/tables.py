@@ -14,11 +14,11 @@ import re
 import stat
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -36,6 +36,8 @@ FAR = 1e4  # standard deviations from zero: farther out, float32 blurs a column 
 KEPT = 0.9  # of a column's different values have to be different in float32; some of many random ones agree by chance
 EXACT = 2.0**53  # up to here float64 holds every whole number
 SHOWN = 5  # places that an error names
+SAYS = "says '{}'"  # of a row in an error
+KEY = "dataset.path="  # what stands in front of a file's name in an error
 CUT, PATH_CUT = 40, 160  # characters of a name or value, and of a path, in an error
 
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?|[+-]?inf(?:inity)?", re.IGNORECASE)
@@ -49,6 +51,56 @@ def describe(options: dict[str, Any]) -> Description:
 
 def load(options: dict[str, Any]) -> Samples:
     """The samples of a `csv` group; a file that has not changed is read once."""
+    return _asked_for(options).samples
+
+
+def offsets(options: dict[str, Any]) -> dict[str, float]:
+    """What was subtracted from columns that float32 would blur, by their names: new rows are moved alike."""
+    return dict(_asked_for(options).offsets)
+
+
+def features_of(path: str, names: Sequence[str], offsets: Mapping[str, float]) -> np.ndarray:
+    """The features (N, D) float32 that a model learned from, of the rows of another CSV; it need not hold a label.
+
+    Parameters
+    ----------
+    path : the CSV file, whose columns may stand in any order and beside others
+    names : as `Description.feature_names` has them: a number's column, or ``town=Oslo`` of a text
+    offsets : as `offsets` gave them when the model learned
+
+    Raises
+    ------
+    RequestError
+        for a column that is missing, and for values that are missing, no numbers, or texts that the model has not seen.
+    """
+    return _by_names(_table(_text(str(file(path, "")), path, ""), path, "", fewest=1), names, offsets)
+
+
+def labelled(options: dict[str, Any], description: Description, offsets: Mapping[str, float]) -> Samples:
+    """The rows of a `csv` group with the features and classes of another description, that of a model.
+
+    Of ``options["classes"]`` these alone, where some are chosen; else every row has to be of a class of the model's.
+
+    Raises
+    ------
+    RequestError
+        as `features_of`, and for labels that are none of the classes.
+    """
+    path, label = options["path"], options.get("label")
+    table = _table(_text(str(file(path)), path), path)
+    label = table.names[-1] if label is None else _asked(label)
+    _known("label", label, table)
+    _refuse_missing(table, [label], fixed=True)
+    chosen = options.get("classes")
+    if chosen is not None:
+        description.with_classes(chosen)  # which refuses those that are none
+    labels = _known_classes(table, label, description.class_names, None if chosen is None else list(map(str, chosen)))
+    kept = np.flatnonzero(labels >= 0)
+    inputs = _by_names(table, description.feature_names, offsets)
+    return Samples(description, inputs[kept], labels[kept], origin=None if len(kept) == len(labels) else kept)
+
+
+def _asked_for(options: dict[str, Any]) -> Read:
     label, features = options.get("label"), options.get("features")
     return _read(
         stamp(options["path"]),
@@ -63,15 +115,15 @@ def _asked(name: str | int) -> str:
     return unicodedata.normalize("NFC", str(name).strip())
 
 
-def file(path: str) -> Path:
-    """The regular file at a path, with `~` expanded.
+def file(path: str, key: str = KEY) -> Path:
+    """The regular file at a path, with `~` expanded; `key` stands in front of it in messages.
 
     Raises
     ------
     RequestError
         when there is none, in one line.
     """
-    title = f"dataset.path={_shown_path(path)}"
+    title = f"{key}{_shown_path(path)}"
     try:
         found = Path(path).expanduser()
         mode = found.stat().st_mode
@@ -95,14 +147,22 @@ def stamp(path: str) -> tuple[str, int, int]:
     return str(found.resolve()), state.st_mtime_ns, state.st_size
 
 
+class Read(NamedTuple):
+    """What a file gave."""
+
+    samples: Samples
+    offsets: dict[str, float]  # column -> what was subtracted from it
+
+
 @lru_cache(maxsize=1)
-def _read(stamped: tuple[str, int, int], path: str, label: str | None, features: tuple[str, ...] | None) -> Samples:
+def _read(stamped: tuple[str, int, int], path: str, label: str | None, features: tuple[str, ...] | None) -> Read:
     table = _table(_text(stamped[0], path), path)
     label, features = _columns(table, label, features)
     _refuse_missing(table, [*features, label])
     labels, class_names = _classes(table, label)
-    inputs, feature_names = _features(table, features)
-    return Samples(Description("csv", (len(feature_names),), class_names, feature_names=feature_names), inputs, labels)
+    inputs, feature_names, moved = _features(table, features)
+    description = Description("csv", (len(feature_names),), class_names, feature_names=feature_names)
+    return Read(Samples(description, inputs, labels), moved)
 
 
 # reading
@@ -127,9 +187,9 @@ class Table:
         return ", ".join(some) + (", …" if len(found) > SHOWN else "")
 
 
-def _text(file: str, path: str) -> str:
+def _text(file: str, path: str, key: str = KEY) -> str:
     """The text of a file in one Unicode form, in which an accent is written in one way alone."""
-    title = f"dataset.path={_shown_path(path)}"
+    title = f"{key}{_shown_path(path)}"
     try:
         content = Path(file).read_bytes()
     except OSError as error:
@@ -142,14 +202,17 @@ def _text(file: str, path: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
-def _table(text: str, path: str) -> Table:
-    """The fields of a text, whose first row names the columns; tells nothing of its content before it is a table."""
-    title = f"dataset.path={_shown_path(path)}"
+def _table(text: str, path: str, key: str = KEY, fewest: int = 2) -> Table:
+    """The fields of a text, whose first row names the columns; tells nothing of its content before it is a table.
+
+    A table with fewer than `fewest` columns is refused.
+    """
+    title = f"{key}{_shown_path(path)}"
     content = _rows(text, title)
     names, _ = next(content, ([], 0))
     if not names:
         raise RequestError(f"{title} is empty; it takes a first line with the names of the columns")
-    if len(names) == 1:
+    if len(names) < fewest:
         what = {";": "semicolons", "\t": "tabs"}
         other = next((words for mark, words in what.items() if mark in names[0]), None)
         way_out = f"it has {other} between them; try commas" if other else "try a table with a column for the label too"
@@ -261,7 +324,8 @@ def _known(key: str, name: str, table: Table) -> None:
         )
 
 
-def _refuse_missing(table: Table, names: Sequence[str]) -> None:
+def _refuse_missing(table: Table, names: Sequence[str], fixed: bool = False) -> None:
+    """Refuse missing values in columns; a model that has learned can spare none of them: then they are `fixed`."""
     numbers = [table.names.index(name) for name in names]
     missing = [
         (row, table.names[number])
@@ -272,8 +336,9 @@ def _refuse_missing(table: Table, names: Sequence[str]) -> None:
     if missing:
         raise RequestError(
             f"{table.title} has {_count(len(missing), 'missing value')}: {table.places(missing, 'in {}')}\n"
-            "try to fill them in (?, NA, None and null count as missing), to delete those rows, "
-            "or to leave columns out with dataset.features"
+            "try to fill them in (?, NA, None and null count as missing)"
+            + (" or to delete those rows" if fixed else ", to delete those rows, or to leave columns out with ")
+            + ("" if fixed else "dataset.features")
         )
 
 
@@ -326,18 +391,22 @@ def _classes(table: Table, label: str) -> tuple[np.ndarray, tuple[str, ...]]:
     return labels.reshape(-1).astype(np.int64), tuple(names)
 
 
-def _features(table: Table, chosen: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Features (N, D) float32 and their names, in the order of the columns."""
+def _features(table: Table, chosen: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...], dict[str, float]]:
+    """Features (N, D) float32 and their names, in the order of the columns, and what columns were moved by."""
     columns: list[np.ndarray] = []  # (N,) float32 numbers, or int64 positions among the values of a text
     starts: list[int] = []
     names: list[str] = []
+    offsets: dict[str, float] = {}
     for name in chosen:
         words = table.column(name)
         numbers = _numbers(words)
         starts.append(len(names))
         if numbers is not None:
-            columns.append(_float32(table, name, words, numbers))
+            column, offset = _float32(table, name, words, numbers)
+            columns.append(column)
             names.append(name)
+            if offset != 0.0:
+                offsets[name] = offset
         else:
             _refuse_text_among_numbers(table, name, words)
             values, positions = _categories(words)
@@ -356,16 +425,40 @@ def _features(table: Table, chosen: Sequence[str]) -> tuple[np.ndarray, tuple[st
             inputs[:, start] = column
         else:
             inputs[rows, start + column] = 1.0
-    return inputs, tuple(names)
+    return inputs, tuple(names), offsets
 
 
-def _float32(table: Table, name: str, words: Sequence[str], numbers: np.ndarray) -> np.ndarray:
+def _float32(table: Table, name: str, words: Sequence[str], numbers: np.ndarray) -> tuple[np.ndarray, float]:
     """Numbers (N,) float64 in float32, which has seven digits, without losing what tells them apart.
+
+    Returns them and what was subtracted from them.
 
     A column that lies more than `FAR` standard deviations from zero (times in seconds since 1970), or of whose
     different values float32 would lose more than one in ten, is replaced by its differences from one of them, the
     middle one, taken in float64. If float32 still loses more than one in ten, the column is refused.
     """
+    rounded = _rounded(table, name, numbers)
+    values, largest = np.unique(numbers), np.abs(numbers).max()
+    different = len(values) if largest < EXACT else len(set(words))
+
+    def keeps(column: np.ndarray) -> bool:
+        return bool(np.isfinite(column).all()) and len(np.unique(column)) >= KEPT * different
+
+    if different == 1 or (largest <= FAR * numbers.std() and keeps(rounded)):
+        return rounded, 0.0
+    middle = float(values[len(values) // 2])
+    with np.errstate(over="ignore"):
+        moved = (numbers - middle).astype(np.float32)
+    if not keeps(moved):
+        raise RequestError(
+            f"{table.title}: column {_shown(name)} has {different:,} different numbers, which float32 with its seven "
+            "digits cannot tell apart\ntry to round them, or to leave the column out with dataset.features"
+        )
+    return moved, middle
+
+
+def _rounded(table: Table, name: str, numbers: np.ndarray) -> np.ndarray:
+    """Numbers (N,) float64 in float32, refused where they are beyond it."""
     with np.errstate(over="ignore"):
         rounded = numbers.astype(np.float32)
     beyond = [(int(row), name) for row in np.flatnonzero(~np.isfinite(rounded))]
@@ -374,22 +467,7 @@ def _float32(table: Table, name: str, words: Sequence[str], numbers: np.ndarray)
             f"{table.title} has {_count(len(beyond), 'value')} beyond float32: {table.places(beyond, 'in {}')}\n"
             "try to correct them, or to leave columns out with dataset.features"
         )
-    values, largest = np.unique(numbers), np.abs(numbers).max()
-    different = len(values) if largest < EXACT else len(set(words))
-
-    def keeps(column: np.ndarray) -> bool:
-        return bool(np.isfinite(column).all()) and len(np.unique(column)) >= KEPT * different
-
-    if different == 1 or (largest <= FAR * numbers.std() and keeps(rounded)):
-        return rounded
-    with np.errstate(over="ignore"):
-        moved = (numbers - values[len(values) // 2]).astype(np.float32)
-    if not keeps(moved):
-        raise RequestError(
-            f"{table.title}: column {_shown(name)} has {different:,} different numbers, which float32 with its seven "
-            "digits cannot tell apart\ntry to round them, or to leave the column out with dataset.features"
-        )
-    return moved
+    return rounded
 
 
 def _refuse_text_among_numbers(table: Table, name: str, words: Sequence[str]) -> None:
@@ -426,3 +504,84 @@ def _refuse_names_of_rows(table: Table, name: str, different: int, chosen: Seque
         f"{table.title}: the text of column {_shown(name)} has {different:,} different values in {count:,} rows and "
         f"says too little about new ones; try {way_out}"
     )
+
+
+# rows for a model that has learned already
+
+
+def _by_names(table: Table, names: Sequence[str], offsets: Mapping[str, float]) -> np.ndarray:
+    """Features (N, D) float32 by their names, whatever else the table holds."""
+    places = [_place(table, name) for name in names]
+    _refuse_missing(table, list(dict.fromkeys(column for column, _ in places)), fixed=True)
+    inputs = np.zeros((len(table.rows), len(names)), dtype=np.float32)
+    values: dict[str, dict[str, int]] = {}  # of each text column, value -> position among the features
+    for position, (column, value) in enumerate(places):
+        if value is not None:
+            values.setdefault(column, {})[value] = position
+            continue
+        words = table.column(column)
+        others = [(row, word) for row, word in enumerate(words) if not _NUMBER.fullmatch(word)]
+        if others:
+            raise RequestError(
+                f"{table.title}: column {_shown(column)} has {_count(len(others), 'value')} that "
+                f"{'is no plain number' if len(others) == 1 else 'are no plain numbers'}: "
+                f"{table.places(others, SAYS)}\nthe model learned from numbers there; try to correct them"
+            )
+        numbers = np.array([float(word) for word in words])
+        inputs[:, position] = _rounded(table, column, numbers - offsets.get(column, 0.0))
+    for column, known in values.items():
+        words = _as_categories(table.column(column), known)
+        strangers = [(row, word) for row, word in enumerate(words) if word not in known]
+        if strangers:
+            raise RequestError(
+                f"{table.title}: column {_shown(column)} has texts that the model has not seen: "
+                f"{table.places(strangers, SAYS)}\nit knows {_listed(known)}; try to leave those rows out"
+            )
+        inputs[np.arange(len(words)), [known[word] for word in words]] = 1.0
+    return inputs
+
+
+def _place(table: Table, name: str) -> tuple[str, str | None]:
+    """The column of a feature, and the text that it stands for; None where it is a number."""
+    if name in table.names:
+        return name, None
+    for match in re.finditer("=", name):
+        if name[: match.start()] in table.names:
+            return name[: match.start()], name[match.end() :]
+    column = name.partition("=")[0]
+    raise RequestError(
+        f"{table.title} has no column {_shown(column)}, which the model learned from\nthere are {_listed(table.names)}"
+    )
+
+
+def _known_classes(
+    table: Table, label: str, class_names: Sequence[str], chosen: Collection[str] | None = None
+) -> np.ndarray:
+    """(N,) int64 classes of a column, by their names; of numbers by their value, as 1.0 is the class 1.
+
+    Where some are chosen, all others are -1; else what is no class is refused.
+    """
+    known = {name: number for number, name in enumerate(class_names)}
+    by_value = {float(name): number for name, number in known.items() if _NUMBER.fullmatch(name)}
+    words = _as_categories(table.column(label), known)
+    found = [known.get(word, by_value.get(float(word)) if _NUMBER.fullmatch(word) else None) for word in words]
+    if chosen is not None:
+        found = [number if number is not None and class_names[number] in chosen else -1 for number in found]
+    strangers = [(row, word) for row, (word, number) in enumerate(zip(words, found, strict=True)) if number is None]
+    if strangers:
+        raise RequestError(
+            f"dataset.label={_shown(label)}: {table.title.partition('=')[2]} has classes that the model does not know: "
+            f"{table.places(strangers, SAYS)}\nit knows {_listed(class_names)}"
+        )
+    return np.array(found, dtype=np.int64)
+
+
+def _as_categories(words: Sequence[str], known: Collection[str]) -> list[str]:
+    """Texts as `_categories` wrote those that are known: true and false as True and False, where that is all."""
+    truths = set(known) <= {"True", "False"}
+    return [word.capitalize() if truths and word.lower() in ("true", "false") else word for word in words]
+
+
+def _listed(names: Iterable[str], most: int = 12) -> str:
+    names = list(names)
+    return ", ".join(_shown(name) for name in names[:most]) + (", …" if len(names) > most else "")

@@ -8,24 +8,21 @@ from __future__ import annotations
 
 import gzip
 import os
-import shlex
-import socket
 import string
-import sys
 import tempfile
 import zlib
 from collections.abc import Callable
-from contextlib import redirect_stdout, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from labrunner.data import downloads
+from labrunner.data.downloads import File, root_of, to_stderr
 from labrunner.data.samples import Description, Samples
 from labrunner.errors import RequestError
-
-PATIENCE = 5.0  # seconds that a server may be silent; a machine without a network must not wait for long
 
 DIGITS = tuple(string.digits)
 CLOTHES = (
@@ -154,19 +151,6 @@ SETS = {
 NAMES = tuple(SETS)
 
 
-class File(NamedTuple):
-    """A file that a set is read from."""
-
-    path: Path
-    packed: tuple[Path, ...]  # archives that it can be unpacked from
-    url: str  # of the last of these archives, or of the file itself
-
-    @property
-    def downloaded(self) -> Path:
-        """Where that which the address gives belongs."""
-        return self.packed[-1] if self.packed else self.path
-
-
 def describe(options: dict[str, Any]) -> Description:
     """The description of a composed `dataset` group; reads no file."""
     name = options["name"]
@@ -177,7 +161,7 @@ def describe(options: dict[str, Any]) -> Description:
 
 def files(options: dict[str, Any]) -> list[File]:
     """The files that must be there to read the set, whether they are or not."""
-    source, root = SETS[options["name"]], _root(options)
+    source, root = SETS[options["name"]], root_of(options)
     found = []
     for name in source.names:
         path = root / source.folder / name.format(subset=options.get("subset"))
@@ -187,18 +171,14 @@ def files(options: dict[str, Any]) -> list[File]:
     return found
 
 
-def missing(options: dict[str, Any]) -> list[Path]:
-    """Files that are neither there nor in an archive that is there; looks at names only."""
-    return [file.path for file in files(options) if not any(path.is_file() for path in (file.path, *file.packed))]
-
-
 def absent(options: dict[str, Any]) -> list[File]:
     """Files that are not there, or not unpacked."""
-    return [file for file in files(options) if not file.path.is_file()]
+    return downloads.absent(files(options))
 
 
-def to_stderr(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+def where(options: dict[str, Any]) -> list[Path]:
+    """The folders of the set, for a message."""
+    return list(dict.fromkeys(file.path.parent for file in files(options)))
 
 
 def fetch(options: dict[str, Any], say: Callable[[str], None] = to_stderr) -> bool:
@@ -242,17 +222,6 @@ def load(options: dict[str, Any], say: Callable[[str], None] = to_stderr) -> Sam
     return Samples(description, inputs, labels, test=np.arange(len(images[0]), count))
 
 
-def _root(options: dict[str, Any]) -> Path:
-    try:
-        root = Path(options["root"]).expanduser()
-        with suppress(FileNotFoundError, NotADirectoryError):
-            os.lstat(root)
-    except (OSError, RuntimeError, ValueError) as error:
-        said = error.strerror if isinstance(error, OSError) else str(error)
-        raise RequestError(f"dataset.root={options['root'][:80]!r} is no path: {said}") from None
-    return root
-
-
 # reading
 
 
@@ -260,7 +229,7 @@ def _open(options: dict[str, Any], download: bool) -> tuple[Any, Any]:
     """Torchvision's training and test part."""
     from torchvision import datasets
 
-    name, root = options["name"], str(_root(options))
+    name, root = options["name"], str(root_of(options))
     kind = getattr(datasets, SETS[name].kind)
     if name == "stl10":
         # without the 100,000 unlabelled images (2.8 GB), whose checksum torchvision would work out as well
@@ -315,20 +284,8 @@ def _unreadable(options: dict[str, Any], error: Exception) -> RequestError:
     sums = _checksums(options["name"])
     damaged = [file.path for file in files(options) if not _whole(file.path, sums)]
     if damaged:
-        return _damaged(options, damaged)
-    where = _root(options) / SETS[options["name"]].folder
-    return RequestError(
-        f"dataset={options['name']}: the files in {where} cannot be read: {_reason(error)}\n"
-        f"delete them and fetch again: {command(options)}"
-    )
-
-
-def _damaged(options: dict[str, Any], paths: list[Path]) -> RequestError:
-    those, them = ("is", "it") if len(paths) == 1 else ("are", "them")
-    return RequestError(
-        f"dataset={options['name']}: {', '.join(map(str, paths))} {those} damaged\n"
-        f"delete {them} and fetch again: {command(options)}"
-    )
+        return downloads.damaged(options, damaged)
+    return downloads.unreadable(options, root_of(options) / SETS[options["name"]].folder, error)
 
 
 def _checksums(name: str) -> dict[str, str]:
@@ -395,11 +352,11 @@ def _unpack(options: dict[str, Any], file: File) -> bool:
             extract_archive(str(packed), folder)
             os.replace(Path(folder, file.path.name), file.path)
     except (gzip.BadGzipFile, EOFError, zlib.error):
-        raise _damaged(options, [packed]) from None
+        raise downloads.damaged(options, [packed]) from None
     except OSError as error:
-        raise RequestError(f"dataset={options['name']}: cannot unpack {packed}: {_reason(error)}") from error
+        raise RequestError(f"dataset={options['name']}: cannot unpack {packed}: {downloads.reason(error)}") from error
     if not _whole_idx(file.path):
-        raise _damaged(options, [packed])
+        raise downloads.damaged(options, [packed])
     return True
 
 
@@ -413,60 +370,22 @@ def _download(options: dict[str, Any], absent: list[File], say: Callable[[str], 
         say(f"dataset={name}: unpacking {', '.join(map(str, at_hand))}")
     else:
         again = f"; {broken[0]}, which is damaged, is replaced" if broken else ""
-        say(f"dataset={name}: downloading {_size(name)} from {_address(absent)} into {wanted[0].parent}{again}")
+        size = downloads.size(SETS[name].megabytes)
+        say(f"dataset={name}: downloading {size} from {downloads.address(absent)} into {wanted[0].parent}{again}")
     touched = dict.fromkeys(path for file in files(options) for path in (*file.packed, file.path))
     new = [path for path in touched if not path.is_file()]
-    folders = dict.fromkeys(folder for path in touched for folder in path.parents if not folder.exists())
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(PATIENCE)
     try:
-        with redirect_stdout(sys.stderr):
-            _open(options, download=True)
-    except BaseException as error:
-        for path in new:
-            if path.is_file() and not _whole(path, sums):
-                with suppress(OSError):
-                    path.unlink()
-        for folder in sorted(folders, reverse=True):  # the inner ones first; one that holds something stays
-            with suppress(OSError):
-                folder.rmdir()
-        if not isinstance(error, Exception):
-            raise
-        if all(file.path.is_file() for file in absent):
+        with downloads.cleared([path.parent for path in touched]), downloads.patiently():
+            try:
+                _open(options, download=True)
+            except BaseException:
+                for path in new:
+                    if path.is_file() and not _whole(path, sums):
+                        with suppress(OSError):
+                            path.unlink()
+                raise
+    except Exception as error:
+        still_absent = downloads.absent(absent)
+        if not still_absent:
             raise _unreadable(options, error) from error
-        raise _not_downloaded(options, absent, broken, error) from error
-    finally:
-        socket.setdefaulttimeout(before)
-
-
-def _not_downloaded(options: dict[str, Any], absent: list[File], broken: list[Path], error: Exception) -> RequestError:
-    wanted = list(dict.fromkeys(file.downloaded for file in absent if not file.path.is_file()))
-    names, folder = ", ".join(path.name for path in wanted), wanted[0].parent
-    what = f"{broken[0]} is damaged and" if broken else f"{wanted[0]} is missing and"
-    return RequestError(
-        f"dataset={options['name']}: {what} cannot be downloaded: {_reason(error)}\n"
-        f"put {names} into {folder}; from {_address(absent)}\n"
-        f"or, where there is a network: {command(options)}"
-    )
-
-
-def _address(absent: list[File]) -> str:
-    """The address of what is missing: the file's own, or the folder of several."""
-    urls = list(dict.fromkeys(file.url for file in absent))
-    return urls[0] if len(urls) == 1 else urls[0].rpartition("/")[0] + "/"
-
-
-def _size(name: str) -> str:
-    megabytes = SETS[name].megabytes
-    return f"{megabytes} MB" if megabytes < 1000 else f"{megabytes / 1000:.1f} GB"
-
-
-def command(options: dict[str, Any]) -> str:
-    root = "" if options["root"] == "data" else " " + shlex.quote(f"dataset.root={options['root']}")
-    return f"labrunner fetch dataset={options['name']}{root}"
-
-
-def _reason(error: Exception) -> str:
-    """The last line of a message: torchvision lists all servers that it tried."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1].removeprefix("<urlopen error ").removesuffix(">") if lines else type(error).__name__
+        raise downloads.not_downloaded(options, still_absent, broken, error) from error

@@ -1,0 +1,698 @@
+"""Image files decoded, cut to squares of one size, and kept in a memory-mapped cache that later runs read.
+
+Below the config's `cache` there is ``images/``, and in it a folder for each set of files in each geometry:
+``pixels.npy``, ``about.json`` and the SHA-256 of the file behind each image. It is named after the contents of the
+files, so that no file that has changed is taken for the old one, and it gets its name when it is whole. An index beside
+these folders remembers the SHA-256 of files by their size and times, so that files are read again only when they have
+been touched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+
+import numpy as np
+
+from labrunner.data.samples import Description, Samples, renumbered, resized_to, square, within
+from labrunner.errors import LabrunnerError, RequestError
+from labrunner.files import read_json
+from labrunner.machine import cores
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+FORMAT = 1  # of the cache; raised when the same files would give other pixels
+# what a file may hold, whatever its name says: some of the other formats that Pillow knows start programs
+READABLE = ("JPEG", "PNG", "GIF", "BMP", "DIB", "TIFF", "WEBP", "PPM", "AVIF", "JPEG2000", "TGA", "PCX", "ICO", "MPO")
+MOST_PIXELS = 178_956_970  # of an image as it is decoded; Pillow, too, takes more for a decompression bomb
+TOLD = 10  # bad files that a message names
+RECENT = 2.0  # seconds: a file as new as this may change again without a change of its times
+GIB = 2**30
+# how an image is turned upright, by its EXIF orientation (Exif 2.32, section 4.6.4, tag 274)
+ORIENTATION = 274
+UPRIGHT = {
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
+
+
+class Decoded(NamedTuple):
+    """What became of image files."""
+
+    images: np.ndarray  # (N, channels, size, size) uint8, not to be written to; a memmap past the memory budget
+    kept: np.ndarray  # (N,) int64 positions in `paths` of the files that could be read, ascending
+    fingerprint: str  # hexadecimal digits: other contents, another order or geometry give another one
+
+
+class BadImage(Exception):
+    """A file that gives no image; the message says why, in a few words."""
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """What images are made to be."""
+
+    size: int  # width and height in pixels
+    channels: int  # 3 for colour, 1 for grey
+    resize: int  # what the shorter side becomes before the centre is cut to `size`
+    interpolation: str  # bilinear or bicubic
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.channels, self.size, self.size
+
+
+def to_stderr(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def decode(
+    paths: Sequence[str | Path],
+    *,
+    size: int,
+    channels: int,
+    resize: int | None,
+    interpolation: str,
+    cache: Path | None,
+    skip_bad: bool,
+    memory: float,
+    name: str,
+    say: Callable[[str], None] = to_stderr,
+) -> Decoded:
+    """Image files as squares of one size: from the cache if it has them, else decoded in parallel and put there.
+
+    Parameters
+    ----------
+    paths : the files, in the order of the samples
+    size : width and height of the squares in pixels
+    channels : 3 for colour, 1 for grey
+    resize : what the shorter side becomes before the centre is cut to `size`; None: `size`
+    interpolation : bilinear or bicubic
+    cache : the config's `cache`, below which ``images/`` is; None keeps nothing
+    skip_bad : leave out files that cannot be read, and say how many, instead of refusing them
+    memory : GiB that the images may take in memory; of more a memmap is given, to be read batch by batch
+    name : the data set's name, for messages
+    say : takes one line for the user
+
+    Raises
+    ------
+    RequestError
+        for files that cannot be read, unless `skip_bad`, or when none can; for a cache that cannot be written. The
+        cache is then as it was.
+    """
+    if not paths:
+        raise RequestError(f"dataset={name} has no images")
+    geometry = Geometry(size, channels, size if resize is None else resize, interpolation)
+    resized_to((1, 1), size, geometry.resize)  # a model that wants less than it cuts out is refused before any work
+    work = _Work(name, [os.fspath(path) for path in paths], geometry, skip_bad, memory * GIB, say)
+    if cache is None:
+        return work.without_cache()
+    return work.through(Path(cache).expanduser() / "images")
+
+
+def decoded_samples(
+    description: Description,
+    paths: Sequence[str | Path],
+    labels: np.ndarray,
+    options: Mapping[str, Any],
+    *,
+    root: Path,
+    val: np.ndarray | None = None,
+    test: np.ndarray | None = None,
+    say: Callable[[str], None] = to_stderr,
+) -> Samples:
+    """The samples of a data set of image files: `decode`, and all that follows from files left out.
+
+    Only the classes in ``options["classes"]`` are decoded, if some are chosen (`sets.load` then has nothing to choose).
+    ``origin`` are positions in `paths`, ``Samples.paths`` the files below `root`.
+
+    Parameters
+    ----------
+    description : of all classes; its shape is (channels, size, size)
+    paths, labels : the files in their order, and (N,) int64 classes
+    options : a composed `dataset` group, with resize, interpolation, cache, skip_bad and memory where they are set
+    root : what the names of the files are told relative to
+    val, test : positions in `paths` of the official splits
+
+    Raises
+    ------
+    RequestError
+        as `decode`, and when a class has no file that can be read.
+    """
+    places = np.arange(len(paths))
+    if options.get("classes") is not None:
+        numbers = description.numbers_of(options["classes"])
+        description = description.with_classes(options["classes"])
+        labels = renumbered(labels, numbers, int(labels.max()) + 1)
+        places = np.flatnonzero(labels >= 0)
+    channels, size, _ = description.shape
+    decoded = decode(
+        [paths[place] for place in places.tolist()],
+        size=size,
+        channels=channels,
+        resize=options.get("resize"),
+        interpolation=options.get("interpolation", "bilinear"),
+        cache=None if options.get("cache") is None else Path(options["cache"]),
+        skip_bad=options.get("skip_bad", False),
+        memory=options.get("memory", 4.0),
+        name=description.name,
+        say=say,
+    )
+    places = places[decoded.kept]
+    labels = labels[places]
+    empty = np.flatnonzero(np.bincount(labels, minlength=description.num_classes) == 0)
+    if len(empty):
+        raise RequestError(
+            f"dataset={description.name}: no image of class {description.class_names[empty[0]]} can be read; "
+            "mend its files or leave it out with dataset.classes=[…]"
+        )
+    return Samples(
+        description,
+        decoded.images,
+        labels,
+        val=within(val, places),
+        test=within(test, places),
+        origin=None if len(places) == len(paths) else places,
+        paths=tuple(below(paths[place], root) for place in places.tolist()),
+        content=decoded.fingerprint,
+    )
+
+
+def below(path: str | Path, root: Path) -> str:
+    """A file's name relative to a folder; bytes that are no UTF-8 stand as escapes, as \\xff."""
+    return os.fsencode(path).removeprefix(os.fsencode(root) + b"/").decode("utf-8", "backslashreplace")
+
+
+# one image
+
+
+def pixels_of(file: BinaryIO, geometry: Geometry) -> np.ndarray:
+    """The image in a file, (channels, size, size) uint8; the first of several.
+
+    It is turned upright by its EXIF orientation; what is transparent shows white; 16 bits become 8; an image of ink is
+    turned to light as Pillow does it.
+
+    Raises
+    ------
+    BadImage
+        when there is none, or only a part of it, or one without an 8-bit meaning.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(file, formats=_readable()) as image:
+            image.load()  # the first of several
+            upright = _upright(_in_bytes(image, geometry.channels), image)
+        sides = resized_to(upright.size, geometry.size, geometry.resize)
+        if sides[0] * sides[1] > MOST_PIXELS:
+            raise BadImage(f"{upright.width} x {upright.height} pixels are too long a strip")
+        values = np.asarray(square(upright, geometry.size, geometry.resize, geometry.interpolation))
+    except (BadImage, MemoryError):
+        raise
+    except UnidentifiedImageError:
+        raise BadImage("no image" if file.seek(0, os.SEEK_END) else "empty") from None
+    except Image.DecompressionBombError:
+        raise BadImage("too many pixels") from None
+    except Exception as error:  # decoders raise nearly anything at damaged bytes
+        raise BadImage((str(error).splitlines() or [type(error).__name__])[0][:80]) from None
+    return np.broadcast_to(values, geometry.shape) if values.ndim == 2 else values.transpose(2, 0, 1)
+
+
+@cache
+def _readable() -> list[str]:
+    from PIL import Image
+
+    Image.init()  # all formats, of which this Pillow may lack some
+    return [each for each in READABLE if each in Image.OPEN]
+
+
+def _in_bytes(image: Image.Image, channels: int) -> Image.Image:
+    """The image as L or RGB; grey ones stay L."""
+    from PIL import Image
+
+    if image.mode == "F":
+        raise BadImage("floating-point pixels")
+    if image.mode.startswith("I"):
+        values = np.asarray(image)
+        if values.min() < 0 or values.max() > 65535:
+            raise BadImage(f"pixels from {values.min()} to {values.max()}, which are not of 16 bits")
+        return Image.fromarray(np.rint(values / 257.0).astype(np.uint8))  # 65535 / 257 = 255
+    if image.has_transparency_data:
+        page = Image.new("RGBA", image.size, "white")
+        page.alpha_composite(image.convert("RGBA"))
+        image = page
+    if image.mode in ("1", "L"):
+        return image.convert("L")
+    colours = image.convert("RGB")
+    return colours.convert("L") if channels == 1 else colours
+
+
+def _upright(pixels: Image.Image, image: Image.Image) -> Image.Image:
+    """`pixels` turned as the EXIF data of `image` say, which must have been loaded: TIFFs are turned by that."""
+    from PIL import Image
+
+    try:
+        orientation = image.getexif().get(ORIENTATION)
+    except Exception:  # EXIF data that are damaged say nothing about the image itself
+        return pixels
+    turn = UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+    return pixels if turn is None else pixels.transpose(Image.Transpose[turn])
+
+
+# many images
+
+
+@dataclass
+class _Work:
+    """Files to decode, and how."""
+
+    name: str
+    paths: list[str]
+    geometry: Geometry
+    skip_bad: bool
+    budget: float  # bytes
+    say: Callable[[str], None]
+
+    def without_cache(self) -> Decoded:
+        """Into memory, or past the budget into a file that nobody else sees and that ends with the process."""
+        hashes = self._hashes(Index(None, self.paths))
+        if self._bytes(len(self.paths)) <= self.budget:
+            into = np.empty((len(self.paths), *self.geometry.shape), np.uint8)
+            bad = self._decode(hashes, into.__setitem__, {})
+            self._judge(bad)
+            kept = self._kept(bad)
+            return Decoded(into[kept] if bad else into, kept, self._fingerprint(hashes))
+        folder = Path(tempfile.mkdtemp(prefix="labrunner-"))
+        try:
+            with _written(folder):
+                bad = self._make(folder, hashes, {})
+            return Decoded(self._pixels(folder, bad), self._kept(bad), self._fingerprint(hashes))
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)  # the mapping keeps the pixels as long as they are needed
+
+    def through(self, folder: Path) -> Decoded:
+        """From the cache in `folder`, which is made where it is missing, damaged or of other files."""
+        index = Index(folder, self.paths)
+        hashes = self._hashes(index)
+        fingerprint = self._fingerprint(hashes)
+        # another Pillow may decode otherwise; the data are the same ones
+        whole = folder / hashlib.sha256(f"{fingerprint} {_pillow()}".encode()).hexdigest()[:32]
+        bad = self._found(whole)
+        if bad is None:
+            bad = self._made(whole, hashes)
+        else:
+            self._judge(bad)
+        index.save()
+        return Decoded(self._pixels(whole, bad), self._kept(bad), fingerprint)
+
+    # keys
+
+    def _hashes(self, index: Index) -> list[str]:
+        """The SHA-256 of each file; "" where it cannot be read."""
+        unknown = [place for place, known in enumerate(index.hashes) if known is None]
+        if unknown:
+            index.learn(unknown, self._each("reading", index.hash, unknown))
+        return [known or "" for known in index.hashes]
+
+    def _fingerprint(self, hashes: Sequence[str]) -> str:
+        geometry = self.geometry
+        digest = hashlib.sha256(f"{FORMAT} {geometry.shape} {geometry.resize} {geometry.interpolation}\n".encode())
+        digest.update("\n".join(hashes).encode())
+        return digest.hexdigest()[:32]
+
+    # the cache
+
+    def _found(self, folder: Path) -> dict[int, str] | None:
+        """The bad files of a folder of the cache, by position; None where it is not whole."""
+        about = read_json(folder / "about.json")
+        if about is None or about.get("files") != len(self.paths):
+            return None
+        try:
+            bad = {int(place): str(reason) for place, reason in about["bad"].items()}
+        except (KeyError, AttributeError, ValueError):
+            return None
+        if any(not 0 <= place < len(self.paths) for place in bad) or len(bad) == len(self.paths):
+            return None
+        return bad if mapped(folder, self._shape(bad)) is not None else None
+
+    def _made(self, whole: Path, hashes: Sequence[str]) -> dict[int, str]:
+        """Decode into a folder beside, which gets its name once it is whole; one process at a time."""
+        parent = whole.parent
+        missing = [each for each in (parent, *parent.parents) if not each.exists()]
+        with _written(parent):
+            parent.mkdir(parents=True, exist_ok=True)
+            lock = parent / f".{whole.name}.lock"
+            begun = lock.exists()
+            try:
+                with self._alone(lock):
+                    bad = self._found(whole)  # another process may have made it by now
+                    if bad is not None:
+                        self._judge(bad)
+                        return bad
+                    for left in parent.glob(f".{whole.name}-*"):  # by a process that was killed
+                        shutil.rmtree(left, ignore_errors=True)
+                    temporary = parent / f".{whole.name}-{os.getpid()}"
+                    try:
+                        temporary.mkdir()
+                        bad = self._make(temporary, hashes, self._known(parent, hashes))
+                        shutil.rmtree(whole, ignore_errors=True)  # damaged, if it is there
+                        os.rename(temporary, whole)
+                    except BaseException:
+                        shutil.rmtree(temporary, ignore_errors=True)
+                        raise
+                return bad
+            except BaseException:
+                if not begun:
+                    lock.unlink(missing_ok=True)
+                for each in missing:
+                    with suppress(OSError):
+                        each.rmdir()
+                raise
+
+    @contextmanager
+    def _alone(self, lock: Path) -> Iterator[None]:
+        from filelock import FileLock, Timeout
+
+        held = FileLock(lock)
+        try:
+            held.acquire(timeout=0)
+        except Timeout:
+            self.say(f"dataset={self.name}: waiting for another process, which decodes the same images")
+            held.acquire()
+        try:
+            yield
+        finally:
+            held.release()
+
+    def _make(self, folder: Path, hashes: Sequence[str], known: Mapping[str, np.ndarray]) -> dict[int, str]:
+        """Decode into ``pixels.npy`` of a folder and write the other files; returns the bad ones by position."""
+        path = folder / "pixels.npy"
+        start = _reserve(path, (len(self.paths), *self.geometry.shape))
+        each = int(np.prod(self.geometry.shape))
+        descriptor = os.open(path, os.O_WRONLY)
+        try:
+
+            def put(place: int, pixels: np.ndarray) -> None:
+                data = pixels.tobytes()
+                written = 0
+                while written < each:
+                    written += os.pwrite(descriptor, data[written:], start + place * each + written)
+
+            bad = self._decode(hashes, put, known)
+            self._judge(bad)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if bad:
+            _leave_out(path, self._kept(bad))
+        about = {
+            "dataset": self.name,
+            "files": len(self.paths),
+            "size": self.geometry.size,
+            "channels": self.geometry.channels,
+            "resize": self.geometry.resize,
+            "interpolation": self.geometry.interpolation,
+            "pillow": _pillow(),
+            "format": FORMAT,
+            "bad": {str(place): reason for place, reason in sorted(bad.items())},
+        }
+        (folder / "sha256.txt").write_text("".join(f"{hashes[place]}\n" for place in self._kept(bad)))
+        (folder / "about.json").write_text(json.dumps(about, indent=2) + "\n")
+        return bad
+
+    def _known(self, parent: Path, hashes: Sequence[str]) -> dict[str, np.ndarray]:
+        """Images that other folders of the cache hold in this geometry, by the SHA-256 of their files."""
+        found: dict[str, np.ndarray] = {}
+        wanted = set(hashes)
+        geometry = self.geometry
+        same = {**geometry.__dict__, "pillow": _pillow(), "format": FORMAT}
+        for about_file in sorted(parent.glob("*/about.json")):
+            about = read_json(about_file)
+            if about is None or any(about.get(key) != value for key, value in same.items()):
+                continue
+            try:
+                there = (about_file.parent / "sha256.txt").read_text().split()
+            except (OSError, ValueError):
+                continue
+            images = mapped(about_file.parent, (len(there), *geometry.shape))
+            if images is not None:
+                rows = images.view(np.ndarray)  # of the same pages
+                found |= {known: rows[row] for row, known in enumerate(there) if known in wanted}
+        return found
+
+    def _pixels(self, folder: Path, bad: Mapping[int, str]) -> np.ndarray:
+        images = mapped(folder, self._shape(bad))
+        if images is None:
+            raise RequestError(f"{folder} was changed while it was read; try again")
+        # within the budget a split copies what it needs into memory, of pages that the machine may drop again
+        return images.view(np.ndarray) if images.nbytes <= self.budget else images
+
+    def _shape(self, bad: Mapping[int, str]) -> tuple[int, ...]:
+        return (len(self.paths) - len(bad), *self.geometry.shape)
+
+    def _bytes(self, count: int) -> int:
+        return count * int(np.prod(self.geometry.shape))
+
+    def _kept(self, bad: Mapping[int, str]) -> np.ndarray:
+        return np.setdiff1d(np.arange(len(self.paths)), np.fromiter(bad, np.int64, len(bad)))
+
+    # decoding
+
+    def _decode(
+        self, hashes: Sequence[str], put: Callable[[int, np.ndarray], None], known: Mapping[str, np.ndarray]
+    ) -> dict[int, str]:
+        """Hand each image to `put` under its position; returns the bad files by position, and why."""
+
+        def changed(place: int) -> RequestError:
+            file = shown(self.paths[place])
+            return RequestError(f"dataset={self.name}: {file} has changed while it was read; try again")
+
+        def one(place: int) -> str | None:
+            if hashes[place] in known:
+                put(place, known[hashes[place]])
+                return None
+            try:
+                with open(self.paths[place], "rb") as file:
+                    if hashlib.file_digest(file, "sha256").hexdigest() != hashes[place]:
+                        raise changed(place)
+                    file.seek(0)
+                    pixels = pixels_of(file, self.geometry)
+            except BadImage as error:
+                return str(error)
+            except OSError as error:
+                if hashes[place]:
+                    raise changed(place) from None
+                return error.strerror or type(error).__name__
+            put(place, pixels)
+            return None
+
+        from PIL import Image
+
+        _readable()  # before there are threads
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="PIL")  # of metadata that nobody asked for
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            said = self._each("decoding", one, range(len(self.paths)))
+            return {place: reason for place, reason in enumerate(said) if reason is not None}
+
+    def _each(self, what: str, work: Callable[[int], Any], places: Sequence[int]) -> list[Any]:
+        """What `work` gives for each place, in threads; a bar on a terminal."""
+        from tqdm import tqdm
+
+        label, width = f"{what} {self.name}", _columns()
+        with ThreadPoolExecutor(cores(), thread_name_prefix="decoding") as pool:
+            done = pool.map(work, places)
+            # a terminal that does not say its height is taken by tqdm to have no room
+            bar: dict[str, Any] = {"disable": width is None, "ncols": width, "nrows": 24, "leave": False}
+            try:
+                return list(tqdm(done, label, len(places), unit=" images", **bar))
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    def _judge(self, bad: Mapping[int, str]) -> None:
+        """Refuse bad files, or say how many are left out."""
+        if not bad:
+            return
+        every = len(self.paths)
+        told = [f"{shown(self.paths[place])} ({reason})" for place, reason in sorted(bad.items())[:TOLD]]
+        more = f", and {len(bad) - TOLD:,} more" if len(bad) > TOLD else ""
+        what = f"dataset={self.name}: {len(bad):,} of {every:,} images cannot be read"
+        if len(bad) == every:
+            raise RequestError(f"{what}: {', '.join(told)}{more}\nthat is all of them; look at dataset.root")
+        if not self.skip_bad:
+            raise RequestError(
+                f"{what}: {', '.join(told)}{more}\nmend or remove them, or leave them out with dataset.skip_bad=true"
+            )
+        self.say(f"{what} and {'is' if len(bad) == 1 else 'are'} left out, as dataset.skip_bad=true says")
+
+
+def _columns() -> int | None:
+    """Columns of the terminal that stderr is, 80 where it does not say; None where it is none."""
+    if not sys.stderr.isatty():
+        return None
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or 80
+    except (OSError, ValueError):
+        return 80
+
+
+def shown(path: str | Path) -> str:
+    """A path for a message of one line: what cannot be printed is escaped."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in os.fspath(path))
+
+
+# what files were known by before
+
+
+class Index:
+    """The SHA-256 of files, and what is remembered of it: file -> size, times and SHA-256.
+
+    Parameters
+    ----------
+    folder : where it is kept; None for nowhere
+    paths : the files
+    """
+
+    def __init__(self, folder: Path | None, paths: Sequence[str]) -> None:
+        here = os.getcwd()
+        self._names = [path if path.startswith(os.sep) else f"{here}{os.sep}{path}" for path in paths]
+        self._states = [_state(name) for name in self._names]
+        self._root = os.path.commonpath((min(self._names), max(self._names)))  # of all that lie between, too
+        name = hashlib.sha256(os.fsencode(self._root)).hexdigest()[:16]
+        self._file = None if folder is None else folder / f"files-{name}.json"
+        before = (None if self._file is None else read_json(self._file)) or {}
+        files = before.get("files") if before.get("format") == FORMAT else None
+        self._entries: dict[str, Any] = files if isinstance(files, dict) else {}
+        self._is_new = False
+        self.hashes = [self._remembered(name, state) for name, state in zip(self._names, self._states, strict=True)]
+
+    def _remembered(self, name: str, state: list[int] | None) -> str | None:
+        entry = self._entries.get(self._key(name))
+        if state is None or not isinstance(entry, list) or len(entry) != 4 or entry[:3] != state:
+            return None
+        return str(entry[3])
+
+    def _key(self, name: str) -> str:
+        return name.removeprefix(self._root)
+
+    def hash(self, place: int) -> str:
+        """The SHA-256 of a file; "" where it cannot be read."""
+        try:
+            with open(self._names[place], "rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError:
+            return ""
+
+    def learn(self, places: Sequence[int], hashes: Sequence[str]) -> None:
+        now = time.time_ns()
+        for place, found in zip(places, hashes, strict=True):
+            self.hashes[place] = found
+            state = self._states[place]
+            # one that was written a moment ago may be written again in the same tick of the clock
+            if found and state is not None and now - state[1] > RECENT * 1e9:
+                self._entries[self._key(self._names[place])] = [*state, found]
+                self._is_new = True
+
+    def save(self) -> None:
+        """Keep what is new; where that cannot be done, files are read again the next time."""
+        if not self._is_new or self._file is None:
+            return
+        text = json.dumps({"format": FORMAT, "root": self._root, "files": self._entries})
+        with suppress(OSError):
+            temporary = self._file.with_name(f".{self._file.name}-{os.getpid()}")
+            temporary.write_text(text)
+            os.replace(temporary, self._file)
+
+
+def _state(name: str) -> list[int] | None:
+    """Size in bytes, and times of the content and of the entry in nanoseconds; None where there is no file.
+
+    The second time is not for programs to set: a file that was copied over, times and all, is seen to be another one.
+    """
+    try:
+        found = os.stat(name)
+    except OSError:
+        return None
+    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+
+
+# arrays in files
+
+
+def mapped(folder: Path, shape: tuple[int, ...]) -> np.memmap | None:
+    """``pixels.npy`` of a folder, read-only; None unless it is an array of bytes of this shape, and whole."""
+    path = folder / "pixels.npy"
+    try:
+        images = np.load(path, mmap_mode="r")
+        is_whole = path.stat().st_size == images.offset + images.nbytes
+    except (OSError, ValueError, EOFError, AttributeError, SyntaxError):
+        return None
+    is_fitting = images.shape == shape and images.dtype == np.uint8 and images.flags.c_contiguous
+    return images if is_whole and is_fitting else None
+
+
+def _reserve(path: Path, shape: tuple[int, ...]) -> int:
+    """Make the file of an array of bytes, on the disk and not only by name; returns where the values begin."""
+    with open(path, "wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        file.flush()
+        start = file.tell()
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, start + int(np.prod(shape)))
+        else:
+            file.truncate(start + int(np.prod(shape)))
+    return start
+
+
+def _leave_out(path: Path, kept: np.ndarray) -> None:
+    """Only these images of the array in a file."""
+    images: np.ndarray = np.load(path, mmap_mode="r")
+    beside = path.with_name(f".{path.name}.kept")
+    with open(beside, "wb") as file:
+        shape = (len(kept), *images.shape[1:])
+        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        for place in kept:
+            file.write(images[place].tobytes())
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(beside, path)
+
+
+@contextmanager
+def _written(folder: Path) -> Iterator[None]:
+    """Turn what the operating system refuses into one line that names the folder and the way out."""
+    try:
+        yield
+    except LabrunnerError:
+        raise
+    except OSError as error:
+        raise RequestError(
+            f"cannot keep decoded images in {folder}: {error.strerror or error}\n"
+            "try cache=… with a folder that can be written, or cache=null to keep none"
+        ) from error
+
+
+def _pillow() -> str:
+    import PIL
+
+    return PIL.__version__
