@@ -46,16 +46,20 @@ def make(
         when the device is not there, or the user's network cannot be built or gives out no (N, num_classes).
     """
     device = choose_device(config["device"], config["precision"])
+    is_read = own_network is None and load_weights and not pretrained.choose(config["model"]).is_drawn
     # layers outside our reach draw their starting weights from torch's generator, which begins with the run's seed
     torch.default_generator.manual_seed(number(config["seed"], "init"))
+    network: nn.Module
     if own_network is None:
-        network = shipped(config, input_shape, num_classes)
+        network = shipped(config, input_shape, num_classes, drawn=load_weights and not is_read)
     else:
         network = users_own(own_network, input_shape, num_classes)
     # first the precision, then the float64 starting numbers: rounding happens once
     network = network.to(device, PRECISIONS[config["precision"]]).to(memory_format=torch.channels_last)
     if own_network is None or config["init"]["name"] != "default":
-        initialize(network, config["init"], config["seed"])
+        # init=default leaves a backbone of torchvision's as torchvision draws it
+        keeps = is_read or (isinstance(network, classifiers.Classifier) and config["init"]["name"] == "default")
+        initialize(network, config["init"], config["seed"], below=stages.HEAD if keeps else "")
     origin = pretrained.load(network, config["model"]) if own_network is None and load_weights else None
     reg = config["reg"]
     parts = stages.stages(network, stages.ENOUGH if config["model"].get("name") in schema.TORCHVISION else 1)
@@ -78,12 +82,15 @@ def make(
     )
 
 
-def shipped(config: dict[str, Any], input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
+def shipped(
+    config: dict[str, Any], input_shape: tuple[int, ...], num_classes: int, drawn: bool = True
+) -> networks.Network:
+    """A network of labrunner's own, or of torchvision's; these only have starting weights if they are `drawn`."""
     options = {key: value for key, value in config["model"].items() if key not in ("name", "loss", "weights")}
     name = config["model"]["name"]
     if name in schema.TORCHVISION:
-        return classifiers.build(options.get("arch", name), input_shape, num_classes, config["reg"]["dropout"])
-    builders: dict[str, Callable[..., nn.Module]] = {
+        return classifiers.build(options.get("arch", name), input_shape, num_classes, config["reg"]["dropout"], drawn)
+    builders: dict[str, Callable[..., networks.Network]] = {
         "mlp": networks.mlp,
         "softmax": networks.softmax,
         "cnn": networks.cnn,

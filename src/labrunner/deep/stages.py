@@ -62,7 +62,12 @@ def _merged(parts: list[tuple[str, nn.Module]]) -> dict[str, str]:
 
 
 def _children(name: str, module: nn.Module) -> list[tuple[str, nn.Module]]:
-    """The children that hold parameters or buffers."""
-    return [
-        (f"{name}.{child_name}", child) for child_name, child in module.named_children() if len(child.state_dict()) > 0
-    ]
+    """The children that hold parameters or buffers; those of a ModuleList, which is no step of its own, one by one."""
+    found = []
+    for child_name, child in module.named_children():
+        below = f"{name}.{child_name}"
+        if isinstance(child, nn.ModuleList):
+            found += _children(below, child)
+        elif len(child.state_dict()) > 0:
+            found.append((below, child))
+    return found
