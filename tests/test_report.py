@@ -362,6 +362,27 @@ def test_the_checks_of_a_run_are_in_its_page_with_what_was_found(tmp_path):
     assert (text.count("✓"), text.count("✗")) == (1, 1)
 
 
+def test_what_was_frozen_is_in_the_page_stage_by_stage(tmp_path):
+    folder = write_run(tmp_path / "run")
+    path = folder / "freeze.csv"
+    header = "stage,parameters,trainable,thawed,frozen,changed\n"
+    path.write_text(header + "<b>block1,352,0,,6,1\nhead,650,650,1,0,0\n", encoding="utf-8")
+    page = Page(render(load_run(folder)))
+    assert "Freezing" in page.text
+    shown = [(origin, text) for origin, text in page.shown if origin.startswith("freeze.csv")]
+    assert [text for _, text in shown] == ["<b>block1", "352", "0", "–", "6", "1", "head", "650", "650", "1", "0", "0"]
+    assert all(agrees(text, recorded(folder, origin)) for origin, text in shown)
+
+
+def test_a_run_that_froze_nothing_has_no_table_of_it(tmp_path):
+    folder = write_run(tmp_path / "run")
+    assert "Freezing" not in render(load_run(folder))
+    (folder / "freeze.csv").write_text("stage,parameters,trainable,thawed,frozen,changed\nhead,650,650,1,0,0\n")
+    assert "Freezing" not in render(load_run(folder))
+    (folder / "freeze.csv").write_text("")
+    assert "Freezing" not in render(load_run(folder))
+
+
 def test_the_manual_of_the_run_folder_describes_every_figure():
     manual = (Path(__file__).parents[1] / "docs" / "run-folder.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (`[^|]*) \|", manual[manual.index("## Figures") :], re.MULTILINE)

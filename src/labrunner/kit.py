@@ -25,6 +25,7 @@ import numpy as np
 from labrunner.learner import Batch, Learner, Wants
 
 MakeLearner = Callable[[], Learner]
+EPOCHS = (1, 2, 3, 4)  # that freezing is looked at in
 
 
 class Data(NamedTuple):
@@ -98,7 +99,7 @@ def check_parameters_and_weights_name_the_same_things(make_learner: MakeLearner,
     strangers = [key for key in state if not key.startswith(("weights/", "optim/"))]
     assert not strangers, f"no place in a state for {strangers}"
     _train(learner, data, steps=1)
-    slots = [key for key in learner.state() if key.startswith("optim/")]
+    slots = _slots(learner)
     assert all(key.split("/", 1)[1].rsplit("/", 1)[0] in parameters for key in slots), slots
 
 
@@ -191,7 +192,7 @@ def check_gradients_have_the_shapes_of_the_parameters_that_train(make_learner: M
     gradients = learner.gradients(_batch(learner, data, 0))
     weights = learner.weights()
     training = {name for name, (_, trains) in learner.parameters().items() if trains}
-    assert training <= gradients.keys() <= learner.parameters().keys()
+    assert training == gradients.keys(), "of all that trains, and of nothing else"
     for name, gradient in gradients.items():
         assert isinstance(gradient, np.ndarray), name
         assert gradient.shape == weights[name].shape, name
@@ -311,6 +312,68 @@ def check_a_resumed_learner_continues_to_the_byte(make_learner: MakeLearner, dat
             assert _bytes(resumed.state()) == _bytes(whole.state())
 
 
+def check_a_learner_resumed_where_something_thaws_continues_to_the_byte(make_learner: MakeLearner, data: Data) -> None:
+    """At the end of each epoch and in its middle, whatever trains there; into a learner that never began an epoch."""
+    whole, states = make_learner(), []
+    for epoch in EPOCHS:
+        whole.start_epoch(epoch)
+        for part in range(2):
+            _train(whole, data, first=4 * epoch + 2 * part, steps=2)
+            states.append(whole.state())
+    for place, state in enumerate(states[:-1], start=1):
+        resumed = make_learner()
+        resumed.load(state)
+        resumed.start_epoch(EPOCHS[place // 2])
+        _train(resumed, data, first=4 * EPOCHS[place // 2] + 2 * (place % 2), steps=2)
+        assert _bytes(resumed.state()) == _bytes(states[place]), f"it goes another way after {place / 2} epochs"
+
+
+def check_stages_hold_every_tensor_once(make_learner: MakeLearner, data: Data) -> None:
+    learner = make_learner()
+    stages, weights = learner.stages(), learner.weights()
+    assert stages, "a learner has stages"
+    named = [name for names in stages.values() for name in names]
+    assert sorted(named) == sorted(weights), "each tensor is in one stage"
+    before = {stage: list(names) for stage, names in stages.items()}
+    _train(_started(lambda: learner), data, steps=1)
+    assert learner.stages() == before, "stages change"
+
+
+def check_what_is_frozen_is_a_function_of_the_epoch(make_learner: MakeLearner, data: Data) -> None:
+    learner, other = make_learner(), make_learner()
+    weights = learner.weights()
+    for epoch in reversed(EPOCHS):
+        frozen = learner.frozen(epoch)
+        assert isinstance(frozen, frozenset)
+        assert frozen <= weights.keys(), f"there are no tensors {sorted(frozen - weights.keys())[:3]}"
+    for epoch in EPOCHS:
+        learner.start_epoch(epoch)
+        _train(learner, data, first=epoch, steps=1)
+        assert [learner.frozen(each) for each in EPOCHS] == [other.frozen(each) for each in EPOCHS], (
+            "training changes what is frozen when"
+        )
+        trains = {name for name, (_, trains) in learner.parameters().items() if trains}
+        assert trains == learner.parameters().keys() - learner.frozen(epoch), f"they disagree in epoch {epoch}"
+        assert trains, f"nothing trains in epoch {epoch}"
+
+
+def check_what_is_frozen_stands_still_and_has_no_gradient_and_no_slots(make_learner: MakeLearner, data: Data) -> None:
+    """Momentum and weight decay from an epoch in which it trained among what may not move it."""
+    learner = make_learner()
+    for epoch in EPOCHS:
+        facts = learner.start_epoch(epoch)
+        frozen, before = learner.frozen(epoch), learner.weights()
+        counts = {name: count for name, (count, trains) in learner.parameters().items() if trains}
+        assert facts.get("parameters_trainable", sum(counts.values())) == sum(counts.values()), "the fact of the epoch"
+        for step in range(4 * epoch, 4 * epoch + 3):
+            learner.train_batch(_batch(learner, data, step), data.lr)
+            assert not frozen & learner.gradients(_batch(learner, data, step)).keys(), "a gradient of what is frozen"
+        after, slots = learner.weights(), {key.split("/", 1)[1].rsplit("/", 1)[0] for key in _slots(learner)}
+        moved = sorted(name for name in frozen if before[name].tobytes() != after[name].tobytes())
+        assert not moved, f"{', '.join(moved[:3])} moved in epoch {epoch}, though frozen"
+        assert not frozen & slots, f"{', '.join(sorted(frozen & slots)[:3])} has slots in epoch {epoch}, though frozen"
+
+
 def check_a_state_that_does_not_fit_is_refused(make_learner: MakeLearner, data: Data) -> None:
     learner = _started(make_learner)
     _train(learner, data, steps=1)
@@ -395,6 +458,10 @@ def _batch(learner: Learner, data: Data, step: int) -> Batch:
 def _train(learner: Learner, data: Data, steps: int, first: int = 0) -> None:
     for step in range(first, first + steps):
         learner.train_batch(_batch(learner, data, step), data.lr)
+
+
+def _slots(learner: Learner) -> list[str]:
+    return [key for key in learner.state() if key.startswith("optim/")]
 
 
 def _activations(learner: Learner, data: Data) -> dict[str, np.ndarray]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -65,10 +65,11 @@ def write_facts(
 
     `chosen` is None of a run that diverged. A run that was cut short by ``smoke`` checks nothing.
     """
-    parameters = learner.parameters().values()
+    parameters = learner.parameters()
+    frozen = learner.frozen(max(1, epochs))  # of the last epoch, whichever the learner was set up for last
     facts: dict[str, float] = {
-        "parameters": sum(count for count, _ in parameters),
-        "parameters_trainable": sum(count for count, trains in parameters if trains),
+        "parameters": sum(count for count, _ in parameters.values()),
+        "parameters_trainable": sum(count for name, (count, _) in parameters.items() if name not in frozen),
         "multiply_adds": learner.work,
         "train_samples": len(data.train),
         "val_samples": 0 if data.val is None else len(data.val),
@@ -97,7 +98,15 @@ def test_numbers(evaluation: Evaluation) -> dict[str, Any]:
     return {"n": scores.n, **numbers, "accuracy_low": low, "accuracy_high": high}
 
 
-def write_evaluation(run_folder: RunFolder, data: Data, evaluation: Evaluation) -> None:
+class Files(Protocol):
+    """A folder that files are written to; `labrunner.records.RunFolder` is one."""
+
+    def write(self, name: str, content: bytes | str) -> None: ...
+
+    def write_csv(self, name: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None: ...
+
+
+def write_evaluation(run_folder: Files, data: Data, evaluation: Evaluation) -> None:
     """per_class.csv, confusion.csv, predictions.csv and samples.npz of the test split."""
     assert data.test is not None
     names, scores, predicted = data.description.class_names, evaluation.scores, evaluation.predicted
@@ -127,7 +136,7 @@ def write_evaluation(run_folder: RunFolder, data: Data, evaluation: Evaluation) 
     write_samples(run_folder, data, evaluation)
 
 
-def write_samples(run_folder: RunFolder, data: Data, evaluation: Evaluation) -> None:
+def write_samples(run_folder: Files, data: Data, evaluation: Evaluation) -> None:
     """samples.npz: the few test samples that figures and reports show."""
     assert data.test is not None
     predicted = evaluation.predicted

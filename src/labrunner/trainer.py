@@ -109,6 +109,7 @@ def fit(
     """
     rows = list(start.rows)
     total = plan.epochs * data.train.batch_count
+    stepping = [probe for probe in probes if probe.each_step]
     for probe in probes:
         probe.start(learner, data, len(rows) * data.train.batch_count + start.batch)
     while len(rows) < plan.epochs and not stopped_early(rows, plan.monitor, plan.patience):
@@ -117,7 +118,7 @@ def fit(
         facts = learner.start_epoch(epoch) | began_with(passed.sums)
         step = (epoch - 1) * data.train.batch_count  # training batches before this epoch
         lr = plan.schedule(step + data.train.batch_count - 1, total, rows)  # of its last batch
-        training = TrainingPass(learner, data.train, plan, rows, total, passed, probes)
+        training = TrainingPass(learner, data.train, plan, rows, total, passed, stepping)
         try:
             training.run(stop, bar)
             trained = time.perf_counter()

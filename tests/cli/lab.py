@@ -212,6 +212,8 @@ AGREE = (
     "confusion.csv",
     "samples.npz",
     "initial.json",
+    "freeze.csv",
+    "preprocessing.json",
     "facts.json",
     "checks.csv",
     "summary.txt",

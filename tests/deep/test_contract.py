@@ -8,12 +8,17 @@ import pytest
 from labrunner import deep, kit
 from tests.data.settings import ADAM, CNN, LENET, MLP, MOMENTUM, NESTEROV, SOFTMAX, config
 from tests.deep.odd import Bare, Odd, Single, TwoNames
+from tests.deep.own import Awkward
 
 SHAPE, CLASSES = (2, 5, 5), 3
 SMOOTH_CNN = {**CNN, "batch_norm": False, "activation": "tanh", "pooling": "avg"}
 RELU_MLP = {"activation": "relu", "hidden": [6]}
 DROPOUT, L2 = {"dropout": 0.4}, {"weight_decay": 0.01}
 FLOAT32 = {"precision": "float32"}
+THERE_AND_BACK = {
+    "name": "patterns",
+    "train": [{"epoch": 1, "train": ["*"]}, {"epoch": 2, "train": ["head"]}, {"epoch": 3, "train": ["*.weight"]}],
+}
 
 # the config, the learning rate, whether finite differences apply, and the user's own network
 CONFIGS = {
@@ -76,6 +81,43 @@ CONFIGS = {
     "own with two names": (config(optim=ADAM), 0.01, False, TwoNames),
     "own single leaf": (config(), 0.1, True, Single),
     "own without modules": (config(optim=MOMENTUM), 0.02, False, Bare),
+    "mlp backbone momentum": (config(optim=MOMENTUM, reg=L2, freeze={"name": "backbone"}), 0.05, True, None),
+    "mlp gradual rates adam": (
+        config(
+            optim=ADAM,
+            freeze={"name": "gradual", "every": 1, "head_factor": 2.0, "stage_factor": 0.5},
+            model={**MLP, "hidden": [7, 6, 5]},
+        ),
+        0.02,
+        True,
+        None,
+    ),
+    "cnn partial dropout momentum": (
+        config(model=CNN, optim=MOMENTUM, reg={**DROPOUT, **L2}, freeze={"name": "partial", "stages": 1}),
+        0.02,
+        False,
+        None,
+    ),
+    "cnn probe adamw float32": (
+        config(
+            model=CNN,
+            optim={**ADAM, "name": "adamw"},
+            reg={**L2, "l1": 1e-4, "clip_norm": 1.0},
+            freeze={"name": "linear_probe_then_finetune", "probe_epochs": 2},
+            **FLOAT32,
+        ),
+        0.01,
+        False,
+        None,
+    ),
+    "cnn patterns there and back": (
+        config(model=CNN, optim=MOMENTUM, reg=L2, freeze=THERE_AND_BACK),
+        0.02,
+        False,
+        None,
+    ),
+    "own awkward gradual": (config(optim=MOMENTUM, freeze={"name": "gradual", "every": 1}), 0.02, False, Awkward),
+    "own awkward half": (config(optim=ADAM, precision="bf16"), 0.01, False, Awkward),
 }
 NEEDS_LAYERS = (kit.check_every_method_is_present, kit.check_activations_are_named_arrays_with_a_row_for_each_sample)
 

@@ -87,8 +87,8 @@ def test_gradients_are_those_that_the_next_step_takes():
 
 
 def test_a_frozen_parameter_does_not_move():
-    learner = deep.make(config(optim=MOMENTUM, reg={"weight_decay": 0.1}), SHAPE, 5)
-    learner.network.backbone.linear1.weight.requires_grad_(False)
+    trains = {"name": "patterns", "train": [{"epoch": 1, "train": ["*.bias", "backbone.linear2", "head"]}]}
+    learner = deep.make(config(optim=MOMENTUM, reg={"weight_decay": 0.1}, freeze=trains), SHAPE, 5)
     before = learner.weights()
     for step in range(3):
         learner.train_batch(batch(learner, step), 0.1)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from labrunner.deep.optimizers import KINDS, SGD, Adagrad, Adam, AdamW, RMSprop, make
+from labrunner.deep.optimizers import KINDS, SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop, make
 from labrunner.errors import RequestError
 from labrunner.reg import Reg
 
@@ -58,6 +58,56 @@ def test_a_hundred_steps_are_those_of_torch(case, decayed):
         for slot, value in reference.state[parameter].items():
             if value is not None:
                 torch.testing.assert_close(optimizer.slots[name][slot], value, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_each_parameter_moves_at_its_own_multiple_of_the_rate(case):
+    """Twenty steps are those of torch's groups of parameters with the multiplied rates, weight decay included."""
+    ours_of, theirs_of, settings = CASES[case]
+    ours, theirs = parameters(), parameters()
+    factors, decayed = {"conv": 0.25, "bias": 10.0}, ("conv", "linear")
+    optimizer = ours_of(ours, **settings, reg=Reg(0.1, decayed), factors=factors)
+    groups = [
+        {"params": [p], "weight_decay": 0.1 if name in decayed else 0.0, "lr": 0.02 * factors.get(name, 1.0)}
+        for name, p in theirs.items()
+    ]
+    reference = theirs_of(groups, lr=0.0, **settings)
+    rng = torch.Generator().manual_seed(1)
+    for _ in range(20):
+        for name, parameter in theirs.items():
+            gradient = torch.randn(parameter.shape, generator=rng, dtype=torch.float64)
+            parameter.grad, ours[name].grad = (torch.empty_like(parameter).copy_(gradient) for _ in range(2))
+        optimizer.step(0.02)
+        reference.step()
+    for name, parameter in theirs.items():
+        torch.testing.assert_close(ours[name], parameter, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_parameter_that_is_left_out_stands_still_and_begins_afresh(case):
+    ours_of, _, settings = CASES[case]
+    ours, fresh = parameters(), parameters()
+    optimizer = ours_of(ours, **settings, reg=Reg(0.1, list(ours), l1=0.01))
+
+    def step(of: Optimizer, named: dict[str, nn.Parameter], names: list[str]) -> None:
+        of.clear()
+        for name in names:
+            named[name].grad = torch.ones_like(named[name])
+        of.step(0.1)
+
+    step(optimizer, ours, list(ours))
+    before = ours["linear"].detach().clone()
+    ours["linear"].grad = torch.ones_like(ours["linear"])  # of a batch before it was left out
+    optimizer.leave_out(["linear"])
+    assert ours["linear"].grad is None
+    assert "linear" not in optimizer.slots
+    step(optimizer, ours, ["conv", "bias"])
+    assert torch.equal(ours["linear"], before)
+    with torch.no_grad():
+        fresh["linear"].copy_(before)
+    step(optimizer, ours, list(ours))
+    step(ours_of(fresh, **settings, reg=Reg(0.1, list(fresh), l1=0.01)), fresh, ["linear"])
+    assert torch.equal(ours["linear"], fresh["linear"])
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -150,9 +150,31 @@ class _GetsTheGradientWrong(_WithAFault):
         return {name: 1.001 * value for name, value in super().gradients(batch).items()}
 
 
+class _FreezesInWordAlone(_WithAFault):
+    _still: frozenset[str] = frozenset()
+
+    def frozen(self, epoch):
+        return frozenset({"head.weight"}) if epoch == 3 else frozenset()
+
+    def start_epoch(self, epoch):
+        facts = super().start_epoch(epoch)
+        self._still = self.frozen(epoch)
+        return facts
+
+    def parameters(self):
+        return {name: (w.size, name not in self._still) for name, w in self.network.parameters.items()}
+
+
+class _LosesATensorAmongItsStages(_WithAFault):
+    def stages(self):
+        return {stage: names[:1] for stage, names in super().stages().items()}
+
+
 @pytest.mark.parametrize(
     "faulty",
     [
+        _FreezesInWordAlone,
+        _LosesATensorAmongItsStages,
         _LearnsWhileEvaluating,
         _HandsOutItsOwnArrays,
         _ForgetsTheSlots,

@@ -2,12 +2,13 @@
 
 A parameter that does not train has no gradient and no slots in the optimizer: momentum and weight decay would go on
 moving it. A module of which nothing trains is in evaluation mode with all below it: the running means of its batch norm
-would drift otherwise, though no parameter of it does.
+would drift otherwise, though no parameter of it does. A parameter that goes by several names stands still if one of
+them does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cache
@@ -17,7 +18,6 @@ from torch import nn
 
 from labrunner.deep.stages import HEAD, has_parts
 from labrunner.errors import RequestError
-
 
 NONE = {"name": "none"}  # options of the strategy by which all trains
 
@@ -51,8 +51,8 @@ def make(options: Mapping[str, Any], network: nn.Module, stages: Mapping[str, Se
         when the network has no backbone to freeze, there are fewer stages than asked for, a pattern matches nothing, or
         nothing is left to train.
     """
-    named = {name: parameter.requires_grad for name, parameter in network.named_parameters()}
-    willing = frozenset(name for name, trains in named.items() if trains)
+    named = _own_names(network)
+    willing = frozenset(name for name, parameter in network.named_parameters() if parameter.requires_grad)
     name = options["name"]
     scaled = any(options.get(key, 1.0) != 1.0 for key in ("head_factor", "stage_factor"))
     if (name not in ("none", "patterns") or scaled) and not has_parts(network):
@@ -64,21 +64,33 @@ def make(options: Mapping[str, Any], network: nn.Module, stages: Mapping[str, Se
     backbone = [stage for stage, tensors in stages.items() if stage != HEAD and any(each in named for each in tensors)]
     if name not in ("none", "patterns") and not backbone:
         raise RequestError(f"freeze={name}: the model has no weights in front of its head; try freeze=none")
-    trains = _trains(options, willing, named, stages, backbone)
-    return Strategy(cache(trains), _factors(options, named, stages, backbone))
+    trains = cache(_trains(options, willing, named, stages, backbone))
+    if not trains(1):
+        what = "parameter" if name == "none" else "parameter of the head"
+        raise RequestError(
+            f"freeze={name} leaves nothing to train: each {what} was frozen by its maker, or is shared with what is "
+            "frozen"
+        )
+    return Strategy(trains, _factors(options, named, stages, backbone))
+
+
+def _own_names(network: nn.Module) -> dict[str, str]:
+    """Every name of a parameter -> the first one, by which `named_parameters` has it."""
+    first = {id(parameter): name for name, parameter in network.named_parameters()}
+    return {name: first[id(parameter)] for name, parameter in network.named_parameters(remove_duplicate=False)}
 
 
 def _trains(
     options: Mapping[str, Any],
     willing: frozenset[str],
-    named: Collection[str],
+    named: Mapping[str, str],
     stages: Mapping[str, Sequence[str]],
     backbone: Sequence[str],
 ) -> Callable[[int], frozenset[str]]:
     def upper(count: int) -> frozenset[str]:
         """The head and the last `count` stages."""
-        still = {name for stage in backbone[: len(backbone) - count] for name in stages[stage]}
-        return frozenset(willing - still)
+        still = {named[name] for stage in backbone[: len(backbone) - count] for name in stages[stage] if name in named}
+        return willing - still
 
     name = options["name"]
     if name == "backbone":
@@ -101,7 +113,7 @@ def _trains(
 
 
 def _listed(
-    schedule: Sequence[Any], willing: frozenset[str], named: Collection[str]
+    schedule: Sequence[Any], willing: frozenset[str], named: Mapping[str, str]
 ) -> Callable[[int], frozenset[str]]:
     """What a user lists: from each epoch on, the names that match one of its patterns."""
     found: dict[int, frozenset[str]] = {}
@@ -119,7 +131,7 @@ def _listed(
         for pattern in patterns:
             if not any(_matches(name, pattern) for name in named):
                 raise RequestError(f"{where}: no parameter matches {pattern}\nthere are {_some(list(named))}")
-        found[epoch] = willing & {name for name in named if any(_matches(name, each) for each in patterns)}
+        found[epoch] = willing & {own for name, own in named.items() if any(_matches(name, each) for each in patterns)}
         if not found[epoch]:
             raise RequestError(f"{where}: nothing that matches {', '.join(patterns)} may train: its maker froze it")
     if 1 not in found:
@@ -134,36 +146,58 @@ def _matches(name: str, pattern: str) -> bool:
 
 
 def _factors(
-    options: Mapping[str, Any], named: Collection[str], stages: Mapping[str, Sequence[str]], backbone: Sequence[str]
+    options: Mapping[str, Any], named: Mapping[str, str], stages: Mapping[str, Sequence[str]], backbone: Sequence[str]
 ) -> dict[str, float]:
     head, stage_factor = options.get("head_factor", 1.0), options.get("stage_factor", 1.0)
-    found = {name: head for name in stages.get(HEAD, ()) if name in named and head != 1.0}
+    found = {named[name]: head for name in stages.get(HEAD, ()) if name in named}
     for depth, stage in enumerate(reversed(backbone)):  # the last stage moves at the full rate
-        factor = stage_factor**depth
-        found |= {name: factor for name in stages[stage] if name in named and factor != 1.0}
-    return found
+        found |= {named[name]: stage_factor**depth for name in stages[stage] if name in named}
+    return {name: factor for name, factor in found.items() if factor != 1.0}
 
 
-def standing(network: nn.Module, trains: Collection[str]) -> Iterator[tuple[str, nn.Module]]:
-    """The outermost modules that have parameters of which none trains, with their names."""
+def standing(network: nn.Module, trains: Collection[str]) -> dict[str, nn.Module]:
+    """The outermost modules that stand still in evaluation mode, by their names.
+
+    Those are the modules that have parameters of which none trains. A module without parameters, as dropout or batch
+    norm without a scale, goes with the module that is registered in front of it in the backbone (at its very front,
+    with the one behind it); elsewhere it does so only if it holds buffers. What lies between backbone and head belongs
+    to the head.
+    """
     training = {id(parameter) for name, parameter in network.named_parameters() if name in trains}
+    parts = has_parts(network)
+
+    def stand(parameters: Iterable[nn.Parameter]) -> bool | None:
+        """Whether there are parameters and none of them trains; None where there are none."""
+        inside = [id(parameter) in training for parameter in parameters]
+        return not any(inside) if inside else None
+
+    outside = stand(each for name, each in network.named_parameters() if not name.startswith("backbone."))
+
+    def goes_along(name: str, module: nn.Module, around: Iterable[bool | None]) -> bool:
+        """Whether a module without parameters stands, by its neighbours, the one that it goes with first."""
+        if parts and "." not in name:
+            return outside is True
+        if not (parts and name.startswith("backbone.")) and next(module.buffers(), None) is None:
+            return False
+        return next((stands for stands in around if stands is not None), False)
 
     def walk(name: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-        inside = [id(parameter) in training for parameter in module.parameters()]
-        if inside and not any(inside):
-            yield name, module
-        else:
-            for child_name, child in module.named_children():
-                yield from walk(f"{name}.{child_name}" if name else child_name, child)
+        children = [(f"{name}.{own}" if name else own, child) for own, child in module.named_children()]
+        found = [stand(child.parameters()) for _, child in children]
+        for place, (below, child) in enumerate(children):
+            if found[place] is False:
+                yield from walk(below, child)
+            elif found[place] or goes_along(below, child, (*reversed(found[:place]), *found[place + 1 :])):
+                yield below, child
 
-    yield from walk("", network)
+    return {"": network} if stand(network.parameters()) else dict(walk("", network))
 
 
 def frozen_tensors(network: nn.Module, trains: Collection[str]) -> frozenset[str]:
     """Names of the parameters that do not train, and of the buffers of modules that stand still."""
     parameters = dict(network.named_parameters(remove_duplicate=False))  # one that is shared goes by several names
     training = {id(parameters[name]) for name in trains}
-    modules = tuple(f"{name}." if name else "" for name, _ in standing(network, trains))
+    modules = tuple(f"{name}." if name else "" for name in standing(network, trains))
     return frozenset(
         name
         for name in network.state_dict()

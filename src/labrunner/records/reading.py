@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SAMPLES = ("index", "image", "label", "predicted", "confidence")
 POINTS = ("point", "label", "index", "split")
 PLANE = ("epoch", "x", "y", "probabilities", "class_names", "feature_names")
-TEXTS = ("layer", "parameter", "pooling")  # columns of notes: a layer may be called 0.10
+TEXTS = ("layer", "parameter", "pooling", "tensor", "sha256")  # columns of notes: a layer may be called 0.10
 NO_NAMES = {column: [""] for column in ("support", "precision", "recall", "f1", "auroc")}
 
 

@@ -46,6 +46,7 @@ def render(run: Run) -> str:
         many_classes=content.MANY_CLASSES,
         confusions=content.confusions(run),
         summary=content.summary(run),
+        freezing=content.freezing(run),
         typed=content.typed(run),
         settings=content.settings(run),
         environment=content.environment(run),

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from labrunner.files import read_csv
 from labrunner.records import Run
-from labrunner.report.origin import Shown, count, exact, measured, number, percent
+from labrunner.report.origin import BLANK, Shown, count, exact, measured, number, percent
 
 MOST_CONFUSIONS = 10
 MANY_CLASSES = 25  # the table of more is one click away
@@ -202,6 +203,19 @@ def confusions(run: Run) -> list[dict[str, Shown]] | None:
             }
         )
     return shown
+
+
+def freezing(run: Run) -> list[dict[str, Any]]:
+    """freeze.csv, a row for each stage; nothing where nothing was ever frozen, or before training ended."""
+    path = run.path / "freeze.csv"
+    header, rows = read_csv(path) if path.is_file() else ([], [])
+    shown = []
+    for index, row in enumerate((dict(zip(header, row, strict=True)) for row in rows), start=1):
+        cells: dict[str, Any] = {"stage": Shown(row["stage"], f"freeze.csv#{index}/stage")}
+        for name in ("parameters", "trainable", "thawed", "frozen", "changed"):
+            cells[name] = Shown(row[name] or BLANK, f"freeze.csv#{index}/{name}")
+        shown.append(cells)
+    return shown if any(row["frozen"].text != "0" for row in shown) else []
 
 
 def summary(run: Run) -> Shown | None:

@@ -1,4 +1,7 @@
-"""What is said of the figures of probes: name -> (what it shows to those who do not see it, its caption)."""
+"""What is said of the figures of probes, and of what was frozen.
+
+Name -> (what it shows to those who do not see it, its caption).
+"""
 
 from __future__ import annotations
 
@@ -79,6 +82,16 @@ MEASURED: dict[str, tuple[str, str]] = {
     "shift": (
         "Accuracy on images that are shifted; probes/shift.csv holds its numbers",
         "What a shift of the images costs: convolution and pooling alone make no network indifferent to it.",
+    ),
+    "gradcam": (
+        "Heat maps over a few images, of what speaks for the predicted and the true class; probes/gradcam.csv holds"
+        " their numbers",
+        "Where the network finds what speaks for a class (Grad-CAM): bright places raise its score. The maps are as"
+        " coarse as those of the last convolution.",
+    ),
+    "freezing": (
+        "Parameters of each stage that train and that are frozen, and when a stage thaws; freeze.csv holds the numbers",
+        "What trained: each stage from the inputs to the head, on a log scale, and the epoch from which on it moved.",
     ),
     "gradient_check": (
         "Relative error of each gradient against finite differences; probes/gradient_check.csv holds its numbers",

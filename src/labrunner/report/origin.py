@@ -5,7 +5,7 @@ The attribute ``data-src`` takes these forms; counting starts at 1, a blank cell
 ========================================  =======================================================================
 ``test.json#accuracy``                    a value of a JSON or YAML file, by its keys; in a list by its position
 ``metrics.csv#7/val_loss``                a cell of the row whose epoch is 7 (also ``timing.csv``)
-``per_class.csv#3/recall``                a cell of the third row below the header (also ``checks.csv``)
+``per_class.csv#3/recall``                a cell of the third row below the header (also ``checks.csv``, ``freeze.csv``)
 ``confusion.csv#3/5``                     samples of the third class that were predicted as the fifth
 ``timing.csv#*/seconds``                  the sum of a column
 ``A over B``                              the quotient of two of the above
