@@ -25,7 +25,9 @@ def _of(probe: str, **meanings: str) -> dict[str, Known]:
 
 FACTS: dict[str, Known] = {
     "parameters": Known("how many parameters the model has"),
-    "parameters_trainable": Known("how many of them train"),
+    "parameters_trainable": Known("how many of them train in the last epoch"),
+    "frozen_tensors": Known("parameters and buffers that were frozen in some epoch"),
+    "frozen_changed": Known("how many of them moved while they were: 0, or the run failed"),
     "multiply_adds": Known("multiply-adds of one sample's forward pass"),
     "train_samples": Known("samples of the training split"),
     "val_samples": Known("samples of the validation split"),
@@ -176,6 +178,7 @@ PROBES = {
     "feature_maps": "maps of each layer for a few images; pooling computed again in NumPy",
     "embedding": "silhouettes of the classes by depth; the last features in a plane, by PCA and t-SNE",
     "shift": "accuracy on images that are shifted by up to three pixels",
+    "gradcam": "where a few images speak for their class and for the predicted one (Grad-CAM)",
     "lr_range": "the learning-rate range test, before the first step",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import warnings
 from itertools import pairwise, product
@@ -22,6 +23,7 @@ from labrunner.figures import draw_sweep, png
 from labrunner.figures.comparison import COMPARISONS, bars, epochs_to, flips, heat_map, metric_against_key, validation
 from labrunner.figures.comparison.scales import limits, set_scale
 from labrunner.figures.comparison.shown import as_typed, tick_names, typed
+from labrunner.figures.comparison.transfer import accuracy_and_trainable
 from labrunner.figures.look import PAGE, look, luminance
 from labrunner.records import METRICS, Sweep, load_sweep
 from tests.figures.looking import all_inside, drawn
@@ -546,6 +548,138 @@ def test_flips_are_those_that_pandas_counts(sweeps):
 
 def test_a_sweep_is_not_ranked_by_its_test_split(sweeps):
     assert flips(sweeps("three rates")) is None
+
+
+# transfer
+
+FREEZES = {"finetuned": 21_482, "backbone": 2570, "partial": 21_130, "random_backbone": 2570}
+
+
+def transfer(path: Path, trainable: dict[str, int], seeds: int = 2, frozen: bool = True, **choices: Any) -> Sweep:
+    """A sweep over variants, each with so many parameters that train."""
+    values = [{"variant": name, "seed": seed} for name in trainable for seed in range(seeds)]
+    sweep = write_sweep(path, values, epochs=4, **choices)
+    for member in sweep.members:
+        if not member.path.is_dir():
+            continue
+        count, most = trainable[member.values["variant"]], max(trainable.values())
+        facts = {"parameters": most, "parameters_trainable": count, "frozen_tensors": 6 * (count < most and frozen)}
+        (member.path / "facts.json").write_text(json.dumps(facts if frozen else facts | {"parameters": count}))
+        config = yaml.safe_load((member.path / "config.yaml").read_text())
+        config["freeze"] = {"name": member.values["variant"] if frozen else "none"}
+        (member.path / "config.yaml").write_text(yaml.safe_dump(config))
+    return load_sweep(sweep.path)
+
+
+def marks_of(figure: Figure, title: str) -> list[tuple[float, float]]:
+    (axes,) = [axes for axes in figure.axes if axes.get_title() == title]
+    return [(float(line.get_xdata()[0]), float(line.get_ydata()[0])) for line in axes.get_lines()]
+
+
+def test_accuracy_and_time_stand_against_the_parameters_that_train(tmp_path):
+    sweep = transfer(tmp_path / "sweep", FREEZES)
+    figure = drawn(accuracy_and_trainable(sweep))
+    assert [axes.get_title() for axes in figure.axes] == [
+        "validation accuracy",
+        "test accuracy",
+        "seconds of all epochs",
+    ]
+    numbers = [{**member.values, **best(sweep, member.number)} for member in sweep.members]
+    table = pd.DataFrame(numbers)
+    table["test"] = [json.loads((member.path / "test.json").read_text())["accuracy"] for member in sweep.members]
+    table["took"] = [pd.read_csv(member.path / "timing.csv")["seconds"].sum() for member in sweep.members]
+    folded = table.groupby("variant", sort=False).agg(["mean", "std"])
+    for axes, column in zip(figure.axes, ("val_accuracy", "test", "took"), strict=True):
+        marks = marks_of(figure, axes.get_title())
+        assert [y for _, y in marks] == pytest.approx(folded[column, "mean"].tolist())
+        lines = [collection.get_segments()[0] for collection in axes.collections]
+        assert [line[1][1] - line[0][1] for line in lines] == pytest.approx((2 * folded[column, "std"]).tolist())
+        assert axes.get_xscale() == "log"
+        assert [x for x, _ in marks] == pytest.approx(list(FREEZES.values()), rel=0.15)
+        places = sorted(x for x, y in marks)
+        assert places[0] < 2570 < places[1]  # two that train equally much stand beside each other
+        assert places[0] * places[1] == pytest.approx(2570**2)
+    assert figure.axes[0].get_ylim() == figure.axes[1].get_ylim()
+    assert figure.axes[2].get_ylim()[0] == 0.0
+    assert legend_texts(figure) == list(FREEZES)
+    assert "marks of equally many parameters stand beside each other" in note(figure)
+
+
+@pytest.mark.parametrize(("count", "seeds"), [(2, 1), (2, 3), (6, 3), (16, 2), (50, 1)])
+def test_any_number_of_strategies_with_long_names_is_drawn(tmp_path, count, seeds):
+    names = {f"a_variant_with_a_rather_long_name_{n}$": int(1000 * 1.4 ** (n % 16)) for n in range(count)}
+    sweep = transfer(tmp_path / "sweep", names, seeds)
+    for function in (accuracy_and_trainable, bars, validation):
+        with look(), warnings.catch_warnings():
+            warnings.simplefilter("error")
+            all_inside(function(sweep))
+    figure = drawn(accuracy_and_trainable(sweep))
+    looks = {(line.get_color(), line.get_marker()) for line in figure.axes[0].get_lines()}
+    assert len(looks) == min(count, 42)
+    assert ("8 combinations left out" in note(figure)) == (count == 50)
+
+
+def test_where_nothing_is_frozen_or_all_freeze_alike_there_is_nothing_to_compare(tmp_path):
+    assert accuracy_and_trainable(transfer(tmp_path / "free", FREEZES, frozen=False)) is None
+    alike = transfer(tmp_path / "alike", dict.fromkeys(("a", "b"), 10))
+    for member in alike.members:
+        facts = {"parameters": 20, "parameters_trainable": 10, "frozen_tensors": 2}
+        (member.path / "facts.json").write_text(json.dumps(facts))
+        config = (member.path / "config.yaml").read_text()
+        (member.path / "config.yaml").write_text(
+            config.replace("name: a", "name: backbone").replace("name: b\n", "name: backbone\n")
+        )
+    assert accuracy_and_trainable(load_sweep(alike.path)) is None
+    assert accuracy_and_trainable(write_sweep(tmp_path / "none", [{"variant": n} for n in "ab"], epochs=3)) is None
+
+
+def test_a_test_panel_is_there_only_where_all_were_tested(tmp_path):
+    sweep = transfer(tmp_path / "sweep", FREEZES)
+    (sweep.members[3].path / "test.json").unlink()
+    sweep = load_sweep(sweep.path)
+    assert [axes.get_title() for axes in drawn(accuracy_and_trainable(sweep)).axes] == [
+        "validation accuracy",
+        "seconds of all epochs",
+    ]
+    panel = drawn(bars(sweep)).axes[2]
+    assert [text.get_text() for text in panel.texts].count("no value") == 1
+
+
+def test_runs_that_failed_or_diverged_are_left_out_and_said(tmp_path):
+    sweep = transfer(tmp_path / "sweep", FREEZES, statuses={2: "diverged", 3: "diverged", 4: "failed", 7: "missing"})
+    figure = drawn(accuracy_and_trainable(sweep))
+    assert legend_texts(figure) == ["finetuned", "partial", "random_backbone"]
+    assert "2 diverged, 4 done, 1 failed, 1 missing" in note(figure)
+    assert "1 combination left out" in note(figure)
+
+
+def test_bars_show_the_test_split_where_freezing_differs_and_do_not_rank_by_it(tmp_path):
+    sweep = transfer(tmp_path / "sweep", FREEZES)
+    figure = drawn(bars(sweep))
+    assert [axes.get_xlabel() for axes in figure.axes] == ["validation loss", "validation accuracy", "test accuracy"]
+    order = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert "the test split ranks nothing" in note(figure)
+    accuracy = {name: [] for name in FREEZES}
+    for number, member in enumerate(sweep.members):
+        test = json.loads((member.path / "test.json").read_text())
+        test["accuracy"] = (17 * number % 8) / 10
+        (member.path / "test.json").write_text(json.dumps(test))
+        accuracy[member.values["variant"]].append(test["accuracy"])
+    figure = drawn(bars(load_sweep(sweep.path)))
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == order
+    widths = [box[0].get_width() for box in figure.axes[2].containers if isinstance(box, BarContainer)]
+    assert widths == pytest.approx([np.mean(accuracy[name]) for name in order])
+    points = [list(line.get_xdata()) for line in figure.axes[2].get_lines() if line.get_marker() == "o"]
+    assert [sorted(each) for each in points] == [sorted(accuracy[name]) for name in order]
+
+
+def test_bars_of_runs_that_differ_in_their_starting_weights_show_the_test_split_too(tmp_path):
+    sweep = write_sweep(tmp_path / "sweep", [{"variant": name} for name in "ab"], epochs=3)
+    assert len(drawn(bars(sweep)).axes) == 2
+    path = sweep.members[1].path / "config.yaml"
+    config = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump(config | {"model": config["model"] | {"weights": "imagenet"}}))
+    assert len(drawn(bars(load_sweep(sweep.path))).axes) == 3
 
 
 # draw_sweep

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from sklearn.datasets import load_digits
 
 from labrunner.figures.look import PAGE, VERMILLION, look, shortened
-from labrunner.figures.samples import TILE, _picture, _share, _wrapped, mistakes, samples
+from labrunner.figures.samples import TILE, _picture, _wrapped, mistakes, percent, samples
 from labrunner.records import Run, load_run
 from tests.arrays import write_samples
 from tests.figures.looking import NAMES, everything, inside
@@ -81,7 +81,7 @@ def test_the_mistakes_are_the_most_confident_ones_in_falling_order(tmp_path):
     most = highest.sort_values(ascending=False, kind="stable")[:25]
     figure = mistakes(run)
     shown = [word for word in words(figure) if word.endswith("%")]
-    assert shown == [_share(value) for value in most]
+    assert shown == [percent(value) for value in most]
     pairs = [word for word in words(figure) if "→" in word]
     assert pairs == [f"{row.label} → {row.predicted}" for row in wrong.loc[most.index].itertuples()]
     assert f"of {len(wrong)} mistakes" in figure.axes[0].get_title()
@@ -94,7 +94,7 @@ def test_the_mistakes_of_a_run_are_those_of_its_predictions_and_look_as_the_data
     wrong = table[table["label"] != table["predicted"]].sort_values("confidence", ascending=False, kind="stable")
     figure = mistakes(run)
     assert [word for word in words(figure) if word.endswith("%")] == [
-        _share(value) for value in wrong["confidence"][:25]
+        percent(value) for value in wrong["confidence"][:25]
     ]
     canvas, scale = figure.axes[0].images[0].get_array(), TILE / 1.15
     images = load_digits().images
@@ -105,7 +105,7 @@ def test_the_mistakes_of_a_run_are_those_of_its_predictions_and_look_as_the_data
 
 
 def test_a_probability_is_not_rounded_to_certainty():
-    assert [_share(value) for value in (0.5, 0.9994, 0.9996, 0.99999999, 1.0)] == [
+    assert [percent(value) for value in (0.5, 0.9994, 0.9996, 0.99999999, 1.0)] == [
         "50.0%",
         "99.9%",
         "> 99.9%",

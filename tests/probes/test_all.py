@@ -43,6 +43,7 @@ WITH = {  # probe -> set-ups that it has something to say of
     "feature_maps": (CNN,),
     "embedding": (CNN, TORCH),
     "shift": (CNN, TORCH),
+    "gradcam": (CNN, (*CNN, "freeze=partial")),
     "lr_range": (TORCH, NUMPY),
 }
 CASES = [(name, number) for name in PROBES for number in range(len(WITH[name]))]

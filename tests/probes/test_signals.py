@@ -12,6 +12,7 @@ import torch
 
 from labrunner import build, checkpoint
 from labrunner.deep import TorchLearner
+from labrunner.deep.optimizers import SGD
 from labrunner.learner import Batch
 from labrunner.probes import signals
 from labrunner.probes.signals import Moments, distinct_rows, evenly, lines_of, noted, outputs_of, probed
@@ -256,7 +257,7 @@ def test_probes_measure_a_learner_whose_first_layer_is_frozen():
     network = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Linear(2, 2))
     network[0].requires_grad_(False)
 
-    learner = TorchLearner(network, None, (3,), 0)  # type: ignore[arg-type]  # nothing is trained
+    learner = TorchLearner(network, SGD(dict(network.named_parameters())), (3,), 0)
     batch = Batch(torch.zeros(4, 3), torch.zeros(4, dtype=torch.long), 0)
     assert list(learner.gradients(batch)) == ["1.weight", "1.bias"]
     assert list(signals.parameters_of(learner)) == ["0.weight", "0.bias", "1.weight", "1.bias"]

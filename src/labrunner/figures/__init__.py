@@ -23,6 +23,7 @@ from labrunner.figures.classes import classes
 from labrunner.figures.comparison import COMPARISONS
 from labrunner.figures.confusion import confusion, confusion_predicted, confusion_true
 from labrunner.figures.curves import curves, learning_rate, metrics
+from labrunner.figures.freezing import freezing
 from labrunner.figures.look import look
 from labrunner.figures.probed import PROBED
 from labrunner.figures.probed.steps import range_test
@@ -37,6 +38,7 @@ FIGURES: dict[str, tuple[Callable[[Run], Figure | None], bool]] = {  # of a run
     "confusion": (confusion, True),
     "metrics": (metrics, False),
     "learning_rate": (learning_rate, False),
+    "freezing": (freezing, True),
     "confusion_true": (confusion_true, False),
     "confusion_predicted": (confusion_predicted, False),
     "classes": (classes, False),

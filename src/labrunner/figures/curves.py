@@ -146,8 +146,9 @@ def _panel(axes: Axes, run: Run, quantity: str) -> None:
         axes.set_yticks([])
         axes.text(0.5, 0.5, f"no {quantity} was recorded", transform=axes.transAxes, ha="center", color=GREY)
     elif not drawn["train"]:
-        mixed = ((run.config.get("reg") or {}).get("mixup") or 0) > 0
-        why = "under mixup\ntargets are mixtures of classes" if mixed else "not recorded"
+        reg = run.config.get("reg") or {}
+        mixing = next((key for key in ("mixup", "cutmix") if (reg.get(key) or 0) > 0), None)
+        why = "not recorded" if mixing is None else f"under {mixing}\ntargets are mixtures of classes"
         # below the panel, where no curve runs
         axes.set_xlabel(f"epoch\nno training {quantity}: {why}")
 

@@ -74,7 +74,7 @@ def samples(run: Run) -> Figure | None:
     pitch = min(max(NARROWEST, longest * CHARACTER + 0.05), WIDEST[columns - 1])
     each = min(IN_A_GROUP, int(room / pitch / 2))
     pitch = room / each / 2
-    lines, tags = _captions(names, pitch)
+    lines, tags = captions(names, pitch)
     side = min(pitch - 0.06, 0.85)
     width, height = 2 * each * pitch + GAP, LINE * (1.3 + lines) + side + 0.17  # of a class
     titles = shortened(names, int(width / CHARACTER) - len(" 10000 of 10000 right"))
@@ -103,7 +103,7 @@ def samples(run: Run) -> Figure | None:
     title = of_samples(int(support.sum()))
     if len(shown) < len(there):
         title += f": the {len(shown)} classes with the lowest recall, of {len(there)}"
-    return _mosaic(tiles, texts, LINE * 1.5 + -(-len(shown) // columns) * height, title, float(kept["white"]))
+    return mosaic(tiles, texts, LINE * 1.5 + -(-len(shown) // columns) * height, title, float(kept["white"]))
 
 
 def mistakes(run: Run) -> Figure | None:
@@ -122,7 +122,7 @@ def mistakes(run: Run) -> Figure | None:
     names = [str(name) for name in run.confusion.columns]
     pitch, side = WIDTH / ACROSS, 1.15
     beside = (2 * max(len(plain(name)) for name in names) + len(" → ")) * CHARACTER < pitch  # both classes in a line
-    lines, tags = _captions(names, pitch)
+    lines, tags = captions(names, pitch)
     height = side + LINE * (2 if beside else 1 + 2 * lines) + 0.22
     tiles, texts = [], []
     for place, member in enumerate(shown.tolist()):
@@ -131,25 +131,25 @@ def mistakes(run: Run) -> Figure | None:
         tiles.append(Tile(kept["image"][member], x + (pitch - side) / 2, y, side, True))
         true, guess = tags[int(kept["label"][member])], tags[int(kept["predicted"][member])]
         said = left_to_right(true, " " if beside else "\n", "→ ", guess)
-        texts.append(Line(_share(float(kept["confidence"][member])), x + pitch / 2, y + side + 0.05, strong=True))
+        texts.append(Line(percent(float(kept["confidence"][member])), x + pitch / 2, y + side + 0.05, strong=True))
         texts.append(Line(said, x + pitch / 2, y + side + 0.05 + LINE))
     which = f"the {len(shown)} most confident of {total} mistakes"
     if len(shown) == total:
         which = "the only mistake" if total == 1 else f"all {total} mistakes"
     title = f"{which}: probability, true class → predicted class"
-    return _mosaic(tiles, texts, -(-len(shown) // ACROSS) * height, title, float(kept["white"]))
+    return mosaic(tiles, texts, -(-len(shown) // ACROSS) * height, title, float(kept["white"]))
 
 
 def _are_images(kept: dict[str, np.ndarray]) -> bool:
     return kept["image"].ndim == 4 and len(kept["image"]) > 0 and "white" in kept
 
 
-def _share(value: float) -> str:
+def percent(value: float) -> str:
     """A probability in percent; no rounding makes it certain."""
     return f"{value:.1%}" if value < 0.9995 else "> 99.9%" if value < 1.0 else "100%"
 
 
-def _captions(names: Sequence[str], pitch: float) -> tuple[int, list[str]]:
+def captions(names: Sequence[str], pitch: float) -> tuple[int, list[str]]:
     """The lines that a name takes at most in `pitch` inches, beside an arrow, and the names in as many lines."""
     fits = int((pitch - 0.04) / CHARACTER)
     if max(len(plain(name)) for name in names) <= fits - len("→ "):
@@ -172,7 +172,7 @@ def _wrapped(name: str, fits: int) -> str:
     return "\n".join(lines).strip()
 
 
-def _mosaic(tiles: Sequence[Tile], texts: Sequence[Line], height: float, title: str, white: float) -> Figure:
+def mosaic(tiles: Sequence[Tile], texts: Sequence[Line], height: float, title: str, white: float) -> Figure:
     """All tiles as one image, so that hundreds are drawn as quickly as one; frames and texts over it."""
     figure = page(height + 0.5)
     axes = figure.subplots()

@@ -47,7 +47,13 @@ class Probe:
     ----------
     notes : where it writes
     config : the run's, as plain dicts
+
+    Attributes
+    ----------
+    each_step : whether it is to be called after each step, for which the loop waits for the device at each of them
     """
+
+    each_step = True
 
     def __init__(self, notes: Notes, config: Mapping[str, Any]) -> None:
         self.notes, self.config = notes, config
@@ -89,6 +95,7 @@ PROBES = {  # name -> where its class is; importing them all would take its time
     "feature_maps": "images:FeatureMaps",
     "embedding": "images:Embedding",
     "shift": "images:Shift",
+    "gradcam": "images:GradCam",
     "lr_range": "lr_range:LrRange",
 }
 
@@ -101,6 +108,7 @@ class Together(Probe):
 
     def __init__(self, probes: Sequence[Probe]) -> None:
         self.probes = probes
+        self.each_step = any(probe.each_step for probe in probes)
 
     def start(self, learner: Learner, data: Data, step: int) -> None:
         with untouched_randomness():

@@ -1,6 +1,7 @@
 """Figures of a sweep and of a comparison, which has the same form: pure functions of its run folders.
 
-They show validation metrics. The test split ranks nothing: its numbers stand in `flips` alone, as labels.
+They show validation metrics. The test split ranks nothing: its numbers stand in `flips`, as labels, and beside those of
+validation where runs differ in what is frozen or in where their weights are from.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from labrunner.figures.comparison.overlaid import validation
 from labrunner.figures.comparison.paths import FIGURES as PATHS
 from labrunner.figures.comparison.signals import FIGURES as SIGNALS
 from labrunner.figures.comparison.steps import FIGURES as STEPS
+from labrunner.figures.comparison.transfer import FIGURES as TRANSFER
 from labrunner.figures.comparison.twins import FIGURES as TWINS
 from labrunner.records import Sweep
 
@@ -29,6 +31,7 @@ COMPARISONS: dict[str, tuple[Callable[[Sweep], Figure | None], bool | Callable[[
     "heat_map": (heat_map, False),
     "epochs_to": (epochs_to, lambda sweep: sweep.threshold is not None),  # an experiment that asks how fast
     "flips": (flips, False),
+    **TRANSFER,
     # of what probes measured
     **STEPS,
     **SIGNALS,

@@ -23,6 +23,7 @@ from labrunner.figures.comparison.shown import (
     short_keys,
     shown_value,
 )
+from labrunner.figures.comparison.transfer import TESTED, result_of, transferred
 from labrunner.figures.look import BLACK, BLUE, PAGE, VERMILLION, page, shortened
 from labrunner.records import Sweep
 
@@ -39,7 +40,8 @@ def bars(sweep: Sweep) -> Figure | None:
     Losses of different kinds rank nothing: then by accuracy or, without one, in the order of the keys.
 
     With seeds, the mean with its standard deviation and the single runs. Where numeric keys were swept too, each
-    category stands at its best value of them. None where no key is a category, or no run is done.
+    category stands at its best value of them. Where the runs differ in what is frozen, or in where their weights are
+    from, the test accuracy stands beside it and ranks nothing. None where no key is a category, or no run is done.
     """
     shown = Shown(sweep)
     keys = shown.categories
@@ -60,6 +62,8 @@ def bars(sweep: Sweep) -> Figure | None:
     if not columns:
         return None
     columns.sort(key=lambda column: column != deciding)
+    told = len(columns) < max(NAMES) and transferred(shown) and any(result_of(each, TESTED) for each in chosen)
+    columns += [TESTED] * told
     left_out = max(0, len(chosen) - MOST)
     chosen = chosen[:MOST]
     names = named_bars(shown, chosen, None if alone else keys, NAMES[len(columns)])
@@ -79,6 +83,7 @@ def bars(sweep: Sweep) -> Figure | None:
         said.append(f"the {'first' if unranked else 'best'} {MOST}")
     if shown.folds:
         said.append(f"mean and standard deviation over {shown.seeds}; points: single runs")
+    said += ["the test split ranks nothing"] * told
     said += shown.cautions if any(map(is_loss, columns)) else []
     note_above(figure, shown.note(*said))
     return figure
@@ -123,7 +128,7 @@ def rank(combination: Combination, column: str) -> tuple[float, int]:
 
 def draw_bars(axes: Axes, chosen: Sequence[Combination], column: str, room: float) -> None:
     """Bars from zero in a panel `room` points wide, with their numbers at the end of each."""
-    results = [each.result(column) for each in chosen]
+    results = [result_of(each, column) for each in chosen]
     ends = [result.mean for result in results if result is not None]
     highest = [max([result.mean + (result.sd or 0.0), *result.values]) for result in results if result is not None]
     limit = max(highest)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from matplotlib.figure import Figure
 
 from labrunner.figures.probed.checks import FIGURES as CHECKS
+from labrunner.figures.probed.gradcam import FIGURES as GRADCAM
 from labrunner.figures.probed.images import FIGURES as IMAGES
 from labrunner.figures.probed.linear import FIGURES as LINEAR
 from labrunner.figures.probed.paths import FIGURES as PATHS
@@ -21,5 +22,6 @@ PROBED: dict[str, tuple[Callable[[Run], Figure | None], bool]] = {
     **PATHS,
     **LINEAR,
     **IMAGES,
+    **GRADCAM,
     **CHECKS,
 }
