@@ -381,3 +381,17 @@ def test_a_resume_downloads_nothing_wherever_a_saved_config_would_have_it(lab, m
     assert "labrunner fetch dataset=mnist dataset.root=elsewhere/deep" in refused.err
     assert lab.tree() == before
     assert stand_in.asked == []
+
+
+def test_a_checkpoint_that_a_crash_kept_from_going_is_gone_after_a_resume(lab, run):
+    """Between the last checkpoint and the end of the one that it supersedes: nothing is left to train."""
+    whole = lab.train("whole", *TINY, "epochs=3")
+    left = lab.train("left", *TINY, "epochs=1") / "checkpoints" / "00001.safetensors"
+    assert not (run / "checkpoints" / "00001.safetensors").exists()
+    shutil.copy(left, run / "checkpoints")
+    for name in ("test.json", "predictions.csv", "facts.json"):
+        (run / name).unlink()
+    status = json.loads((run / "status.json").read_text())
+    (run / "status.json").write_text(json.dumps(status | {"status": "running"}))
+    assert lab("resume", "run").code == 0
+    assert_same_run(whole, run)

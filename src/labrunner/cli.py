@@ -18,7 +18,7 @@ from labrunner.errors import Interrupted, LabrunnerError, RequestError
 from labrunner.verbs.printing import complain, show
 
 CFG = ("job", "hydra", "all")
-TAKES_FOLDERS = ("resume", "draw", "compare", "ls")
+TAKES_FOLDERS = ("resume", "draw", "compare", "ls", "evaluate", "predict")
 SWEEPS = ("train", "plan")
 
 
@@ -118,8 +118,9 @@ def parse(argv: Sequence[str]) -> Arguments:
         if before.endswith(",") and "=" in before:
             raise RequestError(f"'{before} {word}': no space stands behind a comma: {before}{word}")
         if "=" in word or word.startswith("~"):
-            # a folder's name may hold an equal sign
-            is_word = arguments.verb in TAKES_FOLDERS and os.path.isdir(word)
+            # a folder's name may hold an equal sign, and that of an image
+            there = os.path.exists if arguments.verb == "predict" else os.path.isdir
+            is_word = arguments.verb in TAKES_FOLDERS and there(word)
             (arguments.words if is_word else arguments.overrides).append(word)
         elif takes_words:
             arguments.words.append(word)

@@ -223,10 +223,12 @@ VERBS = {
     "compare": "runs beside each other, in table and figures: compare RUN_OR_SWEEP RUN_OR_SWEEP",
     "ls": "the runs and sweeps under outputs/, with status and headline",
     "draw": "draw figures and report again, from the files: draw RUN_OR_SWEEP [figures=few]",
+    "predict": "what a run says of images, or of the rows of a CSV: predict RUN IMAGES… [csv=FILE] [figure=FILE.png]",
+    "evaluate": "a run on its test split again, or on other data: evaluate RUN [dataset=imagefolder dataset.root=…]",
     "summary": "the model's table of layers, without training",
     "lr-find": "a learning rate to begin with, by a range test of a few hundred steps: lr-find model=cnn optim=sgd",
     "labs": "the labs of the course with what they show and how long they take; what one checks: labs metrics",
-    "fetch": "download a data set ahead of an offline lab: fetch dataset=cifar10",
+    "fetch": "download a data set, or weights, ahead of an offline lab: fetch dataset=cifar10 model=efficientnet_b0",
     "explain": "what a key or an option means, and what it takes: explain optim.lr",
 }
 

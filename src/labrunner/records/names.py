@@ -16,6 +16,8 @@ MONITORS: tuple[str, ...] = get_args(Monitor)
 METRICS = ("epoch", "lr", *MONITORS)
 TIMING = ("epoch", "seconds", "train_seconds", "val_seconds")
 
+PREPROCESSING = "preprocessing.json"
+EVALUATION = "evaluation.json"  # of the folder that ``labrunner evaluate`` makes, which is no run's
 RANGE = "lr_range.csv"  # of the folder that ``labrunner lr-find`` makes, which is no run's
 FOLDERS = ("checkpoints", "probes", "figures")
 BEGUN = {

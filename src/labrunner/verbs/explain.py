@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from labrunner import known_facts, schema
 from labrunner.errors import RequestError
-from labrunner.helping import GROUPS, MEANINGS, Catalogue, Option, nearest, own_folders
+from labrunner.helping import GROUPS, MEANINGS, VERBS, Catalogue, Option, nearest, own_folders
 from labrunner.verbs.printing import show
 
 if TYPE_CHECKING:
@@ -23,13 +23,15 @@ def main(arguments: Arguments) -> int:
 
 
 def explain(word: str, known: Catalogue) -> str:
-    """The text on a key (``optim.lr``), a group (``optim``), an option (``optim=sgd``), a probe or a fact."""
+    """The text on a key (``optim.lr``), a group (``optim``), an option (``optim=sgd``), a verb, a probe or a fact."""
     name, equals, option = word.partition("=")
     if name in GROUPS:
         return explain_option(name, option, known) if equals else explain_group(name, known)
     if name in known.top:
         key = known.top[name]
         return "\n".join([f"{name}: {key.meaning}", f"  takes    {takes(name)}", f"  default  {key.value}"])
+    if name in VERBS and not equals:
+        return f"{name}: {VERBS[name]}\n  a verb   labrunner {name}"
     owners = known.owners(name)
     if not owners and not equals and (said := measured(name)) is not None:
         return said

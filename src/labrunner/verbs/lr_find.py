@@ -17,6 +17,7 @@ from labrunner.verbs.shared import shared_for
 if TYPE_CHECKING:
     from labrunner.cli import Arguments
     from labrunner.probes.lr_range import Tried
+    from labrunner.running import Shared
 
 HOME = Path("outputs", "lr_find")
 
@@ -32,7 +33,7 @@ def main(arguments: Arguments) -> int:
 
     describe(composed.config)  # before torch is imported
     with shared_for() as shared, made(folder):
-        tried = range_test(composed)
+        tried = range_test(composed, shared)
         write(folder, composed, tried)
         assert shared.drawing is not None
         shared.drawing.ask(folder)
@@ -77,14 +78,14 @@ def made(folder: Path) -> Iterator[None]:
         raise
 
 
-def range_test(composed: Composed) -> list[Tried]:
+def range_test(composed: Composed, shared: Shared) -> list[Tried]:
     """The steps of the test, on the threads that a run would take."""
     from labrunner.machine import arithmetic
     from labrunner.probes import lr_range
-    from labrunner.running import Shared, prepare
+    from labrunner.running import prepare, watched
 
-    ready = prepare(composed.config, Shared())
-    with arithmetic(ready.threads):
+    ready = prepare(composed.config, shared)
+    with arithmetic(ready.threads), watched(ready, shared):
         return lr_range.range_test(ready.learner, ready.data.train)
 
 

@@ -43,6 +43,8 @@ def plan_run(composed: Composed) -> None:
     choices = composed.choices
     show(f"one run: {choices['model']} on {choices['dataset']}, {composed.config['epochs']} epochs")
     show(f"  {in_all([cost], wall_seconds([cost], 1, cores()))}")
+    if cost.why is not None:
+        show(f"  not told: {cost.why}")
     show(f"  in {composed.run_dir}")
 
 
