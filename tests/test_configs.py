@@ -14,7 +14,7 @@ import yaml
 
 from labrunner import compose, helping, schema
 from labrunner.compose import checks, composing
-from labrunner.data import vision
+from labrunner.data import remote
 from labrunner.errors import RequestError
 from labrunner.helping import GROUPS, Catalogue, packaged_conf
 from labrunner.records import load_run, load_sweep
@@ -86,8 +86,8 @@ def test_a_key_that_several_options_share_means_the_same_in_all_of_them():
 # of the others two
 CLASSES = {"digits": 10, "mnist5k": 10, "fake": 4, "iris": 3, "wine": 3, "blobs": 3, "imbalanced": 5}
 SIDES = {"digits": 8, "mnist5k": 28, "fake": 16, "photo_patches": 32}  # pixels; the others are tables
-EMBEDDED = [name for name in NAMES["dataset"] if name not in (*vision.NAMES, "csv")]
-SMALLEST = {"cnn": 4, "lenet": 12}
+EMBEDDED = [name for name in NAMES["dataset"] if name not in (*remote.NAMES, "imagefolder", "csv")]
+SMALLEST = {"cnn": 4, "lenet": 12, **dict.fromkeys(schema.TORCHVISION, 8)}
 
 
 def misfit(model: str, dataset: str) -> bool:
