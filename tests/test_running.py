@@ -29,7 +29,7 @@ from tests.cli.lab import Lab, Undrawn, assert_same_run
 FILES = {
     *("config.yaml", "overrides.yaml", "environment.json", "status.json", "log.txt", "summary.txt", "metrics.csv"),
     *("timing.csv", "test.json", "per_class.csv", "confusion.csv", "predictions.csv", "samples.npz", "facts.json"),
-    *("checks.csv", "initial.json", "probes/epochs.csv"),
+    *("checks.csv", "initial.json", "freeze.csv", "preprocessing.json", "probes/epochs.csv"),
 }
 COLUMNS = "epoch,lr,train_loss,train_accuracy,val_loss,val_accuracy,val_precision,val_recall,val_f1,val_auroc"
 TINY = ("dataset=fake", "dataset.samples=120", "dataset.size=8", "model.hidden=[16]", "batch_size=24")

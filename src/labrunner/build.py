@@ -33,7 +33,7 @@ def build(
     Parameters
     ----------
     config : checked, as plain dicts
-    shared : keeps samples for further runs of this process
+    shared : keeps samples, and features of frozen backbones, for further runs of this process
     recorded : ``preprocessing.json`` of a run whose checkpoint is loaded afterwards: no other weights are read
 
     Raises
@@ -46,6 +46,10 @@ def build(
     config, _, learner = with_learner(config, recorded)
     made = data.make(config, data.samples_of(config, shared), learner)
     check_batches(config, made, learner)
+    if config.get("freeze", {}).get("cache", False) and config["model"].get("name") not in schema.NUMPY_MODELS:
+        from labrunner.features import cached  # which imports torch
+
+        made = cached(config, made, learner, shared)
     return made, learner
 
 
@@ -55,6 +59,8 @@ def with_learner(
     """The config as its model wants it, the data set's description, and the learner for it; reads no samples."""
     config, own, wants = as_wanted(config, recorded)
     description = describe(config)
+    if config["model"].get("name") in ("cnn", "lenet"):
+        check_size(config["model"], description)
     return config, description, build_learner(config, description, own, wants, load_weights=recorded is None)
 
 
@@ -107,15 +113,18 @@ def describe(config: dict[str, Any]) -> Description:
 
 def check_fit(config: dict[str, Any], description: Description) -> None:
     """Refuse a model, or an augmentation, that cannot take these samples; each error names a way out."""
-    from labrunner.data.augment import check
+    from labrunner.data import augment, mixing
 
     model, name = config["model"], description.name
     kind = model.get("name")
-    check(config["augment"], description.shape, name)
+    augment.check(config["augment"], description.shape, name)
+    mixing.check(config["reg"], description.shape, name)
     if kind in schema.CONVOLUTIONAL:
         if len(description.shape) != 3:
             raise RequestError(f"model={kind} needs images and dataset={name} is a table; try model=mlp")
-        if kind in ("cnn", "lenet"):
+        # weights may want another size, which is known once they are read
+        is_open = model.get("weights", "none") != "none" and config["dataset"].get("size", 0) is None
+        if kind in ("cnn", "lenet") and not is_open:
             check_size(model, description)
     if kind == "neuron" and description.num_classes != 2:
         choose = shlex.quote(f"dataset.classes=[{','.join(description.class_names[:2])}]")

@@ -53,8 +53,8 @@ class Origin(NamedTuple):
     """Starting weights that were not drawn."""
 
     asked: str  # as in model.weights
-    used: str  # imagenet, or the run folder or file that was read
-    sha256: str  # of what was read
+    used: str  # imagenet, or the run folder or file that was read; none where nothing of a list was at hand
+    sha256: str  # of what was read, if it was
     remarks: tuple[str, ...] = ()  # what happened to them, for the log: a head that was replaced, say
 
 

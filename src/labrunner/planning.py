@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from labrunner.errors import LabrunnerError
 from labrunner.machine import arithmetic
-from labrunner.running import Shared, prepare
+from labrunner.running import Shared, prepare, refuse_download
+
+if TYPE_CHECKING:
+    from labrunner.features import Ahead
 
 CHECKPOINTS = 3  # the last two epochs and the best
 NUMBER_BYTES = 19  # of a float in a CSV, with its comma
@@ -37,10 +40,14 @@ class Cost:
 
 @dataclass
 class Costs:
-    """Tells what runs cost; those that compute alike are looked at once."""
+    """Tells what runs cost; those that compute alike are looked at once.
+
+    Features of a frozen backbone that are not there yet are counted once, for the first of the runs that share them.
+    """
 
     shared: Shared = field(default_factory=Shared)
-    _known: dict[str, Cost] = field(default_factory=dict)
+    _known: dict[str, tuple[Cost, Ahead]] = field(default_factory=dict)
+    _computed: set[str] = field(default_factory=set)
 
     def of(self, config: Mapping[str, Any]) -> Cost:
         """The cost of one run, from its own learner and a few of its batches."""
@@ -49,24 +56,40 @@ class Costs:
         alike = json.dumps(counted, sort_keys=True, default=str)
         if alike not in self._known:
             self._known[alike] = self._look(dict(config))
-        return self._known[alike]
+        cost, ahead = self._known[alike]
+        features = of_features(config)
+        if features in self._computed or cost.seconds is None or cost.size is None:
+            return cost
+        self._computed.add(features)
+        return replace(cost, seconds=cost.seconds + ahead.seconds, size=cost.size + ahead.size)
 
-    def _look(self, config: dict[str, Any]) -> Cost:
+    def _look(self, config: dict[str, Any]) -> tuple[Cost, Ahead]:
+        from labrunner.features import Ahead, ahead, rehearsed
         from labrunner.trainer import estimate
 
         try:
+            refuse_download(config)
             ready = prepare(config, self.shared)
             with arithmetic(ready.threads):
-                seconds = estimate(ready.learner, ready.data, ready.plan.epochs) + OVERHEAD
+                seconds = estimate(ready.learner, rehearsed(ready.data), ready.plan.epochs) + OVERHEAD
+                missing = ahead(ready.data)
         except LabrunnerError as error:
-            return Cost(None, None, why=str(error).splitlines()[0])
+            return Cost(None, None, why=str(error).splitlines()[0]), Ahead()
         state = sum(array.nbytes for array in ready.learner.state().values())
         test = ready.data.test
         predictions = 0 if test is None else len(test) * (3 + ready.data.description.num_classes) * NUMBER_BYTES
         rows = ready.plan.epochs * ROW_BYTES
         drawn = DRAWN_BYTES[config["figures"]]
         size = min(CHECKPOINTS, ready.plan.epochs) * state + predictions + rows + OTHER_BYTES + drawn
-        return Cost(seconds, size, ready.threads, DRAWING[config["figures"]])
+        return Cost(seconds, size, ready.threads, DRAWING[config["figures"]]), missing
+
+
+def of_features(config: Mapping[str, Any]) -> str:
+    """What the features of a frozen backbone depend on, as far as a config tells."""
+    keys = ["model", "dataset", "precision", "device", "cache"]
+    if config["model"].get("weights", "none") == "none":  # weights that are drawn
+        keys += ["seed", "init"]
+    return json.dumps({key: config.get(key) for key in keys}, sort_keys=True, default=str)
 
 
 def wall_seconds(costs: Sequence[Cost], jobs: int, cores: int) -> float | None:

@@ -9,14 +9,16 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labrunner import __version__, checkpoint, records, schema, signals
 from labrunner.errors import Interrupted, LabrunnerError, RequestError, RunError
-from labrunner.files import WriteError, to_yaml
+from labrunner.files import WriteError, to_yaml, writing
 from labrunner.machine import arithmetic, environment, threads_for
 from labrunner.records import RunFolder, resume_command, undrawn
+from labrunner.records.names import PREPROCESSING
 from labrunner.selection import Why, chosen, finished
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from labrunner.data import Data
     from labrunner.drawing import Drawing
     from labrunner.learner import Learner
+    from labrunner.preprocessing import Preprocessing
     from labrunner.trainer import Plan, Start
 
 
@@ -37,6 +40,12 @@ class Shared:
     bars: bool = False
     alone: bool = True  # no run of a sweep, which speaks for all of its runs
     begin: Callable[[int], None] = lambda threads: None  # called when a run is set up, with the threads it will take
+    said: set[str] = field(default_factory=set)  # what was said once and need not be said of each run of a sweep
+
+    def say_once(self, text: str) -> None:
+        if text not in self.said:
+            self.said.add(text)
+            self.say(text)
 
 
 @dataclass(frozen=True)
@@ -63,22 +72,30 @@ class Ready:
     learner: Learner
     plan: Plan
     threads: int
+    preprocessing: Preprocessing
 
 
 def prepare(
-    config: dict[str, Any], shared: Shared, threads: int | None = None, saved: Mapping[str, Any] | None = None
+    config: dict[str, Any],
+    shared: Shared,
+    threads: int | None = None,
+    saved: Mapping[str, Any] | None = None,
+    recorded: Preprocessing | None = None,
 ) -> Ready:
     """Build data and learner. Raises RequestError as long as nothing was written.
 
     `threads` is the count that a resumed run began with; None follows the config. `saved` is the config as its folder
-    has it, which names the run; None where it is `config` itself.
+    has it, which names the run; None where it is `config` itself. `recorded` is what the folder says of a run whose
+    checkpoint is loaded afterwards: no other weights are read.
     """
-    from labrunner.build import build
+    from labrunner.build import as_wanted, build
+    from labrunner.preprocessing import Preprocessing
     from labrunner.schedule import make
 
     with arithmetic(1):  # starting weights must not depend on the threads that the environment names
-        data, learner = build(config, shared.samples)
+        data, learner = build(config, shared.samples, None if recorded is None else recorded.recorded())
     refuse_blank_monitor(config, data)
+    from labrunner.features import training_work
     from labrunner.trainer import Plan
 
     asked = config["threads"]
@@ -87,7 +104,7 @@ def prepare(
     elif threads is not None:
         count = threads
     else:
-        count = threads_for(learner.work * min(data.train.batch_size, len(data.train)))
+        count = threads_for(training_work(data, learner) * min(data.train.batch_size, len(data.train)))
     plan = Plan(
         epochs=schema.epochs_of(config),
         schedule=make(config["schedule"], config["optim"]["lr"], config["monitor"], data.train.batch_count),
@@ -96,7 +113,10 @@ def prepare(
         patience=config["reg"]["patience"],
         config_hash=config_hash(config if saved is None else saved),
     )
-    return Ready(config, data, learner, plan, count)
+    if recorded is None:
+        wanted, _, _ = as_wanted(config, {"wants": learner.wants._asdict()})
+        recorded = Preprocessing.of(wanted["dataset"], data, learner)
+    return Ready(config, data, learner, plan, count, recorded)
 
 
 def blanks(config: Mapping[str, Any], data: Data) -> list[str]:
@@ -168,7 +188,12 @@ def run(
     ready = prepare(config, shared)
     shared.begin(ready.threads)
     run_folder = RunFolder.create(folder)
-    with signals.deferred() as stop, kept(run_folder), arithmetic(ready.threads):
+    with (
+        signals.deferred() as stop,
+        kept(run_folder),
+        arithmetic(ready.threads),
+        watched(ready, shared, run_folder, stop),
+    ):
         run_folder.write("overrides.yaml", to_yaml({"overrides": list(overrides), "choices": dict(choices or {})}))
         around = environment(ready.threads, command, own_files(config))
         run_folder.write_json("environment.json", around | {"data": ready.data.samples.fingerprint})
@@ -176,7 +201,10 @@ def run(
         run_folder.status("running")
         run_folder.log(f"labrunner {__version__} begins: {command or 'from Python'}")
         record_start(ready, run_folder)
-        for reason in blanks(config, ready.data):
+        for remark in remarks(ready):
+            run_folder.log(remark)
+            shared.say_once(f"labrunner: {remark}")
+        for reason in (*ready.data.remarks, *blanks(config, ready.data)):
             run_folder.log(reason)
         result = carry_out(ready, run_folder, shared, Start(), stop)
     return unless_stopped(result, stop)
@@ -211,18 +239,49 @@ def resume(
     threads = recorded.get("threads")
     kept_threads = threads if schema.takes("threads", threads) and threads != "auto" else None
     refuse_download(config)
-    ready = prepare(config, shared, kept_threads, saved)
+    ready = prepare(config, shared, kept_threads, saved, preprocessed(run_folder.path))
     refuse_other_data(recorded, ready.data)
     shared.begin(ready.threads)
-    with signals.deferred() as stop, kept(run_folder), arithmetic(ready.threads):
+    with (
+        signals.deferred() as stop,
+        kept(run_folder),
+        arithmetic(ready.threads),
+        watched(ready, shared, run_folder, stop),
+    ):
         start = restore(ready, run_folder, shared)
         now = environment(ready.threads, command, own_files(config))
         record_resume(recorded, now | {"data": ready.data.samples.fingerprint}, len(start.rows), run_folder, shared)
         run_folder.write("config.yaml", to_yaml(dict(config if saved is None else saved)))
+        run_folder.write_json(PREPROCESSING, ready.preprocessing.recorded())  # a run of an earlier version has none
         run_folder.status("running")
         run_folder.log(f"labrunner {__version__} resumes after epoch {len(start.rows)}, batch {start.batch}: {command}")
         result = carry_out(ready, run_folder, shared, start, stop)
     return unless_stopped(result, stop)
+
+
+def preprocessed(folder: Path) -> Preprocessing | None:
+    """What is recorded of a run that has a checkpoint; None where its weights have to be made, or read, again."""
+    from labrunner.preprocessing import read
+
+    return read(folder) if checkpoint.listed(folder / "checkpoints") else None
+
+
+def remarks(ready: Ready) -> list[str]:
+    """What one should know of the weights that a run starts from."""
+    learner, config = ready.learner, ready.config
+    if learner.origin is not None:
+        return list(learner.origin.remarks)
+    *backbone, _ = learner.stages().values()
+    frozen, parameters = learner.frozen(1), learner.parameters()
+    names = [name for stage in backbone for name in stage if name in parameters]
+    if "_target_" in config["model"] or not names or not frozen.issuperset(names):
+        return []
+    because = ", as model.weights=none says" if config["model"].get("weights") == "none" else ""
+    way_out = "; try model.weights=…, of a run or a file" if because else ""
+    return [
+        f"warning: freeze={config['freeze']['name']}: the backbone's weights are drawn at random{because}, "
+        f"and stand still from the first epoch on{way_out}"
+    ]
 
 
 def own_files(config: Mapping[str, Any]) -> list[Path]:
@@ -243,13 +302,13 @@ def refuse_other_data(recorded: Mapping[str, Any], data: Data) -> None:
 
 
 def refuse_download(config: Mapping[str, Any]) -> None:
-    """A resume downloads nothing: where a saved config would have it put may be a stranger's word."""
-    from labrunner.data import vision
+    """A plan downloads nothing, nor does a resume: where a saved config would have it put may be a stranger's word."""
+    from labrunner.data import downloads, remote
 
     options = config["dataset"]
-    if options.get("name") in vision.NAMES and (absent := vision.absent(options)):
+    if absent := remote.absent(options):
         raise RequestError(
-            f"dataset={options['name']}: {absent[0].path} is missing\nto get it: {vision.command(options)}"
+            f"dataset={options['name']}: {absent[0].path} is missing\nto get it: {downloads.command(options)}"
         )
 
 
@@ -285,6 +344,7 @@ def record_resume(
 
 def record_start(ready: Ready, run_folder: RunFolder) -> None:
     """What is known before the first batch, of a learner that still is as it was built."""
+    run_folder.write_json(PREPROCESSING, ready.preprocessing.recorded())
     run_folder.write("summary.txt", ready.learner.summary() + "\n")
     hashes = {name: checkpoint.tensor_hash(name, array) for name, array in sorted(ready.learner.weights().items())}
     run_folder.write_json("initial.json", hashes)
@@ -293,11 +353,11 @@ def record_start(ready: Ready, run_folder: RunFolder) -> None:
 
 def restore(ready: Ready, run_folder: RunFolder, shared: Shared) -> Start:
     """Load the newest checkpoint that is whole and this run's; cut the rows beyond it."""
-    from labrunner.trainer import Start
+    from labrunner.trainer import Start, kept_epochs
 
     folder = run_folder.path / "checkpoints"
     listed = checkpoint.listed(folder)
-    for _, _, path in reversed(listed):
+    for place, (_, _, path) in reversed(list(enumerate(listed))):
         try:
             state, position = checkpoint.read(path, ready.plan.config_hash)
             ready.learner.load(state)
@@ -314,6 +374,11 @@ def restore(ready: Ready, run_folder: RunFolder, shared: Shared) -> Start:
             raise RunError(
                 f"{run_folder.path / 'metrics.csv'} has {len(rows)} epochs, {path.name} follows {position.epoch}"
             )
+        # a crash between a checkpoint and the end of the one that it supersedes leaves both
+        older = {each for _, _, each in listed[:place]}
+        for each in older.intersection(checkpoint.superseded(folder, kept_epochs(rows, ready.plan), position)):
+            with writing(each):
+                each.unlink(missing_ok=True)
         return Start(rows, position.batch, position.sums)
     if listed:
         raise RunError(f"none of the {len(listed)} checkpoints in {folder} can be read; start the run anew")
@@ -325,13 +390,22 @@ def restore(ready: Ready, run_folder: RunFolder, shared: Shared) -> Start:
 def carry_out(ready: Ready, run_folder: RunFolder, shared: Shared, start: Start, stop: signals.Stop) -> Result:
     """Fit, choose, test, record: what a new run and a resumed one have in common."""
     from labrunner import probes
+    from labrunner.audit import Audit
+    from labrunner.features import compute
     from labrunner.results import read_test, write_facts
-    from labrunner.trainer import Diverged, StopRequested, estimate, fit
+    from labrunner.trainer import Diverged, StopRequested, fit
 
     config, data, learner, plan = ready.config, ready.data, ready.learner, ready.plan
-    if shared.alone:
-        announce(shared, estimate(learner, data, plan.epochs - len(start.rows)), plan.epochs - len(start.rows))
-    watching = probes.make(config["probes"], run_folder, config)
+    left = plan.epochs - len(start.rows)
+    try:
+        if left and shared.alone:
+            announce(shared, *expected(ready, left), left)
+        if left:
+            compute(data)
+    except StopRequested as request:
+        raise Interrupted(request.signum) from None
+    audit = Audit(run_folder)
+    watching = [*probes.make(config["probes"], run_folder, config), audit]
     with progress(shared, plan.epochs, len(start.rows)) as bar:
         try:
             rows = fit(learner, data, plan, run_folder, start=start, probes=watching, stop=stop, bar=bar)
@@ -341,15 +415,18 @@ def carry_out(ready: Ready, run_folder: RunFolder, shared: Shared, start: Start,
             lr = config["optim"]["lr"]
             message = f"{error}; a smaller optim.lr (it is {lr}) usually helps"
             run_folder.log(message)
-            run_folder.status("diverged", message)
             epochs = len(finished(records.read_rows(run_folder.path / "metrics.csv")))
+            audit.ended(learner, epochs + 1)
+            run_folder.status("diverged", message)
             verdicts = write_facts(run_folder, config, data, learner, epochs, None, watching)
             finish_drawing(run_folder, shared, config)
             return Result(run_folder.path, "diverged", message, None, None, epochs, None, None, verdicts)
     choice = chosen(rows, plan.monitor, plan.select)
     assert choice is not None
     epoch = choice.epoch
+    audit.ended(learner, len(rows))
     load_epoch(ready, run_folder, epoch)
+    audit.chosen(learner, epoch)
     try:
         test = read_test(run_folder, data, learner, epoch, stop)
     except StopRequested as request:
@@ -412,11 +489,45 @@ def config_hash(config: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()
 
 
-def announce(shared: Shared, seconds: float, epochs: int) -> None:
+def expected(ready: Ready, epochs: int) -> tuple[float, float]:
+    """Seconds that `epochs` will take, and those before them, of features that have to be computed."""
+    from labrunner.features import ahead, rehearsed
+    from labrunner.trainer import estimate
+
+    return estimate(ready.learner, rehearsed(ready.data), epochs), ahead(ready.data).seconds
+
+
+def announce(shared: Shared, seconds: float, before: float, epochs: int) -> None:
     """One line before a run that takes over a minute."""
-    if seconds > 60.0:
-        each = duration(seconds / epochs)
-        shared.say(f"labrunner: this will take about {duration(seconds)}: {epochs} epochs of {each}")
+    if before + seconds > 60.0:
+        features = f"{duration(before)} for the features of the backbone, " if before > 0.0 else ""
+        each = f"{epochs} epochs of {duration(seconds / max(1, epochs))}"
+        shared.say(f"labrunner: this will take about {duration(before + seconds)}: {features}{each}")
+
+
+@contextmanager
+def watched(
+    ready: Ready, shared: Shared, run_folder: RunFolder | None = None, stop: signals.Stop | None = None
+) -> Iterator[None]:
+    """Inside, features that are computed have a bar on a terminal and a line in the log, and give way to a signal."""
+    from labrunner import features
+    from labrunner.trainer import heed
+
+    log = (lambda text: None) if run_folder is None else run_folder.log
+    with features.watched(ready.data, features.Watch(log, partial(counting, shared), partial(heed, stop))):
+        yield
+
+
+@contextmanager
+def counting(shared: Shared, total: int) -> Iterator[Callable[[int], object]]:
+    """tqdm's bar of samples that go through a backbone, on a terminal."""
+    if not shared.bars:
+        yield lambda more: None
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=total, desc="features of the backbone", unit="sample", leave=False, **bar_size()) as bar:
+        yield bar.update
 
 
 def duration(seconds: float) -> str:
@@ -436,8 +547,7 @@ def progress(shared: Shared, epochs: int, done: int) -> Iterator[Any]:
         return
     from tqdm import tqdm
 
-    width: dict[str, Any] = {"dynamic_ncols": True} if terminal_columns() else {"ncols": 80, "nrows": 24}
-    with tqdm(total=epochs, initial=done, unit="epoch", leave=False, mininterval=0.2, **width) as bar:
+    with tqdm(total=epochs, initial=done, unit="epoch", leave=False, mininterval=0.2, **bar_size()) as bar:
 
         def show(epoch: int, batch: int, loss: float, row: records.Row | None) -> None:
             accuracy = row and row["val_accuracy"]
@@ -447,6 +557,10 @@ def progress(shared: Shared, epochs: int, done: int) -> Iterator[Any]:
                 bar.update(epoch - bar.n)
 
         yield show
+
+
+def bar_size() -> dict[str, Any]:
+    return {"dynamic_ncols": True} if terminal_columns() else {"ncols": 80, "nrows": 24}
 
 
 def terminal_columns() -> int:

@@ -378,6 +378,15 @@ def _rosenblatts_rule_takes_no_more(config: Config) -> None:
             )
 
 
+def _samples_are_mixed_one_way(config: Config) -> None:
+    mixup, cutmix = (config["reg"].get(key, 0.0) for key in ("mixup", "cutmix"))
+    if mixup > 0.0 and cutmix > 0.0:
+        raise RequestError(
+            f"reg.mixup={mixup} and reg.cutmix={cutmix} both mix the samples of a batch; "
+            "try reg.mixup=0 or reg.cutmix=0"
+        )
+
+
 def _own_model_has_its_own_dropout(config: Config) -> None:
     if "_target_" in config["model"] and config["reg"]["dropout"] > 0.0:
         raise RequestError(
@@ -557,6 +566,7 @@ RULES: tuple[Callable[[Config], None], ...] = (
     _nesterov_needs_momentum,
     _dropout_needs_hidden,
     _rosenblatts_rule_takes_no_more,
+    _samples_are_mixed_one_way,
     _own_model_has_its_own_dropout,
     _min_lr_below_lr,
     _warmup_ends,

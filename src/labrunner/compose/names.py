@@ -144,6 +144,8 @@ def quote_paths(override: str) -> str:
     key, _, value = override.partition("=")
     if key not in schema.PATHS or value[:1] in "'\"":
         return override
+    if value == "null" and key in schema.KEYS and schema.takes(key, None):
+        return override
     # in Hydra's quotes a backslash is a plain letter, but for those in front of a quote
     escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + found[2].replace("'", "\\'"), value)
     return f"{key}='{escaped}'"

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 
+from labrunner.data.downloads import to_stderr
 from labrunner.data.samples import Description, Samples, renumbered, resized_to, square, within
 from labrunner.errors import LabrunnerError, RequestError
 from labrunner.files import read_json
@@ -79,10 +80,6 @@ class Geometry:
     @property
     def shape(self) -> tuple[int, int, int]:
         return self.channels, self.size, self.size
-
-
-def to_stderr(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def decode(

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from labrunner.data.decoded import decoded_samples, shown, to_stderr
+from labrunner.data.decoded import decoded_samples, shown
+from labrunner.data.downloads import to_stderr
 from labrunner.data.samples import WHITE, Description, Samples
 from labrunner.errors import RequestError
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,11 +12,12 @@ import torch
 from torch import nn
 
 from labrunner.deep import freeze
+from labrunner.deep.gradcam import ClassMaps, class_maps
 from labrunner.deep.losses import LOSSES
 from labrunner.deep.modes import untouched_buffers, untouched_randomness
 from labrunner.deep.optimizers import Optimizer
 from labrunner.deep.stages import NORMS, stages
-from labrunner.deep.summary import layer_outputs, multiply_adds, summarize
+from labrunner.deep.summary import layer_outputs, passed, summarize
 from labrunner.learner import ANY, Batch, BatchOut, Origin, Tally, Wants
 from labrunner.seeding import numbers
 
@@ -23,7 +25,7 @@ from labrunner.seeding import numbers
 class Features(NamedTuple):
     """Inputs that have been through the backbone already."""
 
-    values: torch.Tensor  # (N, …) as the backbone gives them out
+    values: torch.Tensor  # (N, …) as the backbone gives them out, in its number type
 
 
 def to_numpy(tensor: torch.Tensor) -> np.ndarray:
@@ -73,12 +75,15 @@ class TorchLearner:
         self._device, self._dtype = first.device, first.dtype
         self._named = dict(network.named_parameters())
         self._loss, self._training_loss = LOSSES[loss](0.0), LOSSES[loss](label_smoothing)
-        self.work = multiply_adds(network, torch.zeros(1, *input_shape, device=self._device, dtype=self._dtype))
+        found = passed(network, torch.zeros(1, *input_shape, device=self._device, dtype=self._dtype))
+        self.work, self.feature_shape = sum(found.work.values()), found.features
+        self.head_work = sum(work for name, work in found.work.items() if name.partition(".")[0] != "backbone")
         self._stages = {name: list(names) for name, names in (stages(network) if parts is None else parts).items()}
         self._strategy = strategy or freeze.make(freeze.NONE, network, self._stages)
-        self._still: list[nn.Module] = []
         self._training: bool | None = None  # unknown: modes are set anew
-        self.frozen = cache(self.frozen)  # type: ignore[method-assign]
+        # functions of what trains, which seldom changes
+        self._frozen = cache(partial(freeze.frozen_tensors, network))
+        self._standing = cache(partial(freeze.standing, network))
         self._thaw(1)
 
     # arrays in and out
@@ -101,7 +106,7 @@ class TorchLearner:
         return {name: list(names) for name, names in self._stages.items()}
 
     def frozen(self, epoch: int) -> frozenset[str]:
-        return freeze.frozen_tensors(self.network, self._strategy.trains(max(1, epoch)))
+        return self._frozen(self._strategy.trains(max(1, epoch)))
 
     def _thaw(self, epoch: int) -> None:
         """Let what trains in an epoch train, and nothing else."""
@@ -109,7 +114,7 @@ class TorchLearner:
         for name, parameter in self._named.items():
             parameter.requires_grad_(name in trains)
         self.optimizer.leave_out(self._named.keys() - trains)
-        self._still = [module for _, module in freeze.standing(self.network, trains)]
+        self._still = self._standing(trains).values()
         self._training = None
 
     def start_epoch(self, epoch: int) -> dict[str, float]:
@@ -173,10 +178,30 @@ class TorchLearner:
             return BatchOut(self._loss(scores, batch.targets), scores)
 
     def features(self, inputs: torch.Tensor) -> torch.Tensor:
-        """(N, …): what the backbone makes of inputs, in evaluation mode; moves nothing."""
+        """(N, …): what the backbone makes of inputs, in evaluation mode, as the head gets it; moves nothing."""
         self._set_mode(training=False)
         with torch.inference_mode(), torch.autocast(self._device.type, torch.bfloat16, enabled=self.bf16):
-            return self.network.backbone(inputs).to(self._dtype)  # type: ignore[operator, union-attr]
+            return self.network.backbone(inputs)  # type: ignore[operator, union-attr]
+
+    @property
+    def device(self) -> torch.device:
+        return self._device
+
+    @property
+    def feature_bytes(self) -> int:
+        """What the features of one sample take; 0 without a backbone."""
+        each = 2 if self.bf16 else self._dtype.itemsize
+        return 0 if self.feature_shape is None else each * math.prod(self.feature_shape)
+
+    def rest(self) -> None:
+        """All modules in evaluation mode, until the next training batch."""
+        self._set_mode(training=False)
+
+    def seen(self, inputs: torch.Tensor | Features, training: bool) -> torch.Tensor:
+        """Scores in either mode, with the draws of the first training batch; buffers move as in training."""
+        self._set_mode(training)
+        self._seed_layers(0)
+        return self._forward(inputs)
 
     def scores(self, inputs: torch.Tensor | Features) -> torch.Tensor:
         self._set_mode(training=False)
@@ -186,6 +211,11 @@ class TorchLearner:
     def activations(self, inputs: torch.Tensor) -> dict[str, np.ndarray]:
         outputs = layer_outputs(self.network, lambda: self.scores(inputs))
         return {name: to_numpy(output) for name, output in outputs.items()}
+
+    def class_maps(self, inputs: torch.Tensor, classes: np.ndarray) -> ClassMaps | None:
+        """Grad-CAM of a class (N,) for each of the inputs (N, C, H, W), in evaluation mode; moves nothing."""
+        self._set_mode(training=False)
+        return class_maps(self.network, lambda: self._forward(inputs), classes)
 
     def gradients(self, batch: Batch) -> dict[str, np.ndarray]:
         self._set_mode(training=True)

@@ -7,6 +7,7 @@ import copy
 import io
 import re
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -50,26 +51,52 @@ def _table(network: nn.Module, input_shape: tuple[int, ...]) -> str | None:
     return printed.getvalue().strip("\n")
 
 
-def multiply_adds(network: nn.Module, sample: torch.Tensor) -> int:
-    """Multiply-adds of the linear and convolutional layers for one sample (1, ...), measured by a forward pass."""
-    found = 0
+class Passed(NamedTuple):
+    """What a forward pass of one sample told."""
 
-    def count(module: nn.Module, _: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-        nonlocal found
-        weight = module.weight
-        assert isinstance(weight, torch.Tensor)
-        # each output is a dot product with one row of the weight: all inputs, or those under the kernel
-        found += weight[0].numel() * output.numel()
+    work: dict[str, int]  # linear or convolutional layer -> its multiply-adds
+    features: tuple[int, ...] | None  # shape of what the backbone gave out; None where no tensor came from one
+
+
+def passed(network: nn.Module, sample: torch.Tensor) -> Passed:
+    """The multiply-adds of each layer for one sample (1, ...), and the shape of its features, by a forward pass."""
+    found: dict[str, int] = {}
+    shapes: list[tuple[int, ...]] = []
+
+    def count(name: str) -> Callable[..., None]:
+        def hook(module: nn.Module, _: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+            weight = module.weight
+            assert isinstance(weight, torch.Tensor)
+            # each output is a dot product with one row of the weight: all inputs, or those under the kernel
+            found[name] = found.get(name, 0) + weight[0].numel() * output.numel()
+
+        return hook
+
+    def shape(module: nn.Module, inputs: object, output: object) -> None:
+        if isinstance(output, torch.Tensor):
+            shapes.append(tuple(output.shape[1:]))
 
     kinds: tuple[type[nn.Module], ...] = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
-    hooks = [module.register_forward_hook(count) for module in network.modules() if isinstance(module, kinds)]
+    hooks = [
+        module.register_forward_hook(count(name))
+        for name, module in network.named_modules()
+        if isinstance(module, kinds)
+    ]
+    backbone = getattr(network, "backbone", None)
+    if isinstance(backbone, nn.Module):
+        hooks.append(backbone.register_forward_hook(shape))
     try:
         with evaluating(network), untouched_randomness(), torch.no_grad():
             network(sample)
     finally:
         for hook in hooks:
             hook.remove()
-    return found
+    return Passed(found, shapes[-1] if shapes else None)
+
+
+def multiply_adds(network: nn.Module, sample: torch.Tensor) -> int:
+    """Multiply-adds of the linear and convolutional layers for one sample (1, ...), measured by a forward pass."""
+    return sum(passed(network, sample).work.values())
 
 
 def layer_outputs(network: nn.Module, run: Callable[[], object]) -> dict[str, torch.Tensor]:
