@@ -37,6 +37,8 @@ bench: $(VENV)/tested  ## the benchmarks; on a quiet machine
 	$(BIN)/python benchmarks/process.py
 	$(BIN)/python benchmarks/sweep.py
 	$(BIN)/python benchmarks/augment.py
+	$(BIN)/python benchmarks/frozen.py
+	$(BIN)/python benchmarks/imagefolder.py
 
 clean:  ## remove the environment and the caches; outputs/ stays
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
