@@ -354,25 +354,31 @@ class Split:
         before = (epoch - 1) * self.batch_count
         for number in range(start, self.batch_count):
             chosen = positions[number * self.batch_size : (number + 1) * self.batch_size]
-            pixels = take(self._inputs, chosen)
-            if self._augment is not None:
-                pixels = self._augment(pixels, generator(self.seed, "augment", epoch, number))
-            inputs = self._normalized(pixels)
-            if self._mixup:
-                rng, weights = generator(self.seed, "mixup", epoch, number), take(self._weights, chosen)
-                inputs, targets = mixup(inputs, weights, rng, self._mixup, self._to_array)
-            elif self._cutmix:
-                rng, weights = generator(self.seed, "cutmix", epoch, number), take(self._weights, chosen)
-                inputs, targets = cutmix(inputs, weights, rng, self._cutmix, self._to_array)
-            else:
-                targets = take(self._targets, chosen)
-            yield Batch(inputs, targets, before + number)
+            yield Batch(*self._trained_on(chosen, epoch, number), before + number)
+
+    def _trained_on(self, chosen: Any, epoch: int, number: int) -> tuple[Any, Any]:
+        """Inputs and targets of the samples in a training batch."""
+        pixels = take(self._inputs, chosen)
+        if self._augment is not None:
+            pixels = self._augment(pixels, generator(self.seed, "augment", epoch, number))
+        inputs = self._normalized(pixels)
+        if self._mixup:
+            rng, weights = generator(self.seed, "mixup", epoch, number), take(self._weights, chosen)
+            return mixup(inputs, weights, rng, self._mixup, self._to_array)
+        if self._cutmix:
+            rng, weights = generator(self.seed, "cutmix", epoch, number), take(self._weights, chosen)
+            return cutmix(inputs, weights, rng, self._cutmix, self._to_array)
+        return inputs, take(self._targets, chosen)
 
     def in_order(self) -> Iterator[Batch]:
         """All samples in the split's own order, in batches that do not depend on the training batch."""
         for first in range(0, len(self), self.eval_batch):
             chosen = slice(first, first + self.eval_batch)
-            yield Batch(self._normalized(self._inputs[chosen]), self._targets[chosen], 0)
+            yield Batch(self._evaluated_on(chosen), self._targets[chosen], 0)
+
+    def _evaluated_on(self, chosen: slice) -> Any:
+        """Inputs of the samples in a batch of an evaluation pass."""
+        return self._normalized(self._inputs[chosen])
 
     def at(self, positions: np.ndarray) -> Batch:
         """The samples at positions of this split as one batch, as `in_order` hands them over: never augmented."""

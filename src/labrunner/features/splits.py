@@ -13,7 +13,7 @@ from labrunner.data.samples import take
 from labrunner.deep import TorchLearner
 from labrunner.deep.learner import Features
 from labrunner.features.store import Store, Watch
-from labrunner.learner import Batch, Learner
+from labrunner.learner import Learner
 
 
 class FeatureSplit(Split):
@@ -48,19 +48,11 @@ class FeatureSplit(Split):
         vars(other)["_features"] = self.store.zeros(len(self))
         return other
 
-    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """The training batches of an epoch, from batch `start` on, of the same samples as those of inputs."""
-        positions = self._to_array(self.order(epoch))
-        before = (epoch - 1) * self.batch_count
-        for number in range(start, self.batch_count):
-            chosen = positions[number * self.batch_size : (number + 1) * self.batch_size]
-            yield Batch(Features(take(self._features, chosen)), take(self._targets, chosen), before + number)
+    def _trained_on(self, chosen: Any, epoch: int, number: int) -> tuple[Any, Any]:
+        return Features(take(self._features, chosen)), take(self._targets, chosen)
 
-    def in_order(self) -> Iterator[Batch]:
-        """All samples in the split's own order, in batches of as many samples as those of inputs."""
-        for first in range(0, len(self), self.eval_batch):
-            chosen = slice(first, first + self.eval_batch)
-            yield Batch(Features(self._features[chosen]), self._targets[chosen], 0)
+    def _evaluated_on(self, chosen: slice) -> Any:
+        return Features(self._features[chosen])
 
 
 def splits_of(data: Data) -> list[Split]:

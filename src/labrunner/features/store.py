@@ -87,6 +87,7 @@ class Store:
         self.learner, self.folder, self.threads, self.tried = learner, folder, threads, tried
         self.watch = Watch()
         self._data, self._kept = data, kept
+        self._known: tuple[tuple[int, ...], str] | None = None  # the identity of the backbone, and of which weights
         self._quick: tuple[str, Extraction] | None = None  # and the identity of the backbone that it is made of
 
     def of(self, split: Split) -> Any:
@@ -127,7 +128,12 @@ class Store:
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
     def _backbone(self) -> str:
-        return identity(self.learner.network.get_submodule("backbone"))
+        """The identity of the backbone as it is now; told anew where a tensor has been written to since."""
+        backbone = self.learner.network.get_submodule("backbone")
+        now = tuple(tensor._version for tensor in backbone.state_dict().values())
+        if self._known is None or self._known[0] != now:
+            self._known = now, identity(backbone)
+        return self._known[1]
 
     def _found(self, key: str, split: Split) -> np.ndarray:
         """From its file, which is made if need be."""
