@@ -22,7 +22,7 @@ trust  build  drawing
 trainer  agreement  facts  apart  checks  audit  results  preprocessing  verdict  report
 data  scratch  deep  probes  features  figures
 checkpoint  records  averages  comparison  machine  compose  metrics  schedule  signals
-errors  seeding  initial  learner  kit  relations  labs  known_facts  schema  helping  aliases  selection  thinning  reg  files  children
+errors  seeding  initial  learner  kit  relations  labs  known_facts  schema  helping  aliases  selection  thinning  reg  files  servers  children
 """  # noqa: E501
 PLACES = {
     unit: (-row, column) for row, line in enumerate(FLOORS.split("\n")) for column, unit in enumerate(line.split())

@@ -6,6 +6,8 @@ A message says in one to three lines what is wrong and what to do next; the comm
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class LabrunnerError(Exception):
     """Base of the errors that labrunner explains by itself."""
@@ -21,6 +23,11 @@ class RequestError(LabrunnerError):
     """The request was wrong: config, data or path (exit 2). Nothing was started."""
 
     exit_code = 2
+
+
+def some(names: Sequence[str], most: int = 12, between: str = ", ") -> str:
+    """The first names of a list for a message, and how many there are if that is not all."""
+    return between.join(names[:most]) + (f", … ({len(names)} of them)" if len(names) > most else "")
 
 
 class Interrupted(BaseException):

@@ -7,6 +7,7 @@ import os
 import platform
 import shlex
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -95,3 +96,16 @@ def git_commit() -> str | None:
 def command_line(argv: Sequence[str]) -> str:
     """The command as typed, to repeat it by copying."""
     return shlex.join(["labrunner", *argv])
+
+
+def bar_size() -> dict[str, Any]:
+    """How much of the terminal tqdm takes; one that does not say its size is taken by tqdm to have no room."""
+    return {"dynamic_ncols": True} if terminal_columns() else {"ncols": 80, "nrows": 24}
+
+
+def terminal_columns() -> int:
+    """Columns of the terminal that stderr is; 0 where it does not say, as in some containers."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns
+    except (OSError, ValueError):
+        return 0

@@ -18,7 +18,7 @@ import numpy as np
 from labrunner.data import Data, Description, Samples, Split, tables
 from labrunner.data.samples import WHITE
 from labrunner.data.splits import Normalization
-from labrunner.errors import RequestError
+from labrunner.errors import RequestError, some
 from labrunner.files import read_json
 from labrunner.learner import ANY, Learner, Origin, Wants
 from labrunner.records.names import PREPROCESSING
@@ -218,10 +218,6 @@ def grey(images: np.ndarray) -> np.ndarray:
         red, green, blue = image.astype(np.uint32)
         into[0] = (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16
     return found
-
-
-def some(names: Sequence[str], most: int = 12) -> str:
-    return ", ".join(names[:most]) + (f", … ({len(names)} of them)" if len(names) > most else "")
 
 
 # the file

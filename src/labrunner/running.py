@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from labrunner import __version__, checkpoint, records, schema, signals
 from labrunner.errors import Interrupted, LabrunnerError, RequestError, RunError
 from labrunner.files import WriteError, to_yaml, writing
-from labrunner.machine import arithmetic, environment, threads_for
+from labrunner.machine import arithmetic, bar_size, environment, threads_for
 from labrunner.records import RunFolder, resume_command, undrawn
 from labrunner.records.names import PREPROCESSING
 from labrunner.selection import Why, chosen, finished
@@ -557,18 +556,6 @@ def progress(shared: Shared, epochs: int, done: int) -> Iterator[Any]:
                 bar.update(epoch - bar.n)
 
         yield show
-
-
-def bar_size() -> dict[str, Any]:
-    return {"dynamic_ncols": True} if terminal_columns() else {"ncols": 80, "nrows": 24}
-
-
-def terminal_columns() -> int:
-    """Columns of the terminal that stderr is; 0 where it does not say, as in some containers."""
-    try:
-        return os.get_terminal_size(sys.stderr.fileno()).columns
-    except (OSError, ValueError):
-        return 0
 
 
 def finish_drawing(run_folder: RunFolder, shared: Shared, config: Mapping[str, Any]) -> None:

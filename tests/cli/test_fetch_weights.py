@@ -11,6 +11,7 @@ from urllib.error import URLError
 import pytest
 import torch
 
+from labrunner import servers
 from labrunner.deep import published
 from tests.deep import theirs
 
@@ -70,7 +71,7 @@ def test_fetch_downloads_weights_once_and_a_run_then_asks_nobody(lab, network, m
     folder = lab.train("run", *ASKED, "model.weights=imagenet", "dataset=digits", "dataset.size=32", "smoke=true")
     assert network.asked == [file.url]
     assert f"torchvision's weights of ImageNet, {file.path.name}" in (folder / "log.txt").read_text()
-    assert network.timeouts == {published.PATIENCE}
+    assert network.timeouts == {servers.PATIENCE}
     assert socket.getdefaulttimeout() is None
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as theirs
 
-from labrunner.data import decoded
+from labrunner.data import decoded, pictures
 from labrunner.data.decoded import Decoded, decode
 from labrunner.errors import RequestError
 
@@ -224,7 +224,7 @@ def test_images_are_turned_as_their_exif_data_say(tmp_path, orientation, suffix)
     values = np.zeros((8, 8, 3), np.uint8)
     values[:4, :, 0], values[:, :4, 1], values[6:, 6:, 2] = 255, 255, 255
     exif = Image.Exif()
-    exif[decoded.ORIENTATION] = orientation
+    exif[pictures.ORIENTATION] = orientation
     more: dict[str, Any] = (
         {"lossless": True} if suffix == "webp" else {"quality": 100, "subsampling": 0} if suffix == "jpg" else {}
     )
@@ -236,7 +236,7 @@ def test_images_are_turned_as_their_exif_data_say(tmp_path, orientation, suffix)
 def test_a_turned_image_is_turned_before_its_centre_is_cut_out(tmp_path):
     values = random(10, 30, 3)
     exif = Image.Exif()
-    exif[decoded.ORIENTATION] = 6
+    exif[pictures.ORIENTATION] = 6
     Image.fromarray(values).save(tmp_path / "a.png", exif=exif)
     Image.fromarray(np.ascontiguousarray(np.rot90(values, -1))).save(tmp_path / "b.png")
     first, second = decoded_from([tmp_path / "a.png", tmp_path / "b.png"]).images

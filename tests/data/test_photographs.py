@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
+from labrunner import servers
 from labrunner.data import downloads, photographs, remote, sets
 from labrunner.errors import Interrupted, RequestError
 from tests.data.photographed import SPLITS, draw, options, packed, write
@@ -483,7 +484,7 @@ def test_a_server_may_be_silent_for_a_few_seconds_only_and_the_timeout_of_others
         assert socket.getdefaulttimeout() == 77.0
     finally:
         socket.setdefaulttimeout(before)
-    assert stand_in.timeouts == {downloads.PATIENCE}
+    assert stand_in.timeouts == {servers.PATIENCE}
 
 
 def test_a_folder_that_cannot_be_made_is_an_error_in_three_lines(tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from labrunner import servers
 from labrunner.data import downloads, vision
 from labrunner.errors import Interrupted, RequestError
 from tests.data.written import ARCHIVES, KINDS, MNISTS, TEST, TRAIN, idx, md5, network, options, packed, write
@@ -209,8 +210,8 @@ def test_a_server_may_be_silent_for_a_few_seconds_only_and_the_timeout_of_others
         assert socket.getdefaulttimeout() == 77.0
     finally:
         socket.setdefaulttimeout(before)
-    assert stand_in.timeouts == {downloads.PATIENCE}
-    assert downloads.PATIENCE <= 10.0
+    assert stand_in.timeouts == {servers.PATIENCE}
+    assert servers.PATIENCE <= 10.0
 
 
 @pytest.mark.parametrize("name", vision.NAMES)

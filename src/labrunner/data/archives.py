@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from labrunner import servers
 from labrunner.data import downloads
 from labrunner.data.downloads import File, root_of
 from labrunner.errors import RequestError
@@ -101,7 +102,7 @@ def _alone(name: str, root: Path, say: Callable[[str], None]) -> Iterator[None]:
             say(f"dataset={name}: waiting for another process, which fetches the same files")
             held.acquire()
     except OSError as error:
-        raise RequestError(f"dataset={name}: cannot write into {root}: {downloads.reason(error)}") from error
+        raise RequestError(f"dataset={name}: cannot write into {root}: {servers.reason(error)}") from error
     try:
         yield
     finally:
@@ -124,7 +125,7 @@ def _download(options: Mapping[str, Any], wanted: Sequence[Archive], say: Callab
         path = root / archive.path
         try:
             with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{name}-downloading-") as folder:
-                with downloads.patiently():
+                with servers.patiently():
                     download_url(archive.url, folder, path.name, archive.md5)
                 os.replace(Path(folder, path.name), path)
         except Exception as error:
@@ -152,4 +153,4 @@ def _unpack(name: str, archive: Archive, root: Path, say: Callable[[str], None])
                     file.path.parent.mkdir(parents=True, exist_ok=True)
                     os.replace(Path(folder, held), file.path)
     except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error) as error:
-        raise RequestError(f"dataset={name}: cannot unpack {path}: {downloads.reason(error)}") from error
+        raise RequestError(f"dataset={name}: cannot unpack {path}: {servers.reason(error)}") from error

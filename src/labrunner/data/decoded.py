@@ -2,9 +2,8 @@
 
 Below the config's `cache` there is ``images/``, and in it a folder for each set of files in each geometry:
 ``pixels.npy``, ``about.json`` and the SHA-256 of the file behind each image. It is named after the contents of the
-files, so that no file that has changed is taken for the old one, and it gets its name when it is whole. An index beside
-these folders remembers the SHA-256 of files by their size and times, so that files are read again only when they have
-been touched.
+files, so that no file that has changed is taken for the old one, and it gets its name when it is whole. Beside these
+folders lies the index of `labrunner.data.hashes`, so that files are read again only when they have been touched.
 """
 
 from __future__ import annotations
@@ -15,45 +14,27 @@ import os
 import shutil
 import sys
 import tempfile
-import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from labrunner.data.downloads import to_stderr
-from labrunner.data.samples import Description, Samples, renumbered, resized_to, square, within
+from labrunner.data.hashes import Index
+from labrunner.data.pictures import BadImage, Geometry, pixels_of, readable
+from labrunner.data.samples import Description, Samples, renumbered, resized_to, within
 from labrunner.errors import LabrunnerError, RequestError
 from labrunner.files import read_json
-from labrunner.machine import cores
-
-if TYPE_CHECKING:
-    from PIL import Image
+from labrunner.machine import bar_size, cores
+from labrunner.servers import to_stderr
 
 FORMAT = 1  # of the cache; raised when the same files would give other pixels
-# what a file may hold, whatever its name says: some of the other formats that Pillow knows start programs
-READABLE = ("JPEG", "PNG", "GIF", "BMP", "DIB", "TIFF", "WEBP", "PPM", "AVIF", "JPEG2000", "TGA", "PCX", "ICO", "MPO")
-MOST_PIXELS = 178_956_970  # of an image as it is decoded; Pillow, too, takes more for a decompression bomb
 TOLD = 10  # bad files that a message names
-RECENT = 2.0  # seconds: a file as new as this may change again without a change of its times
 GIB = 2**30
-# how an image is turned upright, by its EXIF orientation (Exif 2.32, section 4.6.4, tag 274)
-ORIENTATION = 274
-UPRIGHT = {
-    2: "FLIP_LEFT_RIGHT",
-    3: "ROTATE_180",
-    4: "FLIP_TOP_BOTTOM",
-    5: "TRANSPOSE",
-    6: "ROTATE_270",
-    7: "TRANSVERSE",
-    8: "ROTATE_90",
-}
 
 
 class Decoded(NamedTuple):
@@ -62,24 +43,6 @@ class Decoded(NamedTuple):
     images: np.ndarray  # (N, channels, size, size) uint8, not to be written to; a memmap past the memory budget
     kept: np.ndarray  # (N,) int64 positions in `paths` of the files that could be read, ascending
     fingerprint: str  # hexadecimal digits: other contents, another order or geometry give another one
-
-
-class BadImage(Exception):
-    """A file that gives no image; the message says why, in a few words."""
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """What images are made to be."""
-
-    size: int  # width and height in pixels
-    channels: int  # 3 for colour, 1 for grey
-    resize: int  # what the shorter side becomes before the centre is cut to `size`
-    interpolation: str  # bilinear or bicubic
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        return self.channels, self.size, self.size
 
 
 def decode(
@@ -197,82 +160,6 @@ def decoded_samples(
 def below(path: str | Path, root: Path) -> str:
     """A file's name relative to a folder; bytes that are no UTF-8 stand as escapes, as \\xff."""
     return os.fsencode(path).removeprefix(os.fsencode(root) + b"/").decode("utf-8", "backslashreplace")
-
-
-# one image
-
-
-def pixels_of(file: BinaryIO, geometry: Geometry) -> np.ndarray:
-    """The image in a file, (channels, size, size) uint8; the first of several.
-
-    It is turned upright by its EXIF orientation; what is transparent shows white; 16 bits become 8; an image of ink is
-    turned to light as Pillow does it.
-
-    Raises
-    ------
-    BadImage
-        when there is none, or only a part of it, or one without an 8-bit meaning.
-    """
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(file, formats=_readable()) as image:
-            image.load()  # the first of several
-            upright = _upright(_in_bytes(image, geometry.channels), image)
-        sides = resized_to(upright.size, geometry.size, geometry.resize)
-        if sides[0] * sides[1] > MOST_PIXELS:
-            raise BadImage(f"{upright.width} x {upright.height} pixels are too long a strip")
-        values = np.asarray(square(upright, geometry.size, geometry.resize, geometry.interpolation))
-    except (BadImage, MemoryError):
-        raise
-    except UnidentifiedImageError:
-        raise BadImage("no image" if file.seek(0, os.SEEK_END) else "empty") from None
-    except Image.DecompressionBombError:
-        raise BadImage("too many pixels") from None
-    except Exception as error:  # decoders raise nearly anything at damaged bytes
-        raise BadImage((str(error).splitlines() or [type(error).__name__])[0][:80]) from None
-    return np.broadcast_to(values, geometry.shape) if values.ndim == 2 else values.transpose(2, 0, 1)
-
-
-@cache
-def _readable() -> list[str]:
-    from PIL import Image
-
-    Image.init()  # all formats, of which this Pillow may lack some
-    return [each for each in READABLE if each in Image.OPEN]
-
-
-def _in_bytes(image: Image.Image, channels: int) -> Image.Image:
-    """The image as L or RGB; grey ones stay L."""
-    from PIL import Image
-
-    if image.mode == "F":
-        raise BadImage("floating-point pixels")
-    if image.mode.startswith("I"):
-        values = np.asarray(image)
-        if values.min() < 0 or values.max() > 65535:
-            raise BadImage(f"pixels from {values.min()} to {values.max()}, which are not of 16 bits")
-        return Image.fromarray(np.rint(values / 257.0).astype(np.uint8))  # 65535 / 257 = 255
-    if image.has_transparency_data:
-        page = Image.new("RGBA", image.size, "white")
-        page.alpha_composite(image.convert("RGBA"))
-        image = page
-    if image.mode in ("1", "L"):
-        return image.convert("L")
-    colours = image.convert("RGB")
-    return colours.convert("L") if channels == 1 else colours
-
-
-def _upright(pixels: Image.Image, image: Image.Image) -> Image.Image:
-    """`pixels` turned as the EXIF data of `image` say, which must have been loaded: TIFFs are turned by that."""
-    from PIL import Image
-
-    try:
-        orientation = image.getexif().get(ORIENTATION)
-    except Exception:  # EXIF data that are damaged say nothing about the image itself
-        return pixels
-    turn = UPRIGHT.get(orientation) if isinstance(orientation, int) else None
-    return pixels if turn is None else pixels.transpose(Image.Transpose[turn])
 
 
 # many images
@@ -504,7 +391,7 @@ class _Work:
 
         from PIL import Image
 
-        _readable()  # before there are threads
+        readable()  # before there are threads
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="PIL")  # of metadata that nobody asked for
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -515,11 +402,10 @@ class _Work:
         """What `work` gives for each place, in threads; a bar on a terminal."""
         from tqdm import tqdm
 
-        label, width = f"{what} {self.name}", _columns()
+        label = f"{what} {self.name}"
         with ThreadPoolExecutor(cores(), thread_name_prefix="decoding") as pool:
             done = pool.map(work, places)
-            # a terminal that does not say its height is taken by tqdm to have no room
-            bar: dict[str, Any] = {"disable": width is None, "ncols": width, "nrows": 24, "leave": False}
+            bar: dict[str, Any] = {"disable": not sys.stderr.isatty(), "leave": False, **bar_size()}
             try:
                 return list(tqdm(done, label, len(places), unit=" images", **bar))
             except BaseException:
@@ -543,94 +429,9 @@ class _Work:
         self.say(f"{what} and {'is' if len(bad) == 1 else 'are'} left out, as dataset.skip_bad=true says")
 
 
-def _columns() -> int | None:
-    """Columns of the terminal that stderr is, 80 where it does not say; None where it is none."""
-    if not sys.stderr.isatty():
-        return None
-    try:
-        return os.get_terminal_size(sys.stderr.fileno()).columns or 80
-    except (OSError, ValueError):
-        return 80
-
-
 def shown(path: str | Path) -> str:
     """A path for a message of one line: what cannot be printed is escaped."""
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in os.fspath(path))
-
-
-# what files were known by before
-
-
-class Index:
-    """The SHA-256 of files, and what is remembered of it: file -> size, times and SHA-256.
-
-    Parameters
-    ----------
-    folder : where it is kept; None for nowhere
-    paths : the files
-    """
-
-    def __init__(self, folder: Path | None, paths: Sequence[str]) -> None:
-        here = os.getcwd()
-        self._names = [path if path.startswith(os.sep) else f"{here}{os.sep}{path}" for path in paths]
-        self._states = [_state(name) for name in self._names]
-        self._root = os.path.commonpath((min(self._names), max(self._names)))  # of all that lie between, too
-        name = hashlib.sha256(os.fsencode(self._root)).hexdigest()[:16]
-        self._file = None if folder is None else folder / f"files-{name}.json"
-        before = (None if self._file is None else read_json(self._file)) or {}
-        files = before.get("files") if before.get("format") == FORMAT else None
-        self._entries: dict[str, Any] = files if isinstance(files, dict) else {}
-        self._is_new = False
-        self.hashes = [self._remembered(name, state) for name, state in zip(self._names, self._states, strict=True)]
-
-    def _remembered(self, name: str, state: list[int] | None) -> str | None:
-        entry = self._entries.get(self._key(name))
-        if state is None or not isinstance(entry, list) or len(entry) != 4 or entry[:3] != state:
-            return None
-        return str(entry[3])
-
-    def _key(self, name: str) -> str:
-        return name.removeprefix(self._root)
-
-    def hash(self, place: int) -> str:
-        """The SHA-256 of a file; "" where it cannot be read."""
-        try:
-            with open(self._names[place], "rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError:
-            return ""
-
-    def learn(self, places: Sequence[int], hashes: Sequence[str]) -> None:
-        now = time.time_ns()
-        for place, found in zip(places, hashes, strict=True):
-            self.hashes[place] = found
-            state = self._states[place]
-            # one that was written a moment ago may be written again in the same tick of the clock
-            if found and state is not None and now - state[1] > RECENT * 1e9:
-                self._entries[self._key(self._names[place])] = [*state, found]
-                self._is_new = True
-
-    def save(self) -> None:
-        """Keep what is new; where that cannot be done, files are read again the next time."""
-        if not self._is_new or self._file is None:
-            return
-        text = json.dumps({"format": FORMAT, "root": self._root, "files": self._entries})
-        with suppress(OSError):
-            temporary = self._file.with_name(f".{self._file.name}-{os.getpid()}")
-            temporary.write_text(text)
-            os.replace(temporary, self._file)
-
-
-def _state(name: str) -> list[int] | None:
-    """Size in bytes, and times of the content and of the entry in nanoseconds; None where there is no file.
-
-    The second time is not for programs to set: a file that was copied over, times and all, is seen to be another one.
-    """
-    try:
-        found = os.stat(name)
-    except OSError:
-        return None
-    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns]
 
 
 # arrays in files

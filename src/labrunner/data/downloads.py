@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import os
 import shlex
-import socket
-import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from labrunner.errors import RequestError
-
-PATIENCE = 5.0  # seconds that a server may be silent; a machine without a network must not wait for long
+from labrunner.servers import reason
 
 
 class File(NamedTuple):
@@ -60,22 +57,6 @@ def root_of(options: Mapping[str, Any]) -> Path:
         said = error.strerror if isinstance(error, OSError) else str(error)
         raise RequestError(f"dataset.root={options['root'][:80]!r} is no path: {said}") from None
     return root
-
-
-def to_stderr(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
-@contextmanager
-def patiently() -> Iterator[None]:
-    """Wait for a silent server for `PATIENCE` seconds; what torchvision prints goes to stderr."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(PATIENCE)
-    try:
-        with redirect_stdout(sys.stderr):
-            yield
-    finally:
-        socket.setdefaulttimeout(before)
 
 
 @contextmanager
@@ -137,9 +118,3 @@ def address(files: Sequence[File]) -> str:
 
 def size(megabytes: int) -> str:
     return f"{megabytes} MB" if megabytes < 1000 else f"{megabytes / 1000:.1f} GB"
-
-
-def reason(error: Exception) -> str:
-    """The last line of a message: torchvision lists all servers that it tried."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1].removeprefix("<urlopen error ").removesuffix(">") if lines else type(error).__name__

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from labrunner.data.decoded import decoded_samples, shown
-from labrunner.data.downloads import to_stderr
 from labrunner.data.samples import WHITE, Description, Samples
 from labrunner.errors import RequestError
+from labrunner.servers import to_stderr
 
 NAMES = ("imagefolder",)
 SIZE = 64  # pixels, where neither the user nor the model asks for a size

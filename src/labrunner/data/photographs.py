@@ -17,10 +17,11 @@ import numpy as np
 from labrunner.data import archives, class_names, downloads
 from labrunner.data.archives import Archive
 from labrunner.data.decoded import decoded_samples
-from labrunner.data.downloads import File, root_of, to_stderr
+from labrunner.data.downloads import File, root_of
 from labrunner.data.folders import SIZE
 from labrunner.data.samples import WHITE, Description, Samples
 from labrunner.errors import RequestError
+from labrunner.servers import to_stderr
 
 VGG = "https://www.robots.ox.ac.uk/~vgg/data"
 ERDA = "https://sid.erda.dk/public/archives/daaeac0d7ce1152aea9b61d9f1e19370"

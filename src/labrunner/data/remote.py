@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from labrunner.data import photographs, vision
-from labrunner.data.downloads import File, to_stderr
+from labrunner.data.downloads import File
+from labrunner.servers import to_stderr
 
 NAMES = (*vision.NAMES, *photographs.NAMES)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labrunner.errors import RequestError
+from labrunner.errors import RequestError, some
 from labrunner.helping import nearest
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Description:
             if word not in self.class_names:
                 close = nearest(word, self.class_names)
                 hint = f"did you mean {close}? " if close else ""
-                known = _some(self.class_names)
+                known = some(self.class_names)
                 raise RequestError(f"dataset.classes: dataset={self.name} has no class {word}\n{hint}there are {known}")
             if words.count(word) > 1:
                 raise RequestError(f"dataset.classes names {word} twice; try naming it once")
@@ -68,10 +68,6 @@ class Description:
             raise RequestError(f"dataset={self.name} is a table and has no size in pixels; try dataset.size=null")
         shape = (self.shape[0], size, size)
         return self if shape == self.shape else dataclasses.replace(self, shape=shape, white=WHITE)
-
-
-def _some(names: Sequence[str], most: int = 12) -> str:
-    return ", ".join(names[:most]) + (f", … ({len(names)} of them)" if len(names) > most else "")
 
 
 @dataclass(frozen=True)

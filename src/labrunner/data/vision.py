@@ -19,10 +19,12 @@ from typing import Any
 
 import numpy as np
 
+from labrunner import servers
 from labrunner.data import downloads
-from labrunner.data.downloads import File, root_of, to_stderr
+from labrunner.data.downloads import File, root_of
 from labrunner.data.samples import Description, Samples
 from labrunner.errors import RequestError
+from labrunner.servers import to_stderr
 
 DIGITS = tuple(string.digits)
 CLOTHES = (
@@ -354,7 +356,7 @@ def _unpack(options: dict[str, Any], file: File) -> bool:
     except (gzip.BadGzipFile, EOFError, zlib.error):
         raise downloads.damaged(options, [packed]) from None
     except OSError as error:
-        raise RequestError(f"dataset={options['name']}: cannot unpack {packed}: {downloads.reason(error)}") from error
+        raise RequestError(f"dataset={options['name']}: cannot unpack {packed}: {servers.reason(error)}") from error
     if not _whole_idx(file.path):
         raise downloads.damaged(options, [packed])
     return True
@@ -375,7 +377,7 @@ def _download(options: dict[str, Any], absent: list[File], say: Callable[[str], 
     touched = dict.fromkeys(path for file in files(options) for path in (*file.packed, file.path))
     new = [path for path in touched if not path.is_file()]
     try:
-        with downloads.cleared([path.parent for path in touched]), downloads.patiently():
+        with downloads.cleared([path.parent for path in touched]), servers.patiently():
             try:
                 _open(options, download=True)
             except BaseException:

@@ -10,8 +10,9 @@ from torch import nn
 
 from labrunner.deep.classifiers import Classifier
 from labrunner.deep.stages import HEAD
-from labrunner.errors import RequestError
+from labrunner.errors import RequestError, some
 
+MOST = 3  # names of a kind that a message lists
 COUNTER = "num_batches_tracked"  # of batch norm, which files from before torch 0.4.1 lack: it begins at 0
 AUXILIARY = {"googlenet": ("aux1.", "aux2."), "inception_v3": ("AuxLogits.",)}  # classifiers that help training there
 # names of before that torchvision still reads: densenet's "norm.1", and a vit's "linear_1", which is now layer 0 of 4
@@ -58,8 +59,8 @@ def put(network: nn.Module, given: Mapping[str, torch.Tensor], where: str, calle
         for name, tensor in compared.items()
         if name in fitting and fitting[name].is_floating_point() != tensor.is_floating_point()
     ]
-    lists = [f"missing: {_some(missing)}" if missing else "", f"unknown: {_some(unknown)}" if unknown else ""]
-    said = [text for text in (*lists, _some(shapes, "; "), _some(kinds, "; ")) if text]
+    lists = [f"missing: {some(missing, MOST)}" if missing else "", f"unknown: {some(unknown, MOST)}" if unknown else ""]
+    said = [text for text in (*lists, some(shapes, MOST, "; "), some(kinds, MOST, "; ")) if text]
     if said:
         raise RequestError(f"{where} does not fit {called}\n" + "; ".join(said) + _way_out(network, shapes))
     for name, tensor in compared.items():
@@ -101,7 +102,3 @@ def _way_out(network: nn.Module, shapes: Sequence[str]) -> str:
     if isinstance(network, Classifier) and any("pos_embedding" in each for each in shapes):
         return "\nits weights are for images of one size; leave dataset.size out, or give it the one that they are for"
     return ""
-
-
-def _some(names: Sequence[str], between: str = ", ", most: int = 3) -> str:
-    return between.join(names[:most]) + (f", … ({len(names)} of them)" if len(names) > most else "")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import socket
 import sys
 from collections.abc import Callable
 from functools import cache
@@ -21,8 +20,8 @@ from labrunner.deep import classifiers
 from labrunner.errors import RequestError
 from labrunner.learner import Wants
 from labrunner.schema import TORCHVISION
+from labrunner.servers import patiently, reason, to_stderr
 
-PATIENCE = 5.0  # seconds that a server may be silent; a machine without a network must not wait for long
 HASHED = re.compile(r"-([a-f0-9]{8,})\.")  # the first digits of a file's SHA-256 stand in its name
 # trained on inputs in [-1, 1]: torchvision's own networks turn images that are normalized otherwise into that
 HALVES = ("googlenet", "inception_v3")
@@ -79,10 +78,6 @@ def _sha256(path: Path, size: int, changed: int) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-def to_stderr(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
 def fetch(arch: str, say: Callable[[str], None] = to_stderr) -> bool:
     """See to it that the file is here and whole; returns whether it had to be downloaded.
 
@@ -97,22 +92,16 @@ def fetch(arch: str, say: Callable[[str], None] = to_stderr) -> bool:
             raise damaged(file)
         return False
     say(f"{called(arch)}: downloading {file.megabytes:.0f} MB from {file.url} into {file.path.parent}")
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(PATIENCE)
     try:
         file.path.parent.mkdir(parents=True, exist_ok=True)
-        # it writes under another name until all has come and the digits fit
-        torch.hub.download_url_to_file(file.url, str(file.path), file.prefix or None, progress=sys.stderr.isatty())
+        with patiently():  # it writes under another name until all has come and the digits fit
+            torch.hub.download_url_to_file(file.url, str(file.path), file.prefix or None, progress=sys.stderr.isatty())
     except Exception as error:  # the network's and the disk's
-        lines = str(error).splitlines()
-        reason = lines[-1].removeprefix("<urlopen error ").removesuffix(">") if lines else type(error).__name__
         raise RequestError(
-            f"model.weights=imagenet: {file.path} is missing and cannot be downloaded: {reason}\n"
+            f"model.weights=imagenet: {file.path} is missing and cannot be downloaded: {reason(error)}\n"
             f"put {file.path.name} into {file.path.parent}; from {file.url}\n"
             f"or, where there is a network: {command(arch)}"
         ) from error
-    finally:
-        socket.setdefaulttimeout(before)
     return True
 
 

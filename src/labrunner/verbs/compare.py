@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +14,7 @@ from labrunner.errors import RequestError
 from labrunner.machine import command_line
 from labrunner.records import Member, Run, Sweep, SweepFolder, is_sweep_folder, load_run, load_sweep
 from labrunner.verbs import tables
+from labrunner.verbs.places import new_place, refuse_used
 from labrunner.verbs.printing import say, show
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ class Asked:
 def main(arguments: Arguments) -> int:
     changes = read_changes(arguments.overrides)
     asked = find(arguments.words)
-    folder = changes.get("hydra.run.dir") or new_folder()
+    folder = changes.get("hydra.run.dir") or new_place("comparisons")
     refuse_used(folder)
     sweep = beside_each_other(asked, folder, command_line(arguments.argv))
     runs = [run for _, run in sweep.runs]
@@ -135,16 +134,6 @@ def opened(path: Path) -> Run:
     if (said := comparison.oddity(path)) is not None:
         raise RequestError(f"{path} is no run folder that can be read: {said}")
     return load_run(path)
-
-
-def new_folder() -> Path:
-    return Path("outputs/comparisons") / f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{secrets.token_hex(2)}"
-
-
-def refuse_used(folder: Path) -> None:
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
-        what = "is a file" if folder.is_file() else "is not empty"
-        raise RequestError(f"the folder {folder} {what}; give hydra.run.dir another one")
 
 
 # the comparison

@@ -7,15 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labrunner.errors import RequestError
+from labrunner.errors import RequestError, some
 from labrunner.files import atomic_write, read_json, to_csv, to_json
 from labrunner.helping import Catalogue, own_folders
 from labrunner.machine import command_line
 from labrunner.records import RunFolder, resume_command
 from labrunner.records.names import EVALUATION
 from labrunner.verbs import tables
-from labrunner.verbs.loaded import Loaded, changes_in, load, new_place
-from labrunner.verbs.lr_find import made as newly_made
+from labrunner.verbs.loaded import Loaded, changes_in, load
+from labrunner.verbs.places import made as newly_made
+from labrunner.verbs.places import new_place, refuse_used
 from labrunner.verbs.printing import say, show
 
 if TYPE_CHECKING:
@@ -82,12 +83,6 @@ def main(arguments: Arguments) -> int:
         return own_again(loaded, samples, folder)
     refuse_trained_on(loaded, options)
     return other(loaded, samples, options, folder or new_place("evaluations"), command_line(arguments.argv))
-
-
-def refuse_used(folder: Path) -> None:
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
-        what = "is a file" if folder.is_file() else "is not empty"
-        raise RequestError(f"the folder {folder} {what}; give hydra.run.dir another one")
 
 
 # the data
@@ -264,8 +259,6 @@ def other(loaded: Loaded, samples: Samples, options: dict[str, Any], folder: Pat
 def say_missing(split: Split, class_names: Sequence[str]) -> None:
     """Name the classes that the data have no sample of: their numbers are blank."""
     import numpy as np
-
-    from labrunner.preprocessing import some
 
     counts = np.bincount(split.labels, minlength=len(class_names))
     missing = [name for name, count in zip(class_names, counts, strict=True) if count == 0]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -159,19 +157,3 @@ def threads_of(run: Run, config: dict[str, Any]) -> int:
         return int(config["threads"])
     recorded = run.environment.get("threads")
     return recorded if isinstance(recorded, int) and schema.takes("threads", recorded) else 1
-
-
-def new_place(home: str) -> Path:
-    """A folder, or the stem of a file, that is not there yet: ``outputs/<home>/<date>_<time>_<unique>``."""
-    return Path("outputs", home, f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{secrets.token_hex(2)}")
-
-
-def refuse_there(path: Path, key: str) -> None:
-    """Refuse to write a file where one is, or where none can be."""
-    if path.is_dir():
-        raise RequestError(f"{key}={path} is a folder; it takes the name of a new file")
-    if path.exists():
-        raise RequestError(f"{key}={path} is there already; give {key} another name")
-    above = next(parent for parent in path.absolute().parents if parent.exists())
-    if not above.is_dir():
-        raise RequestError(f"{key}={path} cannot be written: {above} is a file")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +9,7 @@ from labrunner import schema
 from labrunner.compose import Composed, compose
 from labrunner.errors import RequestError
 from labrunner.helping import Catalogue, own_folders
+from labrunner.verbs.places import made
 from labrunner.verbs.printing import say, show
 from labrunner.verbs.shared import shared_for
 
@@ -55,27 +54,6 @@ def place(composed: Composed) -> Path:
     folder = composed.run_dir if given else HOME / composed.run_dir.name
     refuse_used(folder)
     return folder
-
-
-@contextmanager
-def made(folder: Path) -> Iterator[None]:
-    """Make a folder, so that one that cannot be is refused before the work; if that ends early, it goes again.
-
-    Raises
-    ------
-    RequestError
-        when it cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RequestError(f"cannot make the folder {folder}: {error.strerror or error}") from None
-    try:
-        yield
-    except BaseException:
-        with suppress(OSError):  # what has been written stays
-            folder.rmdir()
-        raise
 
 
 def range_test(composed: Composed, shared: Shared) -> list[Tried]:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from labrunner.errors import RequestError
 from labrunner.files import atomic_write, to_csv, writing
 from labrunner.verbs import tables
-from labrunner.verbs.loaded import Loaded, changes_in, load, new_place, refuse_there
+from labrunner.verbs.loaded import Loaded, changes_in, load
+from labrunner.verbs.places import new_place, refuse_there
 from labrunner.verbs.printing import say, show
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def decoded(loaded: Loaded, files: Sequence[Path]) -> Iterator[tuple[list[Path],
     """
     import numpy as np
 
-    from labrunner.data.decoded import BadImage, Geometry, pixels_of
+    from labrunner.data.pictures import BadImage, Geometry, pixels_of
     from labrunner.machine import cores
 
     preprocessing = loaded.preprocessing
