@@ -157,6 +157,8 @@ def has_no_part(model: str, group: str, name: str) -> bool:
         return name not in ("none", "early_stopping")
     if (group, name) == ("init", "given"):  # its numbers are the user's to give
         return True
+    if group == "freeze":  # these have one layer, or train as one
+        return name != "none" and model in (*schema.NUMPY_MODELS, "softmax")
     return (group, name) == ("reg", "dropout") and model in schema.WITHOUT_HIDDEN
 
 

@@ -15,8 +15,10 @@ SABOTAGE = {
     "relu_feeds_the_first_of_eight_layers": {
         "relu": {"init": "default", "optim": "adam", "optim.lr": 0.003, "epochs": 10}
     },
-    # steps that do not shrink with the gradient
-    "eight_sigmoid_layers_stay_at_chance": {"sigmoid": {"optim": "adam", "optim.lr": 0.01}},
+    # steps that do not shrink with the gradient, and weights just large enough for them
+    "eight_sigmoid_layers_stay_at_chance": {
+        "sigmoid": {"init": "normal", "init.std": 0.2, "optim": "adam", "optim.lr": 0.005}
+    },
     "eight_relu_layers_learn": {"relu": {"optim.lr": 1e-5}},
     "one_sigmoid_layer_learns": {"sigmoid": {"optim.lr": 1e-5}},
 }
