@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from labrunner.errors import LabrunnerError
 from labrunner.machine import arithmetic
@@ -27,6 +27,14 @@ IMPORTS = 5.0  # seconds of a process before its first run
 ALIKE = ("seed", "figures", "jobs", "fail_fast", "monitor", "select", "schedule", "init")
 
 
+class Decoding(NamedTuple):
+    """Images that are decoded before the first of the runs that share them."""
+
+    dataset: str
+    images: int
+    size: int  # bytes in the cache
+
+
 @dataclass(frozen=True)
 class Cost:
     """What a run will take, about."""
@@ -36,6 +44,7 @@ class Cost:
     threads: int = 1
     drawing: float = 0.0  # seconds of a processor
     why: str | None = None
+    decoding: Decoding | None = None  # what is in none of these numbers
 
 
 @dataclass
@@ -69,7 +78,8 @@ class Costs:
 
         try:
             refuse_download(config)
-            ready = prepare(config, self.shared)
+            # a plan reads names of image files, and no file
+            ready = prepare({**config, "dataset": {**config["dataset"], "listed": True}}, self.shared)
             with arithmetic(ready.threads):
                 seconds = estimate(ready.learner, rehearsed(ready.data), ready.plan.epochs) + OVERHEAD
                 missing = ahead(ready.data)
@@ -81,7 +91,12 @@ class Costs:
         rows = ready.plan.epochs * ROW_BYTES
         drawn = DRAWN_BYTES[config["figures"]]
         size = min(CHECKPOINTS, ready.plan.epochs) * state + predictions + rows + OTHER_BYTES + drawn
-        return Cost(seconds, size, ready.threads, DRAWING[config["figures"]]), missing
+        samples, decoding = ready.data.samples, None
+        if samples.listed:
+            decoding = Decoding(config["dataset"]["name"], len(samples.labels), samples.inputs.nbytes)
+            if config.get("cache") is None:
+                decoding = decoding._replace(size=0)
+        return Cost(seconds, size, ready.threads, DRAWING[config["figures"]], decoding=decoding), missing
 
 
 def of_features(config: Mapping[str, Any]) -> str:

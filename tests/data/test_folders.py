@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import safetensors.numpy
 from PIL import Image
 from torchvision.datasets import ImageFolder
 
@@ -358,15 +357,20 @@ def test_a_run_past_the_memory_budget_is_the_same_to_the_byte(lab: Lab, more):
     noise(lab.folder / "pictures", each=20)
     inside = lab.train("inside", *RUN, *more)
     outside = lab.train("outside", *RUN, *more, "dataset.memory=1e-9")
-    one, other = essence(inside), essence(outside)
-    weights = [name for name in one if name.endswith(".safetensors")]
-    assert len(weights) == 2
-    for name in weights:  # beside the weights stands what was asked for, which differs in dataset.memory
-        left, right = (safetensors.numpy.load(each.pop(name)) for each in (one, other))
-        assert left.keys() == right.keys()
-        assert all(left[key].tobytes() == right[key].tobytes() for key in left)
-    assert one == other
+    assert essence(inside) == essence(outside)  # checkpoints, too: the hash of the config leaves dataset.memory out
     assert (lab.folder / "outputs" / "cache" / "images").exists() is not bool(more)
+
+
+def test_a_sweep_with_another_memory_budget_is_the_one_that_is_there(lab: Lab):
+    noise(lab.folder / "pictures", each=20)
+    typed = ("-m", "seed=0,1", "hydra.sweep.dir=s", "figures=none", *RUN)
+    assert lab(*typed).code == 0
+    made = {run: (lab.folder / "s" / run / "log.txt").read_bytes() for run in "01"}
+    again = lab(*typed, "dataset.memory=0.5")
+    assert again.code == 0, again.err
+    assert {run: (lab.folder / "s" / run / "log.txt").read_bytes() for run in "01"} == made
+    ended = lab(*typed, "dataset.memory=0.5,1")
+    assert (ended.code, "dataset.memory says how a sweep is carried out" in ended.err) == (2, True)
 
 
 def test_a_run_resumes_with_its_images_and_refuses_others(lab: Lab):
@@ -391,6 +395,73 @@ def test_a_run_with_bad_images_is_refused_before_anything_is_written(lab: Lab):
     assert "dataset.skip_bad=true" in ended.err
     assert lab.tree() == before
     assert lab("figures=none", *RUN, "dataset.skip_bad=true").code == 0
+
+
+@pytest.fixture
+def unread(monkeypatch) -> None:
+    """No file is decoded, nor read to know what is in it."""
+
+    def refuse(*_):
+        raise AssertionError("a file was read")
+
+    monkeypatch.setattr("labrunner.data.decoded.pixels_of", refuse)
+    monkeypatch.setattr("labrunner.data.decoded.Index.hash", refuse)
+
+
+@pytest.mark.parametrize("model", [RUN[3:5], ("model=cnn", "model.channels=[4]", "model.batch_norm=true")])
+@pytest.mark.parametrize("cache", [(), ("cache=null",)], ids=["cached", "uncached"])
+def test_a_plan_lists_the_images_and_neither_reads_nor_writes_a_file(lab: Lab, unread, model, cache):
+    noise(lab.folder / "pictures", each=20)
+    (lab.folder / "pictures" / "class 0" / "03.png").write_bytes(b"")
+    before = lab.tree()
+    ended = lab("plan", *RUN[:3], *RUN[5:], *model, *cache)
+    assert (ended.code, ended.err) == (0, "")
+    assert "not told" not in ended.out
+    into = "" if cache else ", into 11.5 kB of disk"  # 60 * 3 * 8 * 8 bytes
+    assert f"before that, 60 images of dataset=imagefolder are decoded{into}\n" in ended.out
+    assert lab.tree() == before
+
+
+def test_the_plan_of_a_sweep_tells_of_images_once_for_all_runs_that_share_them(lab: Lab, unread):
+    noise(lab.folder / "pictures", each=20)
+    ended = lab("plan", "-m", *RUN, "optim.lr=0.1,0.01", "model.hidden=[4],[5]", "dataset.size=8,16")
+    assert ended.code == 0, ended.err
+    told = [line for line in ended.out.splitlines() if "decoded" in line]
+    assert [line.rpartition("into ")[2] for line in told] == ["11.5 kB of disk", "46.1 kB of disk"]
+
+
+def test_a_plan_takes_the_images_that_are_decoded_already(lab: Lab, monkeypatch):
+    root = noise(lab.folder / "pictures", each=20)
+    for path in root.rglob("*.png"):
+        os.utime(path, (10**9, 10**9))
+    lab.train("run", *RUN)
+    before, sizes = lab.tree(), []
+
+    def noted(learner, data, epochs):
+        sizes.append([len(split) for split in (data.train, data.val, data.test)])
+        sizes.append(data.samples.fingerprint)
+        return 1.0
+
+    monkeypatch.setattr("labrunner.trainer.estimate", noted)
+    ended = lab("plan", *RUN)
+    assert (ended.code, "decoded" in ended.out) == (0, False)
+    assert lab.tree() == before
+    put(root / "class 0" / "new.png")
+    ended = lab("plan", *RUN)
+    assert "before that, 61 images of dataset=imagefolder are decoded, into 11.7 kB" in ended.out
+    recorded = json.loads((lab.folder / "run" / "environment.json").read_text())["data"]
+    assert [sum(sizes[0]), sizes[1], sum(sizes[2])] == [60, recorded, 61]
+    assert sizes[3] != recorded
+
+
+def test_a_stand_in_for_images_takes_no_memory_and_is_like_them(tmp_path):
+    root = noise(tmp_path / "a")
+    samples, read = load(of(root, listed=True)), load(of(root))
+    assert (samples.listed, read.listed) == (True, False)
+    assert (samples.inputs.shape, samples.inputs.dtype) == (read.inputs.shape, read.inputs.dtype)
+    assert samples.inputs.strides[0] == 0
+    assert (samples.labels.tolist(), samples.paths) == (read.labels.tolist(), read.paths)
+    assert samples.fingerprint != read.fingerprint
 
 
 def test_official_splits_are_what_a_run_is_validated_and_tested_on(lab: Lab):

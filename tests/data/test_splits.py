@@ -612,7 +612,7 @@ def test_no_more_than_a_batch_of_images_in_a_file_is_in_memory_at_once(tmp_path,
             most = max(most, values.nbytes if values.dtype == np.uint8 else 0)
             return np.ascontiguousarray(values)
 
-    monkeypatch.setattr("labrunner.data.splits.COUNTED_AT_ONCE", 1000)
+    monkeypatch.setattr("labrunner.data.counts.COUNTED_AT_ONCE", 1000)
     data = make(config(batch_size=10), samples, Learner())  # type: ignore[arg-type]
     for _ in data.train.batches(1):
         pass
@@ -628,7 +628,7 @@ def test_moments_counted_in_parts_are_those_of_all_pixels_to_the_bit(monkeypatch
     samples, index = load(FAKE), np.arange(99, 0, -2)
     whole_at_once = Normalization.of("standard", samples.inputs[index], samples.description)
     for at_once in (1, 300, 10_000):
-        monkeypatch.setattr("labrunner.data.splits.COUNTED_AT_ONCE", at_once)
+        monkeypatch.setattr("labrunner.data.counts.COUNTED_AT_ONCE", at_once)
         in_parts = Normalization.of("standard", samples.inputs, samples.description, index=index)
         np.testing.assert_array_equal(in_parts.scale, whole_at_once.scale)
         np.testing.assert_array_equal(in_parts.shift, whole_at_once.shift)

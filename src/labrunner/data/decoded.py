@@ -1,9 +1,10 @@
 """Image files decoded, cut to squares of one size, and kept in a memory-mapped cache that later runs read.
 
 Below the config's `cache` there is ``images/``, and in it a folder for each set of files in each geometry:
-``pixels.npy``, ``about.json`` and the SHA-256 of the file behind each image. It is named after the contents of the
-files, so that no file that has changed is taken for the old one, and it gets its name when it is whole. Beside these
-folders lies the index of `labrunner.data.hashes`, so that files are read again only when they have been touched.
+``pixels.npy``, ``about.json``, the SHA-256 of the file behind each image, and the counts of `labrunner.data.counts`. It
+is named after the contents of the files, so that no file that has changed is taken for the old one, and it gets its
+name when it is whole. Beside these folders lies the index of `labrunner.data.hashes`, so that files are read again only
+when they have been touched.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from labrunner.data.samples import Description, Samples, renumbered, resized_to,
 from labrunner.errors import LabrunnerError, RequestError
 from labrunner.files import read_json
 from labrunner.machine import bar_size, cores
+from labrunner.seeding import generator
 from labrunner.servers import to_stderr
 
 FORMAT = 1  # of the cache; raised when the same files would give other pixels
@@ -43,6 +45,8 @@ class Decoded(NamedTuple):
     images: np.ndarray  # (N, channels, size, size) uint8, not to be written to; a memmap past the memory budget
     kept: np.ndarray  # (N,) int64 positions in `paths` of the files that could be read, ascending
     fingerprint: str  # hexadecimal digits: other contents, another order or geometry give another one
+    folder: Path | None = None  # of the cache, that holds the images; None where none does
+    listed: bool = False  # noise stands in for the images, whose files were not read
 
 
 def decode(
@@ -56,6 +60,7 @@ def decode(
     skip_bad: bool,
     memory: float,
     name: str,
+    listed: bool = False,
     say: Callable[[str], None] = to_stderr,
 ) -> Decoded:
     """Image files as squares of one size: from the cache if it has them, else decoded in parallel and put there.
@@ -71,6 +76,7 @@ def decode(
     skip_bad : leave out files that cannot be read, and say how many, instead of refusing them
     memory : GiB that the images may take in memory; of more a memmap is given, to be read batch by batch
     name : the data set's name, for messages
+    listed : read no file and write none: what the cache is not known to hold has noise in its place
     say : takes one line for the user
 
     Raises
@@ -84,9 +90,10 @@ def decode(
     geometry = Geometry(size, channels, size if resize is None else resize, interpolation)
     resized_to((1, 1), size, geometry.resize)  # a model that wants less than it cuts out is refused before any work
     work = _Work(name, [os.fspath(path) for path in paths], geometry, skip_bad, memory * GIB, say)
-    if cache is None:
-        return work.without_cache()
-    return work.through(Path(cache).expanduser() / "images")
+    folder = None if cache is None else Path(cache).expanduser() / "images"
+    if listed:
+        return work.listed(folder)
+    return work.without_cache() if folder is None else work.through(folder)
 
 
 def decoded_samples(
@@ -135,6 +142,7 @@ def decoded_samples(
         skip_bad=options.get("skip_bad", False),
         memory=options.get("memory", 4.0),
         name=description.name,
+        listed=options.get("listed", False),
         say=say,
     )
     places = places[decoded.kept]
@@ -154,6 +162,8 @@ def decoded_samples(
         origin=None if len(places) == len(paths) else places,
         paths=tuple(below(paths[place], root) for place in places.tolist()),
         content=decoded.fingerprint,
+        folder=decoded.folder,
+        listed=decoded.listed,
     )
 
 
@@ -198,15 +208,29 @@ class _Work:
         index = Index(folder, self.paths)
         hashes = self._hashes(index)
         fingerprint = self._fingerprint(hashes)
-        # another Pillow may decode otherwise; the data are the same ones
-        whole = folder / hashlib.sha256(f"{fingerprint} {_pillow()}".encode()).hexdigest()[:32]
+        whole = self._whole(folder, fingerprint)
         bad = self._found(whole)
         if bad is None:
             bad = self._made(whole, hashes)
         else:
             self._judge(bad)
         index.save()
-        return Decoded(self._pixels(whole, bad), self._kept(bad), fingerprint)
+        return Decoded(self._pixels(whole, bad), self._kept(bad), fingerprint, whole)
+
+    def listed(self, folder: Path | None) -> Decoded:
+        """From the cache in `folder` where it is known to hold them, else noise in their place; writes nothing."""
+        hashes = [] if folder is None else Index(folder, self.paths).hashes
+        if folder is not None and None not in hashes:
+            fingerprint = self._fingerprint([known or "" for known in hashes])
+            whole = self._whole(folder, fingerprint)
+            bad = self._found(whole)
+            if bad is not None:
+                self._judge(bad)
+                return Decoded(self._pixels(whole, bad), self._kept(bad), fingerprint)
+        noise = generator(0, "stand-in").integers(0, 256, self.geometry.shape, dtype=np.uint8)
+        # one image, as often as there are files; a memmap by name, so that no split takes a copy of all
+        images = np.broadcast_to(noise, self._shape({})).view(np.memmap)
+        return Decoded(images, self._kept({}), "listed", listed=True)
 
     # keys
 
@@ -224,6 +248,12 @@ class _Work:
         return digest.hexdigest()[:32]
 
     # the cache
+
+    @staticmethod
+    def _whole(folder: Path, fingerprint: str) -> Path:
+        """The folder of the cache for images of a fingerprint."""
+        # another Pillow may decode otherwise; the data are the same ones
+        return folder / hashlib.sha256(f"{fingerprint} {_pillow()}".encode()).hexdigest()[:32]
 
     def _found(self, folder: Path) -> dict[int, str] | None:
         """The bad files of a folder of the cache, by position; None where it is not whole."""

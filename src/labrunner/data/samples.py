@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -83,6 +84,8 @@ class Samples:
     origin: np.ndarray | None = None  # positions in the whole data set, where only some of it is here, int64
     paths: tuple[str, ...] | None = None  # (N,) the file of each sample, below the data set's root
     content: str | None = None  # what `inputs` are known by, where reading all of them would take long
+    folder: Path | None = None  # of the cache, that holds what is known by `content`; None where none does
+    listed: bool = False  # noise stands in for `inputs`, whose files were listed and not read
 
     def __post_init__(self) -> None:
         """Refuse labels and shapes that a metric or a network would pass over silently."""
@@ -187,7 +190,7 @@ def resize(samples: Samples, size: int, shorter: int | None = None, interpolatio
     for image, into in zip(pixels, resized, strict=True):
         for channel, plane in enumerate(image):
             into[channel] = square(Image.fromarray(plane), size, shorter, interpolation)
-    return dataclasses.replace(samples, description=description, inputs=resized, content=None)
+    return dataclasses.replace(samples, description=description, inputs=resized, content=None, folder=None)
 
 
 def square(image: Image.Image, size: int, shorter: int | None, interpolation: str) -> Image.Image:

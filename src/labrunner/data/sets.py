@@ -13,7 +13,8 @@ from labrunner.data import embedded, folders, photographs, tables, toys, vision
 from labrunner.data.samples import Description, Samples, choose_classes, resize
 from labrunner.errors import RequestError
 
-# a composed `dataset` group; and, in no YAML, what the weights want (resize, interpolation) and the config's cache
+# a composed `dataset` group; and, in no YAML, what the weights want (resize, interpolation), the config's cache, and
+# whether image files are listed and not read
 Options = dict[str, Any]
 
 

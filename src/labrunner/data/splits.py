@@ -13,11 +13,13 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from labrunner.data.augment import Augment
+from labrunner.data.counts import pixel_counts
 from labrunner.data.mixing import cutmix, mixup
 from labrunner.data.samples import Description, Samples, take
 from labrunner.errors import RequestError
@@ -27,7 +29,6 @@ from labrunner.seeding import generator
 SMALLEST = 1e-30  # a smaller range counts as none: its inverse would overflow float32
 EVAL_BATCH = 500  # samples in a batch of an evaluation pass, which keeps no gradients
 EVAL_VALUES = 2**23  # and at most so many numbers: of 224 x 224 pixels in colour, 55 images
-COUNTED_AT_ONCE = 2**20  # pixels: few enough for the processor's cache
 
 
 def shares(counts: np.ndarray, totals: np.ndarray) -> np.ndarray:
@@ -135,8 +136,11 @@ class Normalization:
         description: Description,
         wants: Wants = ANY,
         index: np.ndarray | None = None,
+        folder: Path | None = None,
     ) -> Normalization:
         """From the training split alone: `inputs` at positions `index`, or all. `kind` is none, unit or standard.
+
+        `folder` keeps what is counted of images (`counts.pixel_counts`).
 
         Images are scaled to [0, 1] by their white, and then standardized per channel; tables are brought to [0, 1], or
         standardized, per feature. A mean and a deviation that the learner wants, of images in [0, 1], take the place of
@@ -157,7 +161,7 @@ class Normalization:
             low, high = train.min(axis=0).astype(np.float64), train.max(axis=0).astype(np.float64)
             mean, deviation = low, np.where(high - low > SMALLEST, high - low, 1.0)
         elif kind == "standard":
-            mean, deviation = moments(inputs, index, unit)
+            mean, deviation = moments(inputs, index, unit, folder)
         for given in (mean, deviation):
             if len(given) not in (1, channels):
                 raise RequestError(
@@ -169,14 +173,16 @@ class Normalization:
         return cls(*(np.broadcast_to(values, channels).reshape(shape) for values in (scale, shift)))
 
 
-def moments(inputs: np.ndarray, index: np.ndarray | None, unit: float) -> tuple[np.ndarray, np.ndarray]:
+def moments(
+    inputs: np.ndarray, index: np.ndarray | None, unit: float, folder: Path | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of inputs * unit, (C,) each, per channel or feature, of samples `index` or of all.
 
     Pixels are counted by value first: a float64 copy of a large set of images would not fit into memory.
     """
     if inputs.dtype == np.uint8:
         numbers = np.arange(256) * unit
-        counted = pixel_counts(inputs, index)
+        counted = pixel_counts(inputs, index, folder)
         found = [mean_and_deviation(numbers, counts / counts.sum()) for counts in counted]
     else:
         train = inputs if index is None else inputs[index]
@@ -184,18 +190,6 @@ def moments(inputs: np.ndarray, index: np.ndarray | None, unit: float) -> tuple[
         found = [mean_and_deviation(values, np.full(values.size, 1.0 / values.size)) for values in columns]
     mean, deviation = (np.array(values) for values in zip(*found, strict=True))
     return mean, deviation
-
-
-def pixel_counts(images: np.ndarray, index: np.ndarray | None = None) -> np.ndarray:
-    """(C, 256): how often each value occurs in each channel of images (N, C, ...), a few images at a time."""
-    index = np.arange(len(images)) if index is None else index
-    counts = np.zeros((images.shape[1], 256), np.int64)
-    at_once = max(1, COUNTED_AT_ONCE // max(1, math.prod(images.shape[1:])))
-    for first in range(0, len(index), at_once):
-        some = images[index[first : first + at_once]]
-        for channel, into in enumerate(counts):
-            into += np.bincount(some[:, channel].reshape(-1), minlength=256)
-    return counts
 
 
 def mean_and_deviation(numbers: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
@@ -425,7 +419,12 @@ def make(config: dict[str, Any], samples: Samples, learner: Learner, smoke_batch
         raise RequestError(f"{given} leave{'s' if len(keys) == 1 else ''} no sample of {description.name} to train on")
     noisy = with_label_noise(samples, parts["train"], options.get("label_noise", 0.0), options.get("split_seed", 0))
     normalization = Normalization.of(
-        options.get("normalize", "none"), samples.inputs, description, learner.wants, parts["train"]
+        options.get("normalize", "none"),
+        samples.inputs,
+        description,
+        learner.wants,
+        parts["train"],
+        None if samples.content is None else samples.folder,
     )
     size = len(parts["train"]) if config["batch_size"] == "full" else config["batch_size"]
     float_type = "float32" if config["precision"] == "bf16" else config["precision"]

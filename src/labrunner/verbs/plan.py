@@ -43,6 +43,7 @@ def plan_run(composed: Composed) -> None:
     choices = composed.choices
     show(f"one run: {choices['model']} on {choices['dataset']}, {composed.config['epochs']} epochs")
     show(f"  {in_all([cost], wall_seconds([cost], 1, cores()))}")
+    show_decoding([cost])
     if cost.why is not None:
         show(f"  not told: {cost.why}")
     show(f"  in {composed.run_dir}")
@@ -78,8 +79,16 @@ def plan_sweep(plan: SweepPlan) -> None:
     show(f"{len(left)} runs to make{before}, {plan.config['jobs']} at a time, in {plan.sweep_dir}")
     if left:
         show(f"  {in_all(left, wall_seconds(left, plan.config['jobs'], cores()))}")
+        show_decoding(left)
     for why in dict.fromkeys(cost.why for cost in left if cost.why is not None):
         show(f"  not told of every run: {why}")
+
+
+def show_decoding(costs: list[Cost]) -> None:
+    """What comes before the runs, and is in none of their numbers."""
+    for dataset, images, size in dict.fromkeys(cost.decoding for cost in costs if cost.decoding is not None):
+        into = f", into {size_text(size)} of disk" if size else ""
+        show(f"  before that, {images:,} images of dataset={dataset} are decoded{into}")
 
 
 def values(plan: SweepPlan, of: dict[str, Any]) -> list[str]:
