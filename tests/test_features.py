@@ -152,6 +152,16 @@ def test_a_second_run_with_another_learning_rate_makes_no_forward_pass_of_the_ba
     assert load_run(second).facts["test_samples"] == 24
 
 
+def test_the_screen_says_once_whether_features_are_computed_or_an_earlier_runs(lab):
+    first, second = (lab("figures=none", f"hydra.run.dir={name}", *SMALL) for name in ("first", "second"))
+    assert first.err.count("the features of the frozen backbone are computed once and kept in outputs/cache/feat") == 1
+    assert (
+        second.err.count("the features of the frozen backbone are those of an earlier run, in outputs/cache/feat") == 1
+    )
+    assert "of an earlier run" not in first.err
+    assert "computed once" not in second.err
+
+
 def test_the_trainer_sees_the_samples_of_each_batch_that_it_would_see_without():
     data = [prepared(*SMALL, f"freeze.cache={cache}", "cache=null").data for cache in ("true", "false")]
     assert [type(each.train) for each in data] == [FeatureSplit, splits.Split]

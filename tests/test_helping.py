@@ -162,6 +162,12 @@ def test_explain_tells_of_every_key_what_it_means_takes_and_is_worth(lab, key):
         assert f"default  {yaml.safe_load((CONF / 'config.yaml').read_text())[key]}".lower() in ended.out.lower()
 
 
+def test_explain_names_the_architectures(lab):
+    said = lab("explain", "model.arch").out
+    assert all(name in said for name in ("efficientnet_v2_s", "resnet18", "vit_b_16", "wide_resnet50_2"))
+    assert max(map(len, said.splitlines())) <= 120
+
+
 def test_explain_takes_groups_options_and_several_words(lab):
     said = lab("explain", "optim", "optim=sgd", "experiment=smoke_cnn", "seed").out
     for words in (

@@ -19,10 +19,10 @@ FLOORS = """
 verbs  cli
 running  tasks  workers  sweeping  planning
 trust  build  drawing
-trainer  agreement  facts  apart  checks  audit  results  preprocessing  verdict  report
+trainer  agreement  facts  apart  checks  audit  results  preprocessing  remarks  verdict  report
 data  scratch  deep  probes  features  figures
 checkpoint  records  averages  comparison  machine  compose  metrics  schedule  signals
-errors  seeding  initial  learner  kit  relations  labs  known_facts  schema  helping  aliases  selection  thinning  reg  files  servers  children
+errors  seeding  initial  learner  kit  relations  labs  known_facts  architectures  schema  helping  aliases  selection  thinning  reg  files  servers  children
 """  # noqa: E501
 PLACES = {
     unit: (-row, column) for row, line in enumerate(FLOORS.split("\n")) for column, unit in enumerate(line.split())
@@ -35,6 +35,7 @@ ALONE = [
     "errors",
     "thinning",
     "known_facts",
+    "architectures",
     "labs",
     "relations",
     "seeding",

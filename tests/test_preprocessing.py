@@ -292,6 +292,42 @@ def test_a_frozen_backbone_of_drawn_weights_is_worth_a_warning(lab):
     assert "drawn at random" in (lab.folder / "run" / "log.txt").read_text()
 
 
+def test_weights_that_were_not_at_hand_leave_a_frozen_backbone_that_was_drawn(lab):
+    asked = ("freeze=backbone", "model.weights=[nowhere,none]")
+    ended = lab(*SMALL_CNN, *asked, "epochs=1", "figures=none", "hydra.run.dir=run")
+    assert "nowhere not at hand" in ended.err
+    assert "warning: freeze=backbone: the backbone's weights are drawn at random, and stand still" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        # two stages, of which the last joins in epoch 3 and the first in epoch 5
+        (
+            ("freeze=gradual", "epochs=2"),
+            "epoch 3, which epochs=2 never reaches; try epochs=5, or another freeze.every",
+        ),
+        (
+            ("freeze=gradual", "epochs=4"),
+            "epoch 5, which epochs=4 never reaches; try epochs=5, or another freeze.every",
+        ),
+        (("freeze=gradual", "epochs=5"), None),
+        (("freeze=gradual", "epochs=2", "smoke=true"), None),
+        (
+            ("freeze=patterns", "epochs=5"),
+            "epoch 6, which epochs=5 never reaches; try epochs=6, or another freeze.train",
+        ),
+        (("freeze=patterns", "epochs=6"), None),
+        (("freeze=backbone", "epochs=1"), None),
+    ],
+)
+def test_what_never_gets_to_train_is_worth_a_warning(lab, asked, said):
+    ended = lab(*SMALL_CNN, "model.channels=[4,4]", *asked, "figures=none", "hydra.run.dir=run")
+    assert ended.code == 0, ended.err
+    assert ("changes what trains in" in ended.err) == (said is not None)
+    assert said is None or said in ended.err
+
+
 @pytest.mark.parametrize("freeze", [(), ("freeze=partial", "freeze.stages=1", "model.channels=[4,4]")])
 def test_a_backbone_that_trains_is_not(lab, freeze):
     ended = lab(*SMALL_CNN, *freeze, "epochs=1", "figures=none", "hydra.run.dir=run")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import math
 import sys
@@ -46,6 +47,17 @@ def test_keys_outside_the_hash_and_keys_that_take_paths_exist():
     assert set(schema.RESUMABLE) < set(schema.OUTSIDE_HASH) <= set(schema.KEYS)
     assert set(schema.PATHS) - {"hydra.run.dir", "hydra.sweep.dir"} <= set(schema.KEYS)
     assert {key.partition(".")[0] for key in schema.KEYS if "." in key} <= set(GROUPS)
+
+
+def test_keys_are_taken_out_of_a_config_and_the_config_stays_as_it_was():
+    config = {"seed": 1, "memory": 2, "dataset": {"name": "fake", "memory": 3, "root": "a"}, "reg": {"memory": 4}}
+    before = copy.deepcopy(config)
+    assert schema.without(config, ("seed", "dataset.memory", "dataset.missing", "augment.flip")) == {
+        "memory": 2,
+        "dataset": {"name": "fake", "root": "a"},
+        "reg": {"memory": 4},
+    }
+    assert config == before
 
 
 EDGES = {

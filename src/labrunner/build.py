@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labrunner import schema
+from labrunner import architectures, schema
 from labrunner.errors import RequestError
 from labrunner.helping import nearest
 from labrunner.learner import ANY, Wants
@@ -119,6 +119,10 @@ def check_fit(config: dict[str, Any], description: Description) -> None:
     kind = model.get("name")
     augment.check(config["augment"], description.shape, name)
     mixing.check(config["reg"], description.shape, name)
+    if "arch" in model and model["arch"] not in architectures.NAMES:
+        from labrunner.deep import classifiers  # a release of torchvision may have more, and importing it takes long
+
+        classifiers.check(model["arch"])
     if kind in schema.CONVOLUTIONAL:
         if len(description.shape) != 3:
             raise RequestError(f"model={kind} needs images and dataset={name} is a table; try model=mlp")
@@ -235,9 +239,11 @@ def build_learner(
     shape = description.shape
     if wants.channels is not None and len(shape) == 3:
         if shape[0] not in (1, wants.channels):
+            wanted = "grey images" if wants.channels == 1 else f"images of {wants.channels} channels"
+            can_be = wants.channels == 1 and "channels" in config["dataset"]
+            way_out = "try dataset.channels=1" if can_be else f"try a model, or weights, for {shape[0]}"
             raise RequestError(
-                f"the model wants images of {wants.channels} channels and those of dataset={description.name} have "
-                f"{shape[0]}"
+                f"the model wants {wanted}, and those of dataset={description.name} have {shape[0]} channels; {way_out}"
             )
         shape = (wants.channels, *shape[1:])
     if config["model"].get("name") in schema.NUMPY_MODELS:

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labrunner import __version__, checkpoint, records, schema, signals
+from labrunner import __version__, checkpoint, records, remarks, schema, signals
 from labrunner.errors import Interrupted, LabrunnerError, RequestError, RunError
 from labrunner.files import WriteError, to_yaml, writing
 from labrunner.machine import arithmetic, bar_size, environment, threads_for
@@ -200,7 +200,7 @@ def run(
         run_folder.status("running")
         run_folder.log(f"labrunner {__version__} begins: {command or 'from Python'}")
         record_start(ready, run_folder)
-        for remark in remarks(ready):
+        for remark in remarks.of(ready.config, ready.learner, ready.plan.epochs):
             run_folder.log(remark)
             shared.say_once(f"labrunner: {remark}")
         for reason in (*ready.data.remarks, *blanks(config, ready.data)):
@@ -263,24 +263,6 @@ def preprocessed(folder: Path) -> Preprocessing | None:
     from labrunner.preprocessing import read
 
     return read(folder) if checkpoint.listed(folder / "checkpoints") else None
-
-
-def remarks(ready: Ready) -> list[str]:
-    """What one should know of the weights that a run starts from."""
-    learner, config = ready.learner, ready.config
-    if learner.origin is not None:
-        return list(learner.origin.remarks)
-    *backbone, _ = learner.stages().values()
-    frozen, parameters = learner.frozen(1), learner.parameters()
-    names = [name for stage in backbone for name in stage if name in parameters]
-    if "_target_" in config["model"] or not names or not frozen.issuperset(names):
-        return []
-    because = ", as model.weights=none says" if config["model"].get("weights") == "none" else ""
-    way_out = "; try model.weights=…, of a run or a file" if because else ""
-    return [
-        f"warning: freeze={config['freeze']['name']}: the backbone's weights are drawn at random{because}, "
-        f"and stand still from the first epoch on{way_out}"
-    ]
 
 
 def own_files(config: Mapping[str, Any]) -> list[Path]:
@@ -484,7 +466,7 @@ def failed(run_folder: RunFolder, error: BaseException, message: str) -> str:
 
 def config_hash(config: Mapping[str, Any]) -> str:
     """SHA-256 of what the config makes the run compute."""
-    counted = {key: value for key, value in config.items() if key not in schema.OUTSIDE_HASH}
+    counted = schema.without(config, schema.OUTSIDE_HASH)
     return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()
 
 
@@ -508,12 +490,16 @@ def announce(shared: Shared, seconds: float, before: float, epochs: int) -> None
 def watched(
     ready: Ready, shared: Shared, run_folder: RunFolder | None = None, stop: signals.Stop | None = None
 ) -> Iterator[None]:
-    """Inside, features that are computed have a bar on a terminal and a line in the log, and give way to a signal."""
+    """Inside, features that are computed are told of on screen and in the log, and give way to a signal."""
     from labrunner import features
     from labrunner.trainer import heed
 
     log = (lambda text: None) if run_folder is None else run_folder.log
-    with features.watched(ready.data, features.Watch(log, partial(counting, shared), partial(heed, stop))):
+
+    def say(text: str) -> None:
+        shared.say_once(f"labrunner: {text}")
+
+    with features.watched(ready.data, features.Watch(log, partial(counting, shared), partial(heed, stop), say)):
         yield
 
 

@@ -7,7 +7,7 @@ composition, so that it sees what the run will see, wherever a value came from.
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -152,9 +152,12 @@ KEYS: dict[str, Any] = {
 }
 
 # keys that belong to how a run is carried out and not to what it computes
-OUTSIDE_HASH = ("epochs", "figures", "threads", "device", "jobs", "fail_fast", "checks", "strict", "cache")
+OUTSIDE_HASH = (
+    *("epochs", "figures", "threads", "device", "jobs", "fail_fast", "checks", "strict", "cache"),
+    "dataset.memory",
+)
 # of these, what no record of a run depends on
-NOT_COMPUTED = ("figures", "jobs", "fail_fast", "checks", "strict", "cache")
+NOT_COMPUTED = ("figures", "jobs", "fail_fast", "checks", "strict", "cache", "dataset.memory")
 RESUMABLE = ("epochs", "figures", "threads", "device")  # of these, what a resume of a run may change
 
 PATHS = (
@@ -297,6 +300,15 @@ def lookup(config: Config, key: str) -> tuple[bool, Any]:
             return False, None
         here = here[part]
     return True, here
+
+
+def without(config: Mapping[str, Any], keys: Sequence[str]) -> Config:
+    """A config that lacks some keys; a dotted one is taken out of its group."""
+    left = {key: value for key, value in config.items() if key not in keys}
+    for group, _, inside in (key.partition(".") for key in keys):
+        if inside and isinstance(left.get(group), Mapping):
+            left[group] = {key: value for key, value in left[group].items() if key != inside}
+    return left
 
 
 def epochs_of(config: Mapping[str, Any]) -> int:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import torchvision
 from torch import nn
 from torchvision import models
 
-from labrunner import deep, initial
+from labrunner import architectures, deep, initial
 from labrunner.deep import classifiers, stages
 from labrunner.deep.fitting import put
 from labrunner.errors import RequestError
@@ -40,6 +41,13 @@ def settings(name: str, **more) -> dict:
 
 def counts(network: nn.Module) -> tuple[int, int]:
     return tuple(sum(each.numel() for each in part.parameters()) for part in (network.head, network))
+
+
+def test_the_names_that_are_known_without_torch_are_those_that_torchvision_has():
+    there = models.list_models(module=models)
+    assert set(architectures.NAMES) <= set(there), "these are promised"
+    if torchvision.__version__.startswith("0.29."):
+        assert list(architectures.NAMES) == there
 
 
 @pytest.mark.parametrize(

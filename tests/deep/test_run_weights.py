@@ -176,3 +176,19 @@ def test_a_run_of_torchvisions_gives_its_weights_to_the_bit_with_its_batch_norm(
             assert begun[name] == checkpoint.tensor_hash(name, each), name
             assert np.array_equal(ended[name], each), name  # it stood still
     assert json.loads((second / "preprocessing.json").read_text())["size"] == 32
+
+
+def test_weights_for_grey_images_are_refused_on_colours_with_a_way_out_that_leads_out(lab):
+    lab.train("grey", *SMALL)
+    colours = ("model=cnn", "model.channels=[4,4]", "dataset=fake", "epochs=1", "model.weights=grey", "figures=none")
+    refused = lab(*colours)
+    assert refused.code == 2
+    assert "the model wants grey images, and those of dataset=fake have 3 channels" in refused.err
+    lab.train("coloured", *colours, refused.err.rpartition("; try ")[2].strip())
+
+
+def test_where_colours_stay_colours_other_weights_are_the_way_out(lab):
+    lab.train("grey", *SMALL)
+    refused = lab("model=cnn", "model.channels=[4,4]", "dataset=photo_patches", "model.weights=grey")
+    assert refused.code == 2
+    assert "have 3 channels; try a model, or weights, for 3" in refused.err

@@ -205,3 +205,16 @@ def test_layer_outputs_are_kept_from_being_overwritten_in_place():
     assert torch.equal(outputs["0"], network[0](inputs))
     assert (outputs["0"] < 0).any()
     assert all(not module._forward_hooks for module in network.modules())
+
+
+def test_the_summary_of_a_network_that_thaws_says_what_trains_when(lab):
+    few = ("model=cnn", "model.channels=[4,8]", "dataset=digits", "epochs=6")
+    thawing = lab("summary", *few, "freeze=gradual").out
+    # a head on 8 maps of 2 x 2; 8 kernels of 3 x 3 over 4 maps, and 4 over one, each with the two of batch norm
+    head, last, first = 8 * 2 * 2 * 10 + 10, 8 * 4 * 9 + 2 * 8, 4 * 9 + 2 * 4
+    assert [line.strip() for line in thawing.splitlines() if "parameters train" in line] == [
+        f"epochs 1 to 2: {head} parameters train",
+        f"epochs 3 to 4: {head + last} parameters train",
+        f"epochs 5 to 6: {head + last + first} parameters train",
+    ]
+    assert "parameters train" not in lab("summary", *few, "freeze=backbone").out

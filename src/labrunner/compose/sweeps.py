@@ -290,8 +290,7 @@ def _found(values: Mapping[str, Any], composed: Composed) -> dict[str, Any]:
 
 def _essence(config: Mapping[str, Any]) -> str:
     """What two configs have in common that make the same run."""
-    counted = {key: value for key, value in config.items() if key not in schema.NOT_COMPUTED}
-    return json.dumps(counted, sort_keys=True, default=str)
+    return json.dumps(schema.without(config, schema.NOT_COMPUTED), sort_keys=True, default=str)
 
 
 def _checked(texts: list[str], number: int, values: Mapping[str, Any] | None, composer: Composer) -> Composed:

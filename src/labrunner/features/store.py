@@ -39,6 +39,7 @@ class Watch:
     # samples in all -> what is called with how many more are done
     bar: Callable[[int], AbstractContextManager[Callable[[int], object]]] = lambda total: nullcontext(lambda more: None)
     heed: Callable[[], None] = lambda: None  # called again and again; what it raises ends the work
+    say: Callable[[str], None] = lambda text: None  # takes what the user should know, the same for several splits
 
 
 @dataclass
@@ -188,6 +189,7 @@ class Store:
                     self.watch.log(f"{told(split)}: {path} is of a backbone that computed otherwise, and made again")
                     return None
                 self.watch.log(f"{told(split)}: from {path}")
+                self.watch.say(f"the features of the frozen backbone are those of an earlier run, in {path.parent}")
                 return values
         self.watch.log(f"{told(split)}: {path} is damaged and made again")
         return None
@@ -198,6 +200,7 @@ class Store:
         return alike(restored(values[: len(few)], self.learner), self.learner.features(inputs_at(split, few)))
 
     def _written(self, path: Path, split: Split) -> np.ndarray:
+        self.watch.say(f"the features of the frozen backbone are computed once and kept in {path.parent}")
         values = self._computed(split, f"for {path}")
         temporary = path.with_name(f".{path.stem}-{os.getpid()}")
         try:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
-from labrunner import known_facts, schema
+from labrunner import architectures, known_facts, schema
 from labrunner.errors import RequestError
 from labrunner.helping import GROUPS, MEANINGS, VERBS, Catalogue, Option, nearest, own_folders
 from labrunner.verbs.printing import show
 
 if TYPE_CHECKING:
     from labrunner.cli import Arguments
+
+WIDTH = 100  # characters of a line of names
 
 
 def main(arguments: Arguments) -> int:
@@ -48,6 +51,9 @@ def explain(word: str, known: Catalogue) -> str:
         mark = "  (the default option)" if owner.name == default else ""
         note = f"; {key.meaning}" if len(meanings) > 1 and key.meaning != meanings[0] else ""
         lines.append(f"  {owner.group}={owner.name}: {key.value}{note}{mark}")
+    if name == "model.arch":
+        names = textwrap.wrap(", ".join(architectures.NAMES), WIDTH, initial_indent="  ", subsequent_indent="  ")
+        lines += ["  torchvision has", *names]
     return "\n".join(lines)
 
 

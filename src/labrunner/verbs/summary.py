@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 from labrunner.compose import compose
 from labrunner.errors import RequestError
 from labrunner.helping import Catalogue, own_folders
+from labrunner.schema import epochs_of
 from labrunner.verbs.printing import show
 
 if TYPE_CHECKING:
     from labrunner.cli import Arguments
+    from labrunner.learner import Learner
 
 
 def main(arguments: Arguments) -> int:
@@ -23,5 +25,24 @@ def main(arguments: Arguments) -> int:
     shape = " x ".join(str(size) for size in description.shape)
     show(f"{composed.choices['model']} for {description.name}: {shape} inputs, {description.num_classes} classes")
     show(learner.summary())
+    for line in by_epoch(learner, epochs_of(composed.config)):
+        show(line)
     show(f"{learner.work:,} multiply-adds a sample in a forward pass (linear and convolutional layers)")
     return 0
+
+
+def by_epoch(learner: Learner, epochs: int) -> list[str]:
+    """A line for each part of a run in which the same parameters train; none where that never changes."""
+    sizes = {name: size for name, (size, _) in learner.parameters().items()}
+    parts: list[tuple[int, frozenset[str]]] = []  # first epoch, and what stands still
+    for epoch in range(1, epochs + 1):
+        frozen = learner.frozen(epoch)
+        if not parts or frozen != parts[-1][1]:
+            parts.append((epoch, frozen))
+    if len(parts) < 2:
+        return []
+    lines = []
+    for (first, frozen), (following, _) in zip(parts, [*parts[1:], (epochs + 1, frozenset())], strict=True):
+        when = f"epoch {first}" if following == first + 1 else f"epochs {first} to {following - 1}"
+        lines.append(f"  {when}: {sum(size for name, size in sizes.items() if name not in frozen):,} parameters train")
+    return lines

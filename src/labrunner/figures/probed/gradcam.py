@@ -74,8 +74,9 @@ def gradcam(run: Run) -> Figure | None:
             pictures.append(overlaid(each.pixels, values / highest if highest > 0.0 else values))
             right = each.predicted == each.label
             what = "predicted rightly" if right else "predicted" if about == each.predicted else "true class"
-            empty = "" if values.max() > 0.0 else ": nothing"
-            heads.append((what + empty, words[about], VERMILLION if about != each.label else "black"))
+            if values.max() <= 0.0:
+                what = "right: nothing" if right else f"{what}: nothing"
+            heads.append((what, words[about], VERMILLION if about != each.label else "black"))
         for number, (drawn, (above, name, colour)) in enumerate(zip(pictures, heads, strict=True)):
             x, y = left + number * (side + GAP), top + 2 * LINE
             tall, broad = drawn.shape[:2]
