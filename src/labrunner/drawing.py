@@ -178,9 +178,9 @@ def main() -> None:
     # before the first request: they take a second that training does not wait for
     import pandas  # noqa: F401
 
-    from labrunner.figures import draw, draw_range, draw_sweep
-    from labrunner.records import is_sweep_folder, load_run, load_sweep
-    from labrunner.records.names import is_range_folder
+    from labrunner.figures import draw, draw_evaluation, draw_range, draw_sweep
+    from labrunner.records import Evaluation, is_sweep_folder, load_run, load_sweep
+    from labrunner.records.names import is_evaluation_folder, is_range_folder
     from labrunner.report import write
 
     def work(folder: str, which: str) -> str | None:
@@ -189,6 +189,12 @@ def main() -> None:
         if is_range_folder(Path(folder)):
             try:
                 draw_range(Path(folder))
+            except Exception as error:
+                return _one_line(error)
+            return None
+        if is_evaluation_folder(Path(folder)):
+            try:
+                draw_evaluation(Evaluation(Path(folder)), which)
             except Exception as error:
                 return _one_line(error)
             return None

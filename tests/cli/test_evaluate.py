@@ -14,7 +14,9 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support, roc_auc_score
 
+from labrunner.drawing import Drawing
 from labrunner.metrics import wilson
+from labrunner.records import Evaluation
 from tests.cli.lab import Lab
 from tests.data.written import write
 
@@ -250,6 +252,111 @@ def test_classes_of_another_order_are_matched_by_name_and_missing_ones_are_told(
     assert all(row["recall"] == "" for row in per_class if row["class"] not in "38")
 
 
+# files that cannot be read
+
+
+def with_a_bad_file(root: Path, start: int) -> None:
+    folders_of(DIGITS.target[start : start + 60], BYTES[start : start + 60], root, NAMES)
+    (root / "3" / "bad.png").write_bytes(b"no image")
+
+
+IMAGES = ("dataset=imagefolder", "dataset.size=8")
+
+
+def test_a_bad_file_is_refused_with_a_hint_that_works(lab):
+    folders_of(DIGITS.target[:60], BYTES[:60], lab.folder / "images", NAMES)
+    with_a_bad_file(lab.folder / "others", 100)
+    lab.train("run", *IMAGES, "dataset.root=images", *QUICK)
+    for given in (("dataset.root=others",), ("dataset=imagefolder", "dataset.root=others")):
+        ended = lab("evaluate", "run", *given)
+        assert ended.code == 2
+        assert "1 of 61 images cannot be read: others/3/bad.png (no image)" in ended.err
+        assert "leave them out with dataset.skip_bad=true" in ended.err
+        ended = lab("evaluate", "run", *given, "dataset.skip_bad=true")
+        assert ended.code == 0, ended.err
+        assert "of dataset=imagefolder, 60" in ended.out
+
+
+def test_bad_files_are_left_out_as_by_the_run_unless_one_says_otherwise(lab):
+    with_a_bad_file(lab.folder / "images", 0)
+    with_a_bad_file(lab.folder / "others", 100)
+    lab.train("run", *IMAGES, "dataset.root=images", "dataset.skip_bad=true", *QUICK)
+    for number, given in enumerate((("dataset.root=others",), ("dataset=imagefolder", "dataset.root=others"))):
+        ended = lab("evaluate", "run", *given, f"hydra.run.dir=on{number}")
+        assert ended.code == 0, ended.err
+        assert "1 of 61 images cannot be read" in ended.err
+        assert json.loads((lab.folder / f"on{number}/evaluation.json").read_text())["dataset"]["skip_bad"] is True
+        ended = lab("evaluate", "run", *given, "dataset.skip_bad=false")
+        assert (ended.code, "others/3/bad.png (no image)" in ended.err) == (2, True)
+    assert lab("evaluate", "run", "dataset=mnist5k").code == 0  # which has no such key
+
+
+# figures
+
+OF_TABLES = {
+    *("confusion", "confusion_true", "confusion_predicted", "classes"),
+    *("averages", "roc", "precision_recall", "reliability"),
+}
+
+
+def drawn(folder: Path) -> set[str]:
+    return {path.stem for path in (folder / "figures").iterdir()}
+
+
+def test_the_figures_of_a_test_split_are_drawn_of_other_data(lab, monkeypatch):
+    monkeypatch.setattr("labrunner.drawing.Drawing", Drawing)
+    lab.train("run", *QUICK)
+    folders_of(DIGITS.target[:60], BYTES[:60], lab.folder / "images", NAMES)
+    given = ("dataset=imagefolder", "dataset.root=images")
+    for which, expected in (("all", OF_TABLES | {"samples", "mistakes"}), ("few", {"confusion"})):
+        ended = lab("evaluate", "run", *given, f"figures={which}", f"hydra.run.dir={which}")
+        assert (ended.code, ended.err) == (0, "")
+        assert drawn(lab.folder / which) == expected
+        assert not (lab.folder / which / "report.html").exists()
+    assert lab("evaluate", "run", *given, "hydra.run.dir=none").code == 0  # as the run's own figures=none says
+    assert not (lab.folder / "none" / "figures").exists()
+
+
+def test_figures_say_what_they_are_of_and_only_probabilities_are_held_against_accuracy(lab, monkeypatch):
+    from labrunner.figures import EVALUATED
+
+    write("mnist", lab.folder / "data", monkeypatch)
+    lab.train("run", *QUICK)
+    lab.train("mse", *QUICK, "model.loss=mse")
+    for run, data in (("run", "mnist5k"), ("run", "mnist"), ("mse", "mnist")):
+        assert lab("evaluate", run, f"dataset={data}", f"hydra.run.dir={run}_{data}").code == 0
+
+    def titles(name: str) -> dict[str, str]:
+        evaluation = Evaluation(lab.folder / name)
+        figures = {key: function(evaluation) for key, (function, _) in EVALUATED.items()}
+        return {
+            key: figure.axes[0].get_title() + figure.axes[0].get_xlabel()
+            for key, figure in figures.items()
+            if figure is not None
+        }
+
+    whole, part, mse = titles("run_mnist5k"), titles("run_mnist"), titles("mse_mnist")
+    assert set(whole) == set(EVALUATED)
+    assert set(EVALUATED) - set(mse) == {"reliability"}
+    for name in set(EVALUATED) - {"mistakes"}:
+        assert "dataset=mnist5k" in whole[name]
+        assert "dataset=mnist, official test split" in part[name]
+        assert "test split" not in whole[name]
+    assert whole["confusion"].startswith("dataset=mnist5k, 5000 samples")
+
+
+def test_figures_that_could_not_be_drawn_are_told_and_the_files_are_there(lab, monkeypatch):
+    class Failing(Drawing):
+        def finish(self, timeout: float = 0.0) -> list[str]:
+            return ["on: not all could be drawn"]
+
+    lab.train("run", *QUICK)
+    monkeypatch.setattr("labrunner.drawing.Drawing", Failing)
+    ended = lab("evaluate", "run", "dataset=mnist5k", "hydra.run.dir=on", "figures=few")
+    assert (ended.code, ended.err) == (0, "labrunner: warning: on: not all could be drawn\n")
+    assert (lab.folder / "on" / "evaluation.json").is_file()
+
+
 TABLE = "job,age,town\n" + "".join(
     f"{('baker', 'smith')[number % 3 > 1]},{20 + 7 * number % 40},{('Oslo', 'Rome')[number % 2]}\n"
     for number in range(60)
@@ -325,6 +432,8 @@ def test_a_run_that_is_moved_is_evaluated_on_other_data_without_its_own(lab):
         (("run", "dataset=imagefolder", "dataset.root=nowhere"), "dataset.root=nowhere is not there"),
         (("run", "dataset=mnist5k", "hydra.run.dir=run"), "the folder run is not empty"),
         (("run", "hydra.run.dir=new"), "nothing new to write"),
+        (("run", "figures=all"), "figures=all: of a run's own test split there is nothing new to write"),
+        (("run", "dataset=mnist5k", "figures=some"), "figures=some"),
         (("run", "dataset=mnist5k", "threads=none"), "threads=none"),
     ],
 )

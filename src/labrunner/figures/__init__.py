@@ -29,7 +29,7 @@ from labrunner.figures.probed import PROBED
 from labrunner.figures.probed.steps import range_test
 from labrunner.figures.ranking import precision_recall, roc
 from labrunner.figures.samples import mistakes, samples
-from labrunner.records import Run, Sweep
+from labrunner.records import Evaluation, Run, Sweep
 from labrunner.records.names import RANGE
 
 FIGURES: dict[str, tuple[Callable[[Run], Figure | None], bool]] = {  # of a run
@@ -50,6 +50,13 @@ FIGURES: dict[str, tuple[Callable[[Run], Figure | None], bool]] = {  # of a run
     "mistakes": (mistakes, False),
     **PROBED,
 }
+EVALUATED = {  # of an evaluation on other data: those that need predictions and nothing else
+    name: FIGURES[name]
+    for name in (
+        *("confusion", "confusion_true", "confusion_predicted", "classes", "averages"),
+        *("roc", "precision_recall", "reliability", "samples", "mistakes"),
+    )
+}
 
 
 def draw(run: Run, which: str = "all") -> list[Path]:
@@ -67,6 +74,11 @@ def draw(run: Run, which: str = "all") -> list[Path]:
         when figures could not be drawn, after all others were; the message names them.
     """
     return _draw(FIGURES, run, which)
+
+
+def draw_evaluation(evaluation: Evaluation, which: str = "all") -> list[Path]:
+    """The same of an evaluation on other data, with the figures in `EVALUATED`."""
+    return _draw(EVALUATED, evaluation, which)
 
 
 def draw_sweep(sweep: Sweep, which: str = "all") -> list[Path]:

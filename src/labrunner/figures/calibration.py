@@ -89,7 +89,7 @@ def reliability(run: Run) -> Figure | None:
     upper.set(xlim=(0, 1), ylim=(0, 1.03), ylabel="share that is right")
     upper.set_title(
         f"expected calibration error {bins.error:.4f} ({BINS} bins)\n"
-        f"{of_samples(len(right))}: accuracy {right.mean():.1%}, mean confidence {_mean(bins):.1%}",
+        f"{of_samples(run, len(right))}: accuracy {right.mean():.1%}, mean confidence {_mean(bins):.1%}",
         fontsize=11,
     )
 

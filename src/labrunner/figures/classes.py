@@ -75,7 +75,7 @@ def classes(run: Run) -> Figure | None:
     axes.spines["left"].set_visible(bars)
     axes.text(1.015, 1.0, "F1", transform=axes.transAxes, va="bottom", fontsize=10.5, weight="bold")
     axes.set_ylabel("class (test samples)")
-    axes.set_xlabel("test split, classes by F1")
+    axes.set_xlabel(f"{run.tested}, classes by F1")
     for name, colour, marker in reversed(METRICS) if bars else METRICS:
         if bars:
             axes.barh([0], [np.nan], color=colour, label=SHOWN[name])

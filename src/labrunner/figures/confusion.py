@@ -114,7 +114,7 @@ def _matrix(run: Run, shares: np.ndarray, written: list[list[str]], meaning: str
         _name(axis, names, np.arange(0, count, step), font, style, renderer)
     axes.set_xlabel("predicted class", fontsize=large)
     axes.set_ylabel("true class", fontsize=large)
-    lines = [of_samples(run.confusion.to_numpy().sum()), meaning]
+    lines = [of_samples(run, run.confusion.to_numpy().sum()), meaning]
     if np.isnan(shares).any():
         lines.append("grey row: no test samples" if whole == "true" else "grey column: never predicted")
     axes.set_title("\n".join(lines), fontsize=large)

@@ -12,6 +12,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 
+from labrunner.records import Run
+
 # Okabe & Ito 2008: told apart by readers who do not see red and green alike, and in grey print
 BLUE, VERMILLION, GREEN, ORANGE, SKY, PURPLE, BLACK = [
     "#0072B2",
@@ -68,9 +70,9 @@ def plain(name: str) -> str:
     return line or "(no name)"
 
 
-def of_samples(count: int) -> str:
-    """``test split, 360 samples``: what a figure of the test split is drawn from."""
-    return f"test split, {count} sample{'' if count == 1 else 's'}"
+def of_samples(run: Run, count: int) -> str:
+    """``test split, 360 samples``: what a figure of predictions is drawn from."""
+    return f"{run.tested}, {count} sample{'' if count == 1 else 's'}"
 
 
 def left_to_right(*parts: str) -> str:

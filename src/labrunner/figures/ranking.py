@@ -193,7 +193,7 @@ def _draw(run: Run, kind: Kind) -> Figure | None:
     content(axes)
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), xlabel=kind.labels[0], ylabel=kind.labels[1])
     left = len(present) - len(counted)
-    title = f"{of_samples(len(label))}: each class against the rest"
+    title = f"{of_samples(run, len(label))}: each class against the rest"
     if left:
         title += f"\n{_left_out(run.class_names, counted, present)}"
     axes.set_title(title, fontsize=11, parse_math=False)

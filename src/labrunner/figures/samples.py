@@ -100,7 +100,7 @@ def samples(run: Run) -> Figure | None:
         left = column * (width + BETWEEN)
         texts.append(Line("predicted rightly", left, 0.0, "left", quiet=True))
         texts.append(Line("predicted wrongly, as →", left + each * pitch + GAP, 0.0, "left", quiet=True))
-    title = of_samples(int(support.sum()))
+    title = of_samples(run, int(support.sum()))
     if len(shown) < len(there):
         title += f": the {len(shown)} classes with the lowest recall, of {len(there)}"
     return mosaic(tiles, texts, LINE * 1.5 + -(-len(shown) // columns) * height, title, float(kept["white"]))

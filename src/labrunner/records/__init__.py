@@ -12,7 +12,7 @@ from labrunner.records.names import (
     resume_command,
     undrawn,
 )
-from labrunner.records.reading import Run, load_run, read_rows
+from labrunner.records.reading import Evaluation, Run, load_run, read_rows
 from labrunner.records.sweep import MISSING, Member, Sweep, SweepFolder, is_sweep_folder, load_sweep
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "MONITORS",
     "TIMING",
     "Behind",
+    "Evaluation",
     "Member",
     "Row",
     "Run",

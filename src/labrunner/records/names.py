@@ -69,6 +69,11 @@ def is_range_folder(path: Path) -> bool:
     return (path / RANGE).is_file()
 
 
+def is_evaluation_folder(path: Path) -> bool:
+    """Whether ``labrunner evaluate`` made a folder."""
+    return (path / EVALUATION).is_file()
+
+
 def resume_command(path: Path, *changes: str) -> str:
     """The command that goes on with a run, as one can paste it."""
     return shlex.join(["labrunner", "resume", str(path), *changes])

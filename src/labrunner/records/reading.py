@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from labrunner.aliases import check_aliases
 from labrunner.errors import RequestError
 from labrunner.files import from_yaml, read_csv, read_json, whole_lines
-from labrunner.records.names import FORMAT, METRICS, Row
+from labrunner.records.names import EVALUATION, FORMAT, METRICS, Row
 from labrunner.selection import Chosen, chosen, finished
 
 if TYPE_CHECKING:
@@ -95,6 +95,11 @@ class Run:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+
+    @property
+    def tested(self) -> str:
+        """What its predictions are of, in words."""
+        return "test split"
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -263,3 +268,24 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}, status={self.status!r})"
+
+
+class Evaluation(Run):
+    """What a run predicts of other data: those of its files that tell of a test split, and evaluation.json."""
+
+    @cached_property
+    def said(self) -> dict[str, Any]:
+        return read_json(self.path / EVALUATION) or {}
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """Of the run's config the model, as far as it says what probabilities are."""
+        return {"model": self.said.get("model") or {}}
+
+    @property
+    def tested(self) -> str:
+        name = f"dataset={(self.said.get('dataset') or {}).get('name')}"
+        return name if self.said.get("samples") == "all samples" else f"{name}, official test split"
+
+    def __repr__(self) -> str:
+        return f"Evaluation({str(self.path)!r})"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from labrunner.machine import command_line
 from labrunner.records import RunFolder, resume_command
 from labrunner.records.names import EVALUATION
 from labrunner.verbs import tables
-from labrunner.verbs.loaded import Loaded, changes_in, load
+from labrunner.verbs.loaded import CHANGES, Loaded, changes_in, load
 from labrunner.verbs.places import made as newly_made
 from labrunner.verbs.places import new_place, refuse_used
 from labrunner.verbs.printing import say, show
@@ -32,6 +33,7 @@ FIXED = {  # keys of a data set that the run has settled
     "features": "the columns that are learned from",
 }
 ANY_SHAPE = ("imagefolder", "fake")  # data sets whose images come in the size and channels that are asked for
+MODEL = ("name", "_target_", "loss")  # keys of a model that say what its probabilities are
 NO_SPLIT = ("val_fraction", "test_fraction", "split_seed", "per_class", "label_noise")
 
 
@@ -51,14 +53,15 @@ class Folder:
 def main(arguments: Arguments) -> int:
     if len(arguments.words) != 1:
         raise RequestError("evaluate takes one run: labrunner evaluate outputs/runs/RUN [dataset=imagefolder …]")
-    changes, overrides = changes_in(arguments.overrides, also=("hydra.run.dir", "cache"))
+    changes, overrides = changes_in(arguments.overrides, also=("hydra.run.dir", "cache"), checked=(*CHANGES, "figures"))
     for override in overrides:
         key = override.partition("=")[0]
         if key != "dataset" and not key.startswith("dataset."):
             raise RequestError(
                 f"{override}: evaluate changes nothing of what the run is; it takes dataset=…, dataset.root=… and so "
-                "on, hydra.run.dir, cache, device and threads"
+                "on, hydra.run.dir, cache, figures, device and threads"
             )
+    of_others = [f"{key}={changes[key]}" for key in ("hydra.run.dir", "figures") if key in changes]
     folder = Path(changes.pop("hydra.run.dir")) if "hydra.run.dir" in changes else None
     if folder is not None:
         refuse_used(folder)
@@ -74,15 +77,17 @@ def main(arguments: Arguments) -> int:
 
         refuse_unfinished(loaded)
         refuse_download(loaded.config)
-        return own_again(loaded, samples_of(loaded.config, {}), folder)
+        return own_again(loaded, samples_of(loaded.config, {}), of_others)
     options = asked_for(overrides, loaded, arguments)
     samples = samples_as(loaded, options)
     if samples.fingerprint == loaded.run.environment.get("data"):
         say("labrunner: these are the samples that the run was made with: its test split alone is read")
         refuse_unfinished(loaded)
-        return own_again(loaded, samples, folder)
+        return own_again(loaded, samples, of_others)
     refuse_trained_on(loaded, options)
-    return other(loaded, samples, options, folder or new_place("evaluations"), command_line(arguments.argv))
+    folder = folder or new_place("evaluations")
+    with drawn(folder, loaded.config["figures"]):
+        return other(loaded, samples, options, folder, command_line(arguments.argv))
 
 
 # the data
@@ -113,6 +118,8 @@ def asked_for(overrides: Sequence[str], loaded: Loaded, arguments: Arguments) ->
     needed = [f"dataset.path={own['path']}"] if not is_other and "path" in own and "path" not in keys else []
     composed = compose([*chosen, *needed, *overrides], Catalogue(own_folders(arguments.config_dir)))
     options = composed.config["dataset"]
+    if is_other and "skip_bad" not in keys and {"skip_bad"} <= own.keys() & options.keys():
+        options["skip_bad"] = own["skip_bad"]
     if not is_other:
         options = own | {key: options[key] for key in keys}
         if "root" in own and "root" not in keys:
@@ -168,8 +175,11 @@ def refuse_unfinished(loaded: Loaded) -> None:
         )
 
 
-def own_again(loaded: Loaded, samples: Samples, folder: Path | None) -> int:
-    """Read the run's test split once more, which test.json counts; returns the exit code."""
+def own_again(loaded: Loaded, samples: Samples, of_others: Sequence[str]) -> int:
+    """Read the run's test split once more, which test.json counts; returns the exit code.
+
+    `of_others` are overrides that say how other data are evaluated.
+    """
     from labrunner import data
     from labrunner.machine import arithmetic
     from labrunner.results import test_numbers
@@ -177,8 +187,8 @@ def own_again(loaded: Loaded, samples: Samples, folder: Path | None) -> int:
     from labrunner.trainer import evaluate
 
     run, config = loaded.run, loaded.config
-    if folder is not None:
-        raise RequestError("hydra.run.dir: of a run's own test split there is nothing new to write; leave it out")
+    if of_others:
+        raise RequestError(f"{of_others[0]}: of a run's own test split there is nothing new to write; leave it out")
     made = data.make(config, samples, loaded.learner)
     refuse_other_data(run.environment, made)
     if made.test is None:
@@ -245,6 +255,7 @@ def other(loaded: Loaded, samples: Samples, options: dict[str, Any], folder: Pat
             "run": str(loaded.run.path),
             "epoch": loaded.epoch,
             "dataset": {key: value for key, value in options.items() if key not in NO_SPLIT},
+            "model": {key: loaded.config["model"][key] for key in MODEL if key in loaded.config["model"]},
             "samples": which,
             "data": samples.fingerprint,
             "command": command,
@@ -254,6 +265,22 @@ def other(loaded: Loaded, samples: Samples, options: dict[str, Any], folder: Pat
     say_missing(split, preprocessing.class_names)
     show(f"  {folder}")
     return 0
+
+
+@contextmanager
+def drawn(folder: Path, which: str) -> Iterator[None]:
+    """Inside, an evaluation is written into a folder; its figures are drawn then, by a process that starts now."""
+    from labrunner.drawing import Drawing
+
+    if which == "none":
+        yield
+        return
+    with Drawing() as drawing:
+        drawing.start()
+        yield
+        drawing.ask(folder, which)
+        for message in drawing.finish():
+            say(f"labrunner: warning: {message}")
 
 
 def say_missing(split: Split, class_names: Sequence[str]) -> None:

@@ -35,8 +35,10 @@ class Loaded:
     threads: int
 
 
-def changes_in(overrides: list[str], also: tuple[str, ...] = ()) -> tuple[dict[str, Any], list[str]]:
-    """What is asked for in the keys of `CHANGES` and `also`, checked; and the other overrides.
+def changes_in(
+    overrides: list[str], also: tuple[str, ...] = (), checked: tuple[str, ...] = CHANGES
+) -> tuple[dict[str, Any], list[str]]:
+    """What is asked for in the keys of `checked` and `also`, checked; and the other overrides.
 
     Values of `also` are paths, which no range is known for.
     """
@@ -46,7 +48,7 @@ def changes_in(overrides: list[str], also: tuple[str, ...] = ()) -> tuple[dict[s
     others = []
     for override in overrides:
         key, equals, text = override.partition("=")
-        if key not in (*CHANGES, *also):
+        if key not in (*checked, *also):
             others.append(override)
             continue
         if not equals or not text:

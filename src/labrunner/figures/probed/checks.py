@@ -131,7 +131,7 @@ def three_averages(run: Run) -> Figure | None:
     axes.grid(axis="x", visible=False)
     without = averages.absent(counts)
     missing = f"; {without} of {len(counts)} classes without a sample" if without else ""
-    axes.set_xlabel(of_samples(int(counts.sum())) + missing)
+    axes.set_xlabel(of_samples(run, int(counts.sum())) + missing)
     axes.set_ylabel("average of the classes")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=4, borderaxespad=0.0)
     return figure
