@@ -152,14 +152,20 @@ def test_a_second_run_with_another_learning_rate_makes_no_forward_pass_of_the_ba
     assert load_run(second).facts["test_samples"] == 24
 
 
-def test_the_screen_says_once_whether_features_are_computed_or_an_earlier_runs(lab):
+def test_the_screen_says_once_whether_features_are_computed_or_read(lab):
     first, second = (lab("figures=none", f"hydra.run.dir={name}", *SMALL) for name in ("first", "second"))
     assert first.err.count("the features of the frozen backbone are computed once and kept in outputs/cache/feat") == 1
-    assert (
-        second.err.count("the features of the frozen backbone are those of an earlier run, in outputs/cache/feat") == 1
-    )
-    assert "of an earlier run" not in first.err
+    assert second.err.count("the features of the frozen backbone are read from outputs/cache/features\n") == 1
+    assert "read from" not in first.err
     assert "computed once" not in second.err
+
+
+def test_the_screen_says_that_features_are_kept_in_memory_where_there_is_no_folder_for_them(lab):
+    lab.write("file", "")
+    for cache in ("null", "file"):
+        ended = lab("figures=none", *SMALL, f"cache={cache}")
+        assert ended.code == 0, ended.err
+        assert ended.err.count("the features of the frozen backbone are computed once and kept in memory\n") == 1
 
 
 def test_the_trainer_sees_the_samples_of_each_batch_that_it_would_see_without():
@@ -206,6 +212,8 @@ def test_two_processes_of_a_sweep_compute_them_once(lab, forks):
     assert ended.code == 0, ended.err
     said = [line for number in "01" for line in log_of(lab.folder / "sweep" / number)]
     assert sum("computed in" in line for line in said) == 3
+    for once in ("backbone are computed once and kept", "the backbone's weights are drawn at random"):
+        assert ended.err.count(once) == 1
     assert not [path for path in files_of(lab) if path.suffix != ".npy"], "locks and temporary files are gone"
 
 

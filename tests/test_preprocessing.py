@@ -13,6 +13,7 @@ from sklearn.datasets import load_digits
 
 from labrunner import preprocessing
 from labrunner.data import Description, Samples
+from labrunner.deep.learner import TorchLearner
 from labrunner.errors import RequestError
 from labrunner.learner import ANY, Wants
 from labrunner.preprocessing import Preprocessing, grey, in_units
@@ -292,6 +293,22 @@ def test_a_frozen_backbone_of_drawn_weights_is_worth_a_warning(lab):
     assert "drawn at random" in (lab.folder / "run" / "log.txt").read_text()
 
 
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (
+            ("model=cnn", "model.channels=[4]", "freeze=backbone"),
+            "from the first epoch on; try model.weights=…, of a run",
+        ),
+        (("model=cnn", "model.channels=[4]", "freeze=gradual", "epochs=3"), "until epoch 3; try model.weights=…, of a"),
+        (("model=shufflenet_v2_x1_0", "freeze=backbone"), "from the first epoch on; try model.weights=imagenet"),
+    ],
+)
+def test_the_warning_says_how_long_it_stands_and_which_weights_there_are(lab, asked, said):
+    ended = lab(*asked, "dataset=fake", "dataset.samples=60", "smoke=true", "figures=none", "hydra.run.dir=run")
+    assert f"and stand still {said}" in ended.err
+
+
 def test_weights_that_were_not_at_hand_leave_a_frozen_backbone_that_was_drawn(lab):
     asked = ("freeze=backbone", "model.weights=[nowhere,none]")
     ended = lab(*SMALL_CNN, *asked, "epochs=1", "figures=none", "hydra.run.dir=run")
@@ -303,19 +320,14 @@ def test_weights_that_were_not_at_hand_leave_a_frozen_backbone_that_was_drawn(la
     ("asked", "said"),
     [
         # two stages, of which the last joins in epoch 3 and the first in epoch 5
-        (
-            ("freeze=gradual", "epochs=2"),
-            "epoch 3, which epochs=2 never reaches; try epochs=5, or another freeze.every",
-        ),
-        (
-            ("freeze=gradual", "epochs=4"),
-            "epoch 5, which epochs=4 never reaches; try epochs=5, or another freeze.every",
-        ),
+        (("freeze=gradual", "epochs=2"), "epoch 3, which epochs=2 never reaches; try epochs=5\n"),
+        (("freeze=gradual", "epochs=4"), "epoch 5, which epochs=4 never reaches; try epochs=5 or freeze.every=1\n"),
+        (("freeze=gradual", "epochs=4", "freeze.every=1"), None),
         (("freeze=gradual", "epochs=5"), None),
         (("freeze=gradual", "epochs=2", "smoke=true"), None),
         (
             ("freeze=patterns", "epochs=5"),
-            "epoch 6, which epochs=5 never reaches; try epochs=6, or another freeze.train",
+            "epoch 6, which epochs=5 never reaches; try epochs=6 or another freeze.train\n",
         ),
         (("freeze=patterns", "epochs=6"), None),
         (("freeze=backbone", "epochs=1"), None),
@@ -326,6 +338,29 @@ def test_what_never_gets_to_train_is_worth_a_warning(lab, asked, said):
     assert ended.code == 0, ended.err
     assert ("changes what trains in" in ended.err) == (said is not None)
     assert said is None or said in ended.err
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("freeze=gradual", "freeze.every=1000000000"),
+        ("freeze=patterns", 'freeze.train=[{epoch:1,train:[head]},{epoch:1000000001,train:["*"]}]'),
+    ],
+)
+def test_what_would_train_in_a_billion_epochs_is_not_looked_for_epoch_by_epoch(lab, monkeypatch, asked):
+    frozen, seen = TorchLearner.frozen, []
+
+    def counted(self, epoch):
+        seen.append(epoch)
+        assert len(seen) < 1000
+        return frozen(self, epoch)
+
+    monkeypatch.setattr(TorchLearner, "frozen", counted)
+    ended = lab(*SMALL_CNN, "model.channels=[4]", *asked, "epochs=1", "figures=none", "hydra.run.dir=run")
+    assert "epoch 1000000001, which epochs=1 never reaches; try epochs=1000000001" in ended.err
+    summary = lab("summary", *SMALL_CNN, "model.channels=[4]", *asked, "epochs=2000000000").out
+    assert "epochs 1 to 1000000000: " in summary
+    assert "epochs 1000000001 to 2000000000: " in summary
 
 
 @pytest.mark.parametrize("freeze", [(), ("freeze=partial", "freeze.stages=1", "model.channels=[4,4]")])

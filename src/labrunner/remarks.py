@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from labrunner import schema
+
 if TYPE_CHECKING:
     from labrunner.learner import Learner
 
@@ -28,28 +30,42 @@ def _random_features(config: Mapping[str, Any], learner: Learner) -> list[str]:
         return []
     weights = model.get("weights")
     because = ", as model.weights=none says" if weights == "none" else ""
-    way_out = "" if weights is None else "; try model.weights=…, of a run or a file"
+    known = "imagenet" if model["name"] in schema.TORCHVISION else "…, of a run or a file"
+    way_out = "" if weights is None else f"; try model.weights={known}"
+    thaws = changes(config["freeze"], learner)[:1]
+    how_long = f"until epoch {thaws[0]}" if thaws else "from the first epoch on"
     return [
         f"warning: freeze={strategy}: the backbone's weights are drawn at random{because}, "
-        f"and stand still from the first epoch on{way_out}"
+        f"and stand still {how_long}{way_out}"
     ]
 
 
 def _out_of_reach(config: Mapping[str, Any], learner: Learner, epochs: int) -> list[str]:
     """Changes of what trains that come after the last epoch."""
     options = config["freeze"]
-    if config["smoke"]:  # is cut on purpose
+    found = changes(options, learner)
+    following = next((epoch for epoch in found if epoch > epochs), None)
+    if config["smoke"] or following is None:  # a smoke run is cut on purpose
         return []
-    last = 1
-    if options["name"] == "gradual":
-        last = 1 + options["every"] * (len(learner.stages()) - 1)
-    elif options["name"] == "patterns":
-        last = max(entry["epoch"] for entry in options["train"])
-    following = next((e for e in range(epochs + 1, last + 1) if learner.frozen(e) != learner.frozen(epochs)), None)
-    if following is None:
-        return []
-    key = "freeze.every" if options["name"] == "gradual" else "freeze.train"
+    way_out = f"epochs={found[-1]}"
+    if options["name"] == "patterns":
+        way_out += " or another freeze.train"
+    elif options["name"] == "gradual":
+        steps = (found[-1] - 1) // options["every"]  # until all that may train does
+        way_out += f" or freeze.every={(epochs - 1) // steps}" if steps < epochs else ""
     return [
         f"warning: freeze={options['name']} changes what trains in epoch {following}, "
-        f"which epochs={epochs} never reaches; try epochs={last}, or another {key}"
+        f"which epochs={epochs} never reaches; try {way_out}"
     ]
+
+
+def changes(options: Mapping[str, Any], learner: Learner) -> list[int]:
+    """The epochs, in order, in which other parameters train than in the one before, were the run ever so long."""
+    possible: list[int] = []
+    if options["name"] == "gradual":
+        possible = [1 + options["every"] * count for count in range(1, len(learner.stages()))]
+    elif options["name"] == "linear_probe_then_finetune":
+        possible = [1 + options["probe_epochs"]]
+    elif options["name"] == "patterns":
+        possible = sorted(entry["epoch"] for entry in options["train"])
+    return [epoch for epoch in possible if epoch > 1 and learner.frozen(epoch) != learner.frozen(epoch - 1)]

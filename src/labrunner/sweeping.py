@@ -301,7 +301,7 @@ def executor(jobs: int, shared: Shared) -> Iterator[Outcomes]:
     if jobs == 1:
         yield lambda tasks: (carry_out(task, alone) for task in tasks)
         return
-    with Workers(jobs, shared.say) as workers:
+    with Workers(jobs, shared.say_once) as workers:  # each process has its own memory of what it said
         yield workers.outcomes
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.transforms import Bbox
 from PIL import Image
 
 from labrunner.figures.look import look
@@ -129,15 +130,25 @@ def test_each_image_is_scaled_by_its_own_highest_value_and_both_classes_alike(tm
         assert sum(np.array_equal(windows[row, column], tile) for row, column in corners) == 1
 
 
-def test_a_map_of_zeros_says_that_nothing_speaks_for_the_class(tmp_path):
-    run = write(write_run(tmp_path / "run"), [(0, 1)], factor=0.0)
+@pytest.mark.parametrize(
+    ("pairs", "heads"),
+    [
+        ([(0, 0), (1, 1)], ["right: empty"]),
+        ([(0, 1), (1, 0)], ["predicted: empty", "true class: empty"]),  # six pictures beside each other
+        (PAIRS, ["right: empty", "predicted: empty", "true class: empty"]),
+    ],
+)
+def test_a_map_of_zeros_is_called_empty_and_no_head_touches_its_neighbour(tmp_path, pairs, heads):
+    run = write(write_run(tmp_path / "run"), pairs, factor=0.0)
     with look(), warnings.catch_warnings():
         warnings.simplefilter("error")
         figure = gradcam(run)
         all_inside(figure)
-    words = [text.get_text() for text in figure.axes[0].texts]
-    assert "predicted: nothing" in words
-    assert "true class: nothing" in words
+    texts = figure.axes[0].texts
+    assert {text.get_text() for text in texts} >= set(heads)
+    boxes = [text.get_window_extent() for text in texts]
+    widened = [Bbox.from_extents(box.x0, box.y0, box.x1 + 4, box.y1) for box in boxes]
+    assert not any(a.overlaps(b) for number, a in enumerate(widened) for b in widened[:number])
 
 
 def test_the_bar_has_the_colours_that_values_have_over_grey():

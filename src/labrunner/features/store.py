@@ -189,7 +189,7 @@ class Store:
                     self.watch.log(f"{told(split)}: {path} is of a backbone that computed otherwise, and made again")
                     return None
                 self.watch.log(f"{told(split)}: from {path}")
-                self.watch.say(f"the features of the frozen backbone are those of an earlier run, in {path.parent}")
+                self.watch.say(f"the features of the frozen backbone are read from {path.parent}")
                 return values
         self.watch.log(f"{told(split)}: {path} is damaged and made again")
         return None
@@ -200,8 +200,7 @@ class Store:
         return alike(restored(values[: len(few)], self.learner), self.learner.features(inputs_at(split, few)))
 
     def _written(self, path: Path, split: Split) -> np.ndarray:
-        self.watch.say(f"the features of the frozen backbone are computed once and kept in {path.parent}")
-        values = self._computed(split, f"for {path}")
+        values = self._computed(split, f"for {path}", path.parent)
         temporary = path.with_name(f".{path.stem}-{os.getpid()}")
         try:
             with open(temporary, "wb") as file:
@@ -219,7 +218,8 @@ class Store:
 
     # computing
 
-    def _computed(self, split: Split, where: str) -> np.ndarray:
+    def _computed(self, split: Split, where: str, kept: Path | str = "memory") -> np.ndarray:
+        self.watch.say(f"the features of the frozen backbone are computed once and kept in {kept}")
         begin, done, values = time.perf_counter(), 0, None
         parts = self._extraction(split)(self._parts(split), self.threads)
         with self.watch.bar(len(split)) as step, closing(parts):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from labrunner.compose import compose
 from labrunner.errors import RequestError
 from labrunner.helping import Catalogue, own_folders
+from labrunner.remarks import changes
 from labrunner.schema import epochs_of
 from labrunner.verbs.printing import show
 
@@ -25,24 +27,22 @@ def main(arguments: Arguments) -> int:
     shape = " x ".join(str(size) for size in description.shape)
     show(f"{composed.choices['model']} for {description.name}: {shape} inputs, {description.num_classes} classes")
     show(learner.summary())
-    for line in by_epoch(learner, epochs_of(composed.config)):
+    for line in by_epoch(learner, composed.config["freeze"], epochs_of(composed.config)):
         show(line)
     show(f"{learner.work:,} multiply-adds a sample in a forward pass (linear and convolutional layers)")
     return 0
 
 
-def by_epoch(learner: Learner, epochs: int) -> list[str]:
+def by_epoch(learner: Learner, options: Mapping[str, Any], epochs: int) -> list[str]:
     """A line for each part of a run in which the same parameters train; none where that never changes."""
-    sizes = {name: size for name, (size, _) in learner.parameters().items()}
-    parts: list[tuple[int, frozenset[str]]] = []  # first epoch, and what stands still
-    for epoch in range(1, epochs + 1):
-        frozen = learner.frozen(epoch)
-        if not parts or frozen != parts[-1][1]:
-            parts.append((epoch, frozen))
-    if len(parts) < 2:
+    starts = [1, *(epoch for epoch in changes(options, learner) if epoch <= epochs)]
+    if len(starts) < 2:
         return []
+    sizes = {name: size for name, (size, _) in learner.parameters().items()}
     lines = []
-    for (first, frozen), (following, _) in zip(parts, [*parts[1:], (epochs + 1, frozenset())], strict=True):
+    for first, following in zip(starts, [*starts[1:], epochs + 1], strict=True):
         when = f"epoch {first}" if following == first + 1 else f"epochs {first} to {following - 1}"
-        lines.append(f"  {when}: {sum(size for name, size in sizes.items() if name not in frozen):,} parameters train")
+        frozen = learner.frozen(first)
+        trains = sum(size for name, size in sizes.items() if name not in frozen)
+        lines.append(f"  {when}: {trains:,} parameters train")
     return lines

@@ -75,7 +75,7 @@ def gradcam(run: Run) -> Figure | None:
             right = each.predicted == each.label
             what = "predicted rightly" if right else "predicted" if about == each.predicted else "true class"
             if values.max() <= 0.0:
-                what = "right: nothing" if right else f"{what}: nothing"
+                what = "right: empty" if right else f"{what}: empty"
             heads.append((what, words[about], VERMILLION if about != each.label else "black"))
         for number, (drawn, (above, name, colour)) in enumerate(zip(pictures, heads, strict=True)):
             x, y = left + number * (side + GAP), top + 2 * LINE
