@@ -185,26 +185,17 @@ def main() -> None:
 
     def work(folder: str, which: str) -> str | None:
         """Draw, then render; what went wrong in one line. A figure that fails does not take the report with it."""
-        errors = []
-        if is_range_folder(Path(folder)):
-            try:
-                draw_range(Path(folder))
-            except Exception as error:
-                return _one_line(error)
-            return None
-        if is_evaluation_folder(Path(folder)):
-            try:
-                draw_evaluation(Evaluation(Path(folder)), which)
-            except Exception as error:
-                return _one_line(error)
-            return None
-        if is_sweep_folder(Path(folder)):
-            try:
-                draw_sweep(load_sweep(folder), which)
-            except Exception as error:
-                return _one_line(error)
-            return None
+        path, errors = Path(folder), []
         try:
+            if is_range_folder(path):
+                draw_range(path)
+                return None
+            if is_evaluation_folder(path):
+                draw_evaluation(Evaluation(path), which)
+                return None
+            if is_sweep_folder(path):
+                draw_sweep(load_sweep(folder), which)
+                return None
             run = load_run(folder)
         except Exception as error:
             return _one_line(error)

@@ -10,7 +10,7 @@ import io
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,17 @@ def atomic_write(path: Path, content: bytes | str) -> None:
             temporary.unlink(missing_ok=True)
             raise
         sync_folder(path.parent)
+
+
+def keep(path: Path, content: bytes | str) -> None:
+    """Write a small file of a cache, which several processes may make at once; where that fails, there is none."""
+    temporary = path.with_name(f".{path.name}-{os.getpid()}")
+    with suppress(OSError):
+        try:
+            temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def to_json(value: Any) -> str:

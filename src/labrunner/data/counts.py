@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+
+from labrunner.files import keep
 
 COUNTED_AT_ONCE = 2**20  # pixels: few enough for the processor's cache
 VALUES = 256  # of a pixel
@@ -69,10 +69,4 @@ def _read(path: Path, channels: int) -> np.ndarray | None:
 def _write(path: Path, counts: np.ndarray) -> None:
     """Keep the counts; where that cannot be done, pixels are counted again the next time."""
     numbers = counts.astype("<i8").tobytes()
-    temporary = path.with_name(f".{path.name}-{os.getpid()}")
-    with suppress(OSError):
-        try:
-            temporary.write_bytes(numbers + hashlib.sha256(numbers).digest())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    keep(path, numbers + hashlib.sha256(numbers).digest())

@@ -7,11 +7,10 @@ import json
 import os
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from labrunner.files import read_json
+from labrunner.files import keep, read_json
 
 FORMAT = 1  # of the index
 RECENT = 2.0  # seconds: a file as new as this may change again without a change of its times
@@ -71,10 +70,7 @@ class Index:
         if not self._is_new or self._file is None:
             return
         text = json.dumps({"format": FORMAT, "root": self._root, "files": self._entries})
-        with suppress(OSError):
-            temporary = self._file.with_name(f".{self._file.name}-{os.getpid()}")
-            temporary.write_text(text)
-            os.replace(temporary, self._file)
+        keep(self._file, text)
 
 
 def _state(name: str) -> list[int] | None:
