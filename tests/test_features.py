@@ -369,6 +369,7 @@ def test_weights_that_are_loaded_afterwards_are_those_that_count():
         (("reg=mixup",), "reg.mixup=0.2 makes other inputs"),
         (("reg=cutmix",), "reg.cutmix=1.0 makes other inputs"),
         (("freeze=gradual", "freeze.every=9"), "freeze=gradual lets it train later"),
+        (("freeze=gradual", "freeze.every=1000000000"), "freeze=gradual lets it train later"),
         (
             ("freeze=patterns", "freeze.train=[{epoch: 1, train: [head]}, {epoch: 50, train: ['*']}]"),
             "freeze=patterns lets it train later",

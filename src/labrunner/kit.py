@@ -346,6 +346,8 @@ def check_what_is_frozen_is_a_function_of_the_epoch(make_learner: MakeLearner, d
         frozen = learner.frozen(epoch)
         assert isinstance(frozen, frozenset)
         assert frozen <= weights.keys(), f"there are no tensors {sorted(frozen - weights.keys())[:3]}"
+        turns = epoch > 1 and frozen != learner.frozen(epoch - 1)
+        assert turns == (epoch in learner.turns()), f"turns() and frozen() disagree in epoch {epoch}"
     for epoch in EPOCHS:
         learner.start_epoch(epoch)
         _train(learner, data, first=epoch, steps=1)

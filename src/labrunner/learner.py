@@ -78,6 +78,9 @@ class Learner(Protocol):
     def frozen(self, epoch: int) -> frozenset[str]:
         """Names of the tensors that must not change in an epoch, buffers among them; a function of the epoch alone."""
 
+    def turns(self) -> tuple[int, ...]:
+        """The epochs, in order, in which other tensors are frozen than in the one before, were the run ever so long."""
+
     def train_batch(self, batch: Batch, lr: float) -> BatchOut:
         """One step of the optimizer with this learning rate. Depends on the state, the batch and its step alone."""
 

@@ -32,8 +32,8 @@ def _random_features(config: Mapping[str, Any], learner: Learner) -> list[str]:
     because = ", as model.weights=none says" if weights == "none" else ""
     known = "imagenet" if model["name"] in schema.TORCHVISION else "…, of a run or a file"
     way_out = "" if weights is None else f"; try model.weights={known}"
-    thaws = changes(config["freeze"], learner)[:1]
-    how_long = f"until epoch {thaws[0]}" if thaws else "from the first epoch on"
+    turns = learner.turns()
+    how_long = f"until epoch {turns[0]}" if turns else "from the first epoch on"
     return [
         f"warning: freeze={strategy}: the backbone's weights are drawn at random{because}, "
         f"and stand still {how_long}{way_out}"
@@ -43,7 +43,7 @@ def _random_features(config: Mapping[str, Any], learner: Learner) -> list[str]:
 def _out_of_reach(config: Mapping[str, Any], learner: Learner, epochs: int) -> list[str]:
     """Changes of what trains that come after the last epoch."""
     options = config["freeze"]
-    found = changes(options, learner)
+    found = learner.turns()
     following = next((epoch for epoch in found if epoch > epochs), None)
     if config["smoke"] or following is None:  # a smoke run is cut on purpose
         return []
@@ -57,15 +57,3 @@ def _out_of_reach(config: Mapping[str, Any], learner: Learner, epochs: int) -> l
         f"warning: freeze={options['name']} changes what trains in epoch {following}, "
         f"which epochs={epochs} never reaches; try {way_out}"
     ]
-
-
-def changes(options: Mapping[str, Any], learner: Learner) -> list[int]:
-    """The epochs, in order, in which other parameters train than in the one before, were the run ever so long."""
-    possible: list[int] = []
-    if options["name"] == "gradual":
-        possible = [1 + options["every"] * count for count in range(1, len(learner.stages()))]
-    elif options["name"] == "linear_probe_then_finetune":
-        possible = [1 + options["probe_epochs"]]
-    elif options["name"] == "patterns":
-        possible = sorted(entry["epoch"] for entry in options["train"])
-    return [epoch for epoch in possible if epoch > 1 and learner.frozen(epoch) != learner.frozen(epoch - 1)]

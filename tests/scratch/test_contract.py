@@ -156,6 +156,9 @@ class _FreezesInWordAlone(_WithAFault):
     def frozen(self, epoch):
         return frozenset({"head.weight"}) if epoch == 3 else frozenset()
 
+    def turns(self):
+        return 3, 4
+
     def start_epoch(self, epoch):
         facts = super().start_epoch(epoch)
         self._still = self.frozen(epoch)

@@ -30,10 +30,12 @@ class Strategy:
     ----------
     trains : epoch, from 1 -> names of the parameters that train in it
     factors : parameter -> how many times the learning rate it moves by; 1 where it is missing
+    turns : the epochs, in order, in which others train than in the one before, were the run ever so long
     """
 
     trains: Callable[[int], frozenset[str]]
     factors: Mapping[str, float] = field(default_factory=dict)
+    turns: tuple[int, ...] = ()
 
 
 def make(options: Mapping[str, Any], network: nn.Module, stages: Mapping[str, Sequence[str]]) -> Strategy:
@@ -71,7 +73,8 @@ def make(options: Mapping[str, Any], network: nn.Module, stages: Mapping[str, Se
             f"freeze={name} leaves nothing to train: each {what} was frozen by its maker, or is shared with what is "
             "frozen"
         )
-    return Strategy(trains, _factors(options, named, stages, backbone))
+    turns = (each for each in _possible_turns(options, len(backbone)) if each > 1 and trains(each) != trains(each - 1))
+    return Strategy(trains, _factors(options, named, stages, backbone), tuple(turns))
 
 
 def _own_names(network: nn.Module) -> dict[str, str]:
@@ -110,6 +113,15 @@ def _trains(
     if name == "patterns":
         return _listed(options["train"], willing, named)
     return lambda epoch: willing
+
+
+def _possible_turns(options: Mapping[str, Any], stages: int) -> list[int]:
+    """The epochs, in order, in which what trains may change; it does in no other."""
+    if options["name"] == "gradual":
+        return [1 + options["every"] * count for count in range(1, stages + 1)]
+    if options["name"] == "linear_probe_then_finetune":
+        return [1 + options["probe_epochs"]]
+    return sorted(entry["epoch"] for entry in options["train"]) if options["name"] == "patterns" else []
 
 
 def _listed(

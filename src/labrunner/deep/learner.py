@@ -108,6 +108,9 @@ class TorchLearner:
     def frozen(self, epoch: int) -> frozenset[str]:
         return self._frozen(self._strategy.trains(max(1, epoch)))
 
+    def turns(self) -> tuple[int, ...]:
+        return self._strategy.turns
+
     def _thaw(self, epoch: int) -> None:
         """Let what trains in an epoch train, and nothing else."""
         trains = self._strategy.trains(max(1, epoch))

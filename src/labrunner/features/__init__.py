@@ -7,7 +7,8 @@ features are kept and by whom they are computed.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,6 @@ from labrunner.machine import threads_for
 
 __all__ = ["Ahead", "Watch", "ahead", "cached", "compute", "rehearsed", "training_work", "watched"]
 
-EVER = 10**9  # an epoch that no run reaches, behind the last change of any strategy
 MEMORY = 4.0  # GiB that features may take where the data set has no key for it
 
 
@@ -41,7 +41,7 @@ def cached(config: Mapping[str, Any], data: Data, learner: Learner, shared: dict
     options = config.get("freeze", {})
     if not options.get("cache", False) or not isinstance(learner, TorchLearner):
         return data
-    if not stands_still(learner, range(1, config["epochs"] + 1)):
+    if not stands_still(learner, config["epochs"]):
         return data
     why = varied(config, data) or later(learner, options) or too_large(data, learner, config["dataset"])
     own = "_target_" in config["model"]
@@ -62,18 +62,17 @@ def cached(config: Mapping[str, Any], data: Data, learner: Learner, shared: dict
     )
 
 
-def stands_still(learner: TorchLearner, epochs: Iterable[int]) -> bool:
-    """Whether there is a backbone with weights, and no tensor of it may change in any of these epochs."""
+def stands_still(learner: TorchLearner, epochs: float) -> bool:
+    """Whether there is a backbone with weights, and no tensor of it may change in so many epochs."""
     if learner.feature_shape is None or not any(name.startswith("backbone.") for name in learner.parameters()):
         return False
     names = {name for name in learner.network.state_dict() if name.startswith("backbone.")}
-    return all(names <= learner.frozen(epoch) for epoch in epochs)
+    return all(names <= learner.frozen(epoch) for epoch in (1, *learner.turns()) if epoch <= epochs)
 
 
 def later(learner: TorchLearner, options: Mapping[str, Any]) -> str | None:
     """Whether the backbone would train if the run went on: one that is extended has to be the run in one piece."""
-    listed = [entry["epoch"] for entry in options.get("train", ())]  # where a strategy of the user's changes
-    if stands_still(learner, [*listed, EVER]):
+    if stands_still(learner, math.inf):
         return None
     return f"freeze={options['name']} lets it train later, and the run can be extended"
 

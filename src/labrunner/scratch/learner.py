@@ -66,6 +66,10 @@ class NumpyLearner:
         """None: nothing ever freezes here."""
         return frozenset()
 
+    def turns(self) -> tuple[int, ...]:
+        """None: nothing ever freezes here."""
+        return ()
+
     def train_batch(self, batch: Batch, lr: float) -> BatchOut:
         """Forward, loss, backward, step. The scores are those of training, with dropout, before the step."""
         with quiet():

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from labrunner.compose import compose
 from labrunner.errors import RequestError
 from labrunner.helping import Catalogue, own_folders
-from labrunner.remarks import changes
 from labrunner.schema import epochs_of
 from labrunner.verbs.printing import show
 
@@ -27,15 +25,15 @@ def main(arguments: Arguments) -> int:
     shape = " x ".join(str(size) for size in description.shape)
     show(f"{composed.choices['model']} for {description.name}: {shape} inputs, {description.num_classes} classes")
     show(learner.summary())
-    for line in by_epoch(learner, composed.config["freeze"], epochs_of(composed.config)):
+    for line in by_epoch(learner, epochs_of(composed.config)):
         show(line)
     show(f"{learner.work:,} multiply-adds a sample in a forward pass (linear and convolutional layers)")
     return 0
 
 
-def by_epoch(learner: Learner, options: Mapping[str, Any], epochs: int) -> list[str]:
+def by_epoch(learner: Learner, epochs: int) -> list[str]:
     """A line for each part of a run in which the same parameters train; none where that never changes."""
-    starts = [1, *(epoch for epoch in changes(options, learner) if epoch <= epochs)]
+    starts = [1, *(epoch for epoch in learner.turns() if epoch <= epochs)]
     if len(starts) < 2:
         return []
     sizes = {name: size for name, (size, _) in learner.parameters().items()}
