@@ -22,7 +22,7 @@ trust  build  drawing
 trainer  agreement  facts  apart  checks  audit  results  preprocessing  remarks  verdict  report
 data  scratch  deep  probes  features  figures
 checkpoint  records  averages  comparison  machine  compose  metrics  schedule  signals
-errors  seeding  initial  learner  kit  relations  labs  known_facts  architectures  schema  helping  aliases  selection  thinning  reg  files  servers  children
+errors  seeding  initial  learner  kit  relations  labs  known_facts  architectures  schema  combinations  helping  aliases  selection  thinning  reg  files  servers  children
 """  # noqa: E501
 PLACES = {
     unit: (-row, column) for row, line in enumerate(FLOORS.split("\n")) for column, unit in enumerate(line.split())
@@ -43,6 +43,7 @@ ALONE = [
     "learner",
     "kit",
     "schema",
+    "combinations",
     "helping",
     "reg",
     "scratch",

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labrunner import __version__, checkpoint, records, remarks, schema, signals
+from labrunner import __version__, checkpoint, combinations, records, remarks, schema, signals
 from labrunner.errors import Interrupted, LabrunnerError, RequestError, RunError
 from labrunner.files import WriteError, to_yaml, writing
 from labrunner.machine import arithmetic, bar_size, environment, threads_for
@@ -134,7 +134,7 @@ def blanks(config: Mapping[str, Any], data: Data) -> list[str]:
 
 def refuse_blank_monitor(config: dict[str, Any], data: Data) -> None:
     """Early stopping, or a plateau, that watches an empty column would wait for ever."""
-    monitor, who = config["monitor"], schema.watcher(config)
+    monitor, who = config["monitor"], combinations.watcher(config)
     blank = (monitor.startswith("val_") and data.val is None) or (
         monitor == "train_accuracy" and data.train.is_weighted
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from labrunner import schema
+from labrunner import combinations, schema
 from labrunner.compose.names import refuse_key
 from labrunner.errors import RequestError
 from labrunner.helping import GROUPS, Catalogue, Option, nearest, packaged_conf
@@ -24,7 +24,7 @@ def check_config(config: dict[str, Any], choices: dict[str, str], known: Catalog
     check_keys(config, known)
     check_names(config, choices, known)
     schema.check_types(config)
-    schema.check_combinations(config)
+    combinations.check(config)
 
 
 def check_names(config: dict[str, Any], choices: dict[str, str], known: Catalogue) -> None:
