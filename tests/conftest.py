@@ -18,6 +18,11 @@ from pathlib import Path
 import pytest
 
 from tests.cli.lab import Fork, Forking, Lab, Undrawn, command
+from tests.lines import (  # noqa: F401 (hooks)
+    pytest_collection_modifyitems,
+    pytest_runtest_logreport,
+    pytest_terminal_summary,
+)
 
 
 @pytest.fixture
