@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from labrunner import schema
 from labrunner.compose import check_config, compose
 from labrunner.compose.checks import leaves
 from labrunner.compose.names import is_sweep, quote_paths
@@ -29,7 +30,8 @@ def test_nothing_said_gives_the_defaults_as_plain_values():
     }
     assert composed.config["optim"] == {"name": "adam", "lr": 0.001, "betas": [0.9, 0.999], "eps": 1e-8}
     assert {type(value) for value in walk(composed.config)} <= {dict, list, str, int, float, bool, type(None)}
-    assert set(composed.config) == {*KNOWN.top, *GROUPS} - {"experiment"}
+    sections = {key.partition(".")[0] for key in KNOWN.top}
+    assert set(composed.config) == {*sections, *GROUPS} - {"experiment"}
 
 
 def walk(value):
@@ -135,7 +137,7 @@ def test_a_composed_config_passes_the_checks_of_a_saved_one():
     composed = compose(["model=cnn", "reg=dropout"], KNOWN)
     check_config(composed.config, composed.choices, KNOWN)
     for key in [*KNOWN.top, *composed.choices]:
-        lacking = {name: value for name, value in composed.config.items() if name != key}
+        lacking = schema.without(composed.config, [key])
         with pytest.raises(RequestError, match=key):
             check_config(lacking, composed.choices, KNOWN)
 

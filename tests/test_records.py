@@ -280,6 +280,7 @@ def test_a_checkpoint_in_the_middle_of_an_epoch_keeps_what_was_noted_up_to_it_an
     epoch_of(folder, 1)
     folder.note("steps", ["epoch", "step", "loss"], [[2, 3, 0.5]])
     folder.save({"weights/w": np.zeros(1)}, Position(1, 1, {"n": 1, "loss": 0.5}), [1])
+    folder.flush()
     before = {path.name: path.read_bytes() for path in (folder.path / "probes").iterdir()}
     folder.note("steps", ["epoch", "step", "loss"], [[2, 4, 0.4]])
     folder.note("ends", ["epoch", "step", "norm"], [[2, 4, 0.2]])
@@ -312,6 +313,7 @@ def test_a_commit_is_a_row_and_a_checkpoint_and_older_checkpoints_go(folder):
     assert [epoch for epoch, *_ in listed] == [2, 3]
     assert checkpoint.read(listed[-1][2])[0]["weights/w"].tolist() == [3.0] * 3
     folder.save({"weights/w": np.zeros(3)}, Position(3, 4), {2, 3})
+    folder.flush()
     assert [entry[:2] for entry in checkpoint.listed(folder.path / "checkpoints")] == [(2, 0), (3, 0), (3, 4)]
 
 

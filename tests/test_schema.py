@@ -6,6 +6,7 @@ import copy
 import importlib
 import math
 import sys
+from typing import Any
 
 import pytest
 import yaml
@@ -25,7 +26,17 @@ def keys_of_yaml() -> set[str]:
         if path.parent.name == "experiment":
             continue
         prefix = "" if path.parent == CONF else f"{path.parent.name}."
-        found |= {f"{prefix}{key}" for key in content if key not in ("name", "defaults", "hydra")}
+        found |= {f"{prefix}{key}" for key in flat(content)}
+    return found
+
+
+def flat(content: dict[str, Any]) -> dict[str, Any]:
+    """The keys of a YAML file that are ours; those of a section are dotted."""
+    found = {}
+    for key, value in content.items():
+        if key in ("name", "defaults", "hydra"):
+            continue
+        found |= {f"{key}.{name}": inner for name, inner in value.items()} if isinstance(value, dict) else {key: value}
     return found
 
 
@@ -38,15 +49,14 @@ def test_every_value_in_the_yaml_files_is_one_that_the_table_takes():
         if path.parent.name == "experiment":
             continue
         prefix = "" if path.parent == CONF else f"{path.parent.name}."
-        for key, value in yaml.safe_load(path.read_text()).items():
-            if key not in ("name", "defaults", "hydra"):
-                schema.check_value(f"{prefix}{key}", schema.KEYS[f"{prefix}{key}"], value)
+        for key, value in flat(yaml.safe_load(path.read_text())).items():
+            schema.check_value(f"{prefix}{key}", schema.KEYS[f"{prefix}{key}"], value)
 
 
 def test_keys_outside_the_hash_and_keys_that_take_paths_exist():
     assert set(schema.RESUMABLE) < set(schema.OUTSIDE_HASH) <= set(schema.KEYS)
     assert set(schema.PATHS) - {"hydra.run.dir", "hydra.sweep.dir"} <= set(schema.KEYS)
-    assert {key.partition(".")[0] for key in schema.KEYS if "." in key} <= set(GROUPS)
+    assert {key.partition(".")[0] for key in schema.KEYS if "." in key} <= {*GROUPS, "checkpoint"}
 
 
 def test_keys_are_taken_out_of_a_config_and_the_config_stays_as_it_was():
@@ -57,7 +67,19 @@ def test_keys_are_taken_out_of_a_config_and_the_config_stays_as_it_was():
         "dataset": {"name": "fake", "root": "a"},
         "reg": {"memory": 4},
     }
+    assert "reg" not in schema.without(config, ["reg.memory"])  # of which nothing is left
     assert config == before
+
+
+def test_changed_keys_are_set_in_a_copy_and_a_missing_group_is_made():
+    config = {"epochs": 1, "reg": {"l1": 0, "patience": 3}}
+    changes = {"epochs": 2, "reg.l1": 1, "checkpoint.every_batches": None}
+    assert schema.changed(config, changes) == {
+        "epochs": 2,
+        "reg": {"l1": 1, "patience": 3},
+        "checkpoint": {"every_batches": None},
+    }
+    assert config == {"epochs": 1, "reg": {"l1": 0, "patience": 3}}
 
 
 EDGES = {

@@ -88,6 +88,8 @@ class Notes:
     def save(self, state, position, keep_epochs):
         self.saved.append((position, checkpoint.encode(state, position), set(keep_epochs)))
 
+    def flush(self): ...
+
 
 class StopAt:
     """A stop flag that is up when it is looked at for the n-th time, counted from 0."""

@@ -111,6 +111,7 @@ def prepare(
         select=config["select"],
         patience=config["reg"]["patience"],
         config_hash=config_hash(config if saved is None else saved),
+        **config["checkpoint"],
     )
     if recorded is None:
         wanted, _, _ = as_wanted(config, {"wants": learner.wants._asdict()})
@@ -189,7 +190,7 @@ def run(
     run_folder = RunFolder.create(folder)
     with (
         signals.deferred() as stop,
-        kept(run_folder),
+        kept(run_folder, stop),
         arithmetic(ready.threads),
         watched(ready, shared, run_folder, stop),
     ):
@@ -243,10 +244,11 @@ def resume(
     shared.begin(ready.threads)
     with (
         signals.deferred() as stop,
-        kept(run_folder),
+        kept(run_folder, stop),
         arithmetic(ready.threads),
         watched(ready, shared, run_folder, stop),
     ):
+        run_folder.unseal()
         start = restore(ready, run_folder, shared)
         now = environment(ready.threads, command, own_files(config))
         record_resume(recorded, now | {"data": ready.data.samples.fingerprint}, len(start.rows), run_folder, shared)
@@ -294,9 +296,10 @@ def refuse_download(config: Mapping[str, Any]) -> None:
 
 
 def unless_stopped(result: Result, stop: signals.Stop) -> Result:
-    """A signal that came too late to cut a finished run still ends the command."""
-    if stop.signum is not None and result.status == "done":
-        raise Interrupted(stop.signum, undrawn(result.folder))
+    """A signal that came too late to cut a run still ends the command."""
+    if stop.signum is not None:
+        said = undrawn(result.folder) if result.status == "done" else result.error
+        raise Interrupted(stop.signum, said or "")
     return result
 
 
@@ -400,6 +403,7 @@ def carry_out(ready: Ready, run_folder: RunFolder, shared: Shared, start: Start,
             audit.ended(learner, epochs + 1)
             run_folder.status("diverged", message)
             verdicts = write_facts(run_folder, config, data, learner, epochs, None, watching)
+            run_folder.seal()
             finish_drawing(run_folder, shared, config)
             return Result(run_folder.path, "diverged", message, None, None, epochs, None, None, verdicts)
     choice = chosen(rows, plan.monitor, plan.select)
@@ -415,6 +419,7 @@ def carry_out(ready: Ready, run_folder: RunFolder, shared: Shared, start: Start,
     for probe in watching:
         probe.end(learner, data, epoch)
     verdicts = write_facts(run_folder, config, data, learner, len(rows), epoch, watching)
+    run_folder.seal()
     run_folder.status("done")
     run_folder.log(f"done: epoch {epoch} of {len(rows)} chosen ({choice.why} {plan.monitor})")
     finish_drawing(run_folder, shared, config)
@@ -435,8 +440,11 @@ def load_epoch(ready: Ready, run_folder: RunFolder, epoch: int) -> None:
 
 
 @contextmanager
-def kept(run_folder: RunFolder) -> Iterator[None]:
-    """Whatever happens inside, the folder's status says so and its lock is released."""
+def kept(run_folder: RunFolder, stop: signals.Stop) -> Iterator[None]:
+    """Whatever happens inside, the folder's status says so and its lock is released.
+
+    A failure ends the command as a signal does that came at the same time, or the next run of a sweep would begin.
+    """
     try:
         yield
     except Interrupted as interrupted:
@@ -447,11 +455,16 @@ def kept(run_folder: RunFolder) -> Iterator[None]:
         raise Interrupted(interrupted.signum, how) from None
     except LabrunnerError as error:
         failed(run_folder, error, str(error))
+        if stop.signum is not None:
+            raise Interrupted(stop.signum, str(error)) from error
         raise
     except (Exception, SystemExit) as error:  # a model of the user's may call sys.exit()
         said = f"{type(error).__name__}: {error}".splitlines()[0]
         message = failed(run_folder, error, f"the run failed: {said}")
-        raise RunError(f"{message}\nthe traceback is in {run_folder.path / 'log.txt'}") from error
+        message += f"\nthe traceback is in {run_folder.path / 'log.txt'}"
+        if stop.signum is not None:
+            raise Interrupted(stop.signum, message) from error
+        raise RunError(message) from error
     finally:
         run_folder.close()
 

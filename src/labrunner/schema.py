@@ -72,6 +72,8 @@ KEYS: dict[str, Any] = {
     "smoke": bool,
     "jobs": Annotated[int, Ge(1), Le(256)],
     "fail_fast": bool,
+    "checkpoint.every_batches": Count | None,
+    "checkpoint.every_minutes": Positive | None,
     "cache": Text | None,
     "model.arch": Text,
     "model.weights": Text | Annotated[list[Text], MinLen(1)],
@@ -150,14 +152,15 @@ KEYS: dict[str, Any] = {
     "augment.magnitude": Annotated[int, Ge(0), Le(30)],
 }
 
+CHECKPOINT = ("checkpoint.every_batches", "checkpoint.every_minutes")
 # keys that belong to how a run is carried out and not to what it computes
 OUTSIDE_HASH = (
-    *("epochs", "figures", "threads", "device", "jobs", "fail_fast", "checks", "strict", "cache"),
-    "dataset.memory",
+    *("epochs", "figures", "threads", "device", "jobs", "fail_fast", "checks", "strict", "cache", "dataset.memory"),
+    *CHECKPOINT,
 )
 # of these, what no record of a run depends on
-NOT_COMPUTED = ("figures", "jobs", "fail_fast", "checks", "strict", "cache", "dataset.memory")
-RESUMABLE = ("epochs", "figures", "threads", "device")  # of these, what a resume of a run may change
+NOT_COMPUTED = ("figures", "jobs", "fail_fast", "checks", "strict", "cache", "dataset.memory", *CHECKPOINT)
+RESUMABLE = ("epochs", "figures", "threads", "device", *CHECKPOINT)  # of these, what a resume of a run may change
 
 PATHS = (
     "hydra.run.dir",
@@ -302,12 +305,24 @@ def lookup(config: Config, key: str) -> tuple[bool, Any]:
 
 
 def without(config: Mapping[str, Any], keys: Sequence[str]) -> Config:
-    """A config that lacks some keys; a dotted one is taken out of its group."""
+    """A config that lacks some keys; a dotted one is taken out of its group, and with its last key the group goes."""
     left = {key: value for key, value in config.items() if key not in keys}
     for group, _, inside in (key.partition(".") for key in keys):
-        if inside and isinstance(left.get(group), Mapping):
+        if inside and isinstance(left.get(group), Mapping) and inside in left[group]:
             left[group] = {key: value for key, value in left[group].items() if key != inside}
+            if not left[group]:
+                del left[group]
     return left
+
+
+def changed(config: Mapping[str, Any], changes: Mapping[str, Any]) -> Config:
+    """A config with other values of some keys; a dotted one is set in its group."""
+    new = dict(config)
+    for key, value in changes.items():
+        group, _, inside = key.partition(".")
+        section = new.get(group)
+        new[group] = {**(section if isinstance(section, Mapping) else {}), inside: value} if inside else value
+    return new
 
 
 def epochs_of(config: Mapping[str, Any]) -> int:

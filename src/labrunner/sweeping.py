@@ -226,7 +226,7 @@ def is_number(name: str) -> bool:
 
 def identity(config: Mapping[str, Any]) -> tuple[Any, ...]:
     """What makes a planned run the one that a folder holds: what it computes, for how long, and on what."""
-    return config_hash(config), *(config.get(key) for key in schema.RESUMABLE if key != "figures")
+    return config_hash(config), *(config.get(key) for key in schema.RESUMABLE if key not in schema.NOT_COMPUTED)
 
 
 def not_planned(stranger: Member, plan: SweepPlan, folder: Path) -> str:

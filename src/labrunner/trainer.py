@@ -38,6 +38,8 @@ class Plan:
     select: str = "best"
     patience: int | None = None
     config_hash: str = ""
+    every_batches: int | None = None  # from one checkpoint in the middle of an epoch to the next
+    every_minutes: float | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,8 @@ class Journal(Protocol):
     ) -> None: ...
 
     def save(self, state: Mapping[str, np.ndarray], position: Position, keep_epochs: Iterable[int]) -> None: ...
+
+    def flush(self) -> None: ...
 
 
 class Diverged(RunError):
@@ -103,7 +107,7 @@ def fit(
     Raises
     ------
     Diverged
-        when a loss is not finite; the row of that epoch is recorded with blanks, and no checkpoint.
+        when a loss is not finite, or a weight; the row of that epoch is recorded with blanks, and no checkpoint.
     Interrupted
         when `stop` became true; the state has been saved in the middle of the epoch.
     """
@@ -112,22 +116,22 @@ def fit(
     stepping = [probe for probe in probes if probe.each_step]
     for probe in probes:
         probe.start(learner, data, len(rows) * data.train.batch_count + start.batch)
+    midway = Midway(journal, plan)
     while len(rows) < plan.epochs and not stopped_early(rows, plan.monitor, plan.patience):
         epoch, begin = len(rows) + 1, time.perf_counter()
         passed = start if epoch == len(start.rows) + 1 else Start()
         facts = learner.start_epoch(epoch) | began_with(passed.sums)
         step = (epoch - 1) * data.train.batch_count  # training batches before this epoch
         lr = plan.schedule(step + data.train.batch_count - 1, total, rows)  # of its last batch
-        training = TrainingPass(learner, data.train, plan, rows, total, passed, stepping)
+        training = TrainingPass(learner, data.train, plan, rows, total, passed, stepping, facts)
         try:
-            training.run(stop, bar)
-            trained = time.perf_counter()
+            training.run(stop, bar, midway)
+            state, trained = training.finished(), time.perf_counter()
             what = f"validation of epoch {epoch}"
             val = None if data.val is None else evaluate(learner, data.val, stop, what)
         except StopRequested as request:
-            sums = training.sums() | {BEGAN + name: value for name, value in facts.items()} if training.batch else {}
-            position = Position(epoch - 1, training.batch, sums, plan.config_hash)
-            journal.save(learner.state(), position, kept_epochs(rows, plan))
+            midway.save(training)
+            journal.flush()
             raise Interrupted(request.signum) from None
         except Diverged:
             done = time.perf_counter()
@@ -138,7 +142,8 @@ def fit(
             probe.end_epoch(learner, data, rows[-1])
         timing = timing_row(epoch, begin, trained, time.perf_counter())
         position = Position(epoch, config_hash=plan.config_hash)
-        journal.commit(rows[-1], timing, facts, step, learner.state(), position, kept_epochs(rows, plan))
+        journal.commit(rows[-1], timing, facts, step, state, position, kept_epochs(rows, plan))
+        midway.begin()
         bar(epoch, data.train.batch_count, rows[-1]["train_loss"], rows[-1])
     return rows
 
@@ -161,6 +166,39 @@ def heed(stop: Any) -> None:
         raise StopRequested(stop.signum)
 
 
+class Midway:
+    """Checkpoints in the middle of an epoch: when one is due, and the writing of it."""
+
+    def __init__(self, journal: Journal, plan: Plan) -> None:
+        self._journal, self._batches = journal, plan.every_batches
+        self._seconds = math.inf if plan.every_minutes is None else 60.0 * plan.every_minutes
+        self.begin()
+
+    def begin(self) -> None:
+        """A checkpoint has been written, from which the time to the next counts."""
+        self._due = time.monotonic() + self._seconds
+
+    def is_due(self, batch: int, now: float) -> bool:
+        """Whether one is due after `batch` training batches of an epoch."""
+        return now >= self._due or (self._batches is not None and batch % self._batches == 0)
+
+    def save(self, training: TrainingPass) -> None:
+        """The state of a pass that has been flushed. Weights that are not finite are not kept: the next loss tells."""
+        state = training.learner.state()
+        if finite(state):
+            self._journal.save(state, training.position(), kept_epochs(training.rows, training.plan))
+        self.begin()
+
+
+def finite(state: Mapping[str, np.ndarray]) -> bool:
+    """Whether all weights of a learner's state are numbers."""
+    return all(
+        np.isfinite(values).all()
+        for name, values in state.items()
+        if name.startswith("weights/") and np.issubdtype(values.dtype, np.floating)
+    )
+
+
 class TrainingPass:
     """One trip through the training split: a step a batch, and running sums of what came out.
 
@@ -178,16 +216,17 @@ class TrainingPass:
         total: int,
         start: Start,
         probes: Sequence[Probe],
+        facts: Mapping[str, float],
     ) -> None:
         self.learner, self.split, self.plan, self.rows = learner, split, plan, rows
-        self.total, self.probes = total, probes
+        self.total, self.probes, self.facts = total, probes, facts
         self.batch = start.batch
         self._n = int(start.sums.get("n", 0))
         self._loss = float(start.sums.get("loss", 0.0))
         self._hits = None if start.batch and "hits" not in start.sums else int(start.sums.get("hits", 0))
         self._unseen: list[tuple[Batch, float, BatchOut]] = []  # batch, lr, what came out; since the last flush
 
-    def run(self, stop: Any, bar: Bar) -> None:
+    def run(self, stop: Any, bar: Bar, midway: Midway) -> None:
         epoch = len(self.rows) + 1
         due = time.monotonic() + FLUSH_SECONDS
         for batch in self.split.batches(epoch, self.batch):
@@ -202,10 +241,13 @@ class TrainingPass:
                 self._flush()  # at once, so that what is noted does not depend on when the next flush is due
             for probe in self.probes:
                 probe.after_step(self.learner, batch, out)
-            is_due = time.monotonic() >= due  # looked at once: what is told has been flushed
-            if is_due or len(self._unseen) == FLUSH_BATCHES:
+            now = time.monotonic()  # looked at once: what is told has been flushed
+            is_saved = self.batch < self.split.batch_count and midway.is_due(self.batch, now)
+            if is_saved or now >= due or len(self._unseen) == FLUSH_BATCHES:
                 self._flush()
-            if is_due:
+            if is_saved:
+                midway.save(self)
+            if now >= due:
                 bar(epoch, self.batch, self.loss, None)
                 due = time.monotonic() + FLUSH_SECONDS
         self._flush()
@@ -227,9 +269,19 @@ class TrainingPass:
         if not math.isfinite(self._loss):
             raise Diverged(f"the sum of the training losses overflowed in epoch {len(self.rows) + 1}")
 
-    def sums(self) -> dict[str, float]:
-        """The running sums, for a checkpoint in the middle of the pass."""
-        return {"n": self._n, "loss": self._loss} | ({} if self._hits is None else {"hits": self._hits})
+    def position(self) -> Position:
+        """Where a checkpoint in the middle of the pass stands, with the running sums and the facts of its start."""
+        sums = {"n": self._n, "loss": self._loss} | ({} if self._hits is None else {"hits": self._hits})
+        sums |= {BEGAN + name: value for name, value in self.facts.items()}
+        return Position(len(self.rows), self.batch, sums if self.batch else {}, self.plan.config_hash)
+
+    def finished(self) -> dict[str, np.ndarray]:
+        """The learner's state at the end of the pass; raises Diverged where the last step spoilt the weights."""
+        state, step = self.learner.state(), (len(self.rows) + 1) * self.split.batch_count - 1
+        if not finite(state):
+            where = f"step {step} (epoch {len(self.rows) + 1}, lr {self.plan.schedule(step, self.total, self.rows)})"
+            raise Diverged(f"a weight became infinite or NaN at {where}")
+        return state
 
     @property
     def loss(self) -> float:

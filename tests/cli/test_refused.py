@@ -209,6 +209,8 @@ WRONG: dict[str, tuple[str, ...]] = {
     "monitor": ("val_acc", "loss", "null", "3"),
     "jobs": ("0", "-1", "1.5", "many", "257"),
     "cache": ("''",),
+    "checkpoint.every_batches": ("0", "-1", "1.5", "true", "often"),
+    "checkpoint.every_minutes": ("0", "-1", "true", "often", "nan"),
     "fail_fast": ("maybe", "1", "null"),
     "select": ("beast", "null", "true"),
     "device": ("gpu", "cuda:0", "null", "0"),

@@ -47,8 +47,9 @@ def check_names(config: dict[str, Any], choices: dict[str, str], known: Catalogu
 def check_keys(config: dict[str, Any], known: Catalogue) -> None:
     """Refuse keys that no shipped file has, as an experiment's misspelt one: Hydra takes them without a word."""
     for key, value in config.items():
-        if key not in GROUPS and key not in known.top:
-            refuse_key(key, known)
+        for name in leaves({key: value}) if key not in GROUPS else ():
+            if name not in known.top:
+                refuse_key(name, known)
         if key not in GROUPS or value is None:
             continue
         if not isinstance(value, dict):
@@ -83,7 +84,7 @@ def check_keys(config: dict[str, Any], known: Catalogue) -> None:
         if group != "experiment" and not isinstance(config.get(group), dict):
             raise RequestError(f"the config has no {group}; there are {_names(group, known)}")
     for key in known.top:
-        if key not in config:
+        if not schema.lookup(config, key)[0]:
             raise RequestError(f"the config has no {key}; the default is {key}={known.top[key].value}")
 
 

@@ -25,6 +25,7 @@ from labrunner.errors import RequestError
 from labrunner.files import WriteError, atomic_write, lines_of_csv, read_csv, read_json, to_csv, to_json, writing
 from labrunner.records.names import FOLDERS, FORMAT, METRICS, TIMING, Row, held, refuse_links, refuse_used
 from labrunner.records.reading import read_notes
+from labrunner.records.sealing import CHECKSUMS, checksums, digest, recorded
 
 TABLES = "probes/tables.json"
 KEPT = re.compile(r"^(\w+)_(\d+)\.npy$")  # an array of an epoch
@@ -172,6 +173,25 @@ class RunFolder:
             {"format": FORMAT, "status": status, "error": error, "pid": os.getpid(), "host": socket.gethostname()},
         )
 
+    def seal(self) -> None:
+        """The run is over: checksums of its files."""
+        self.flush()
+        self.write(CHECKSUMS, checksums(self.path))
+
+    def unseal(self) -> None:
+        """The run goes on: its files will change."""
+        with writing(self.path / CHECKSUMS):
+            (self.path / CHECKSUMS).unlink(missing_ok=True)
+
+    def rewrite(self, name: str, content: bytes | str) -> None:
+        """Write a file of a run that is over, and its checksum where it was that of the file before."""
+        before = recorded(self.path) or {}
+        path = self.path / name
+        was_whole = path.is_file() and before.get(name) == digest(path)
+        self.write(name, content)
+        if was_whole:
+            self.write_json(CHECKSUMS, {"format": FORMAT, "sha256": before | {name: digest(path)}})
+
     def log(self, message: str) -> None:
         path = self.path / "log.txt"
         with writing(path), open(path, "a", encoding="utf-8") as file:
@@ -216,10 +236,14 @@ class RunFolder:
         self._behind.submit(work)
 
     def save(self, state: Mapping[str, np.ndarray], position: checkpoint.Position, keep_epochs: Iterable[int]) -> None:
-        """A checkpoint now, as when a signal asks to stop in the middle of an epoch; first what was noted up to it."""
-        self._behind.wait()
-        self._append_notes(self._take_pending())
-        self._save(state, position, keep_epochs)
+        """A checkpoint in the middle of an epoch, behind what follows; first what was noted up to it."""
+        noted = self._take_pending()
+
+        def work() -> None:
+            self._append_notes(noted)
+            self._save(state, position, keep_epochs)
+
+        self._behind.submit(work)
 
     def flush(self) -> None:
         """Wait until all that was recorded is on disk; raises what went wrong on the way."""

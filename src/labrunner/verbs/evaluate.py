@@ -198,7 +198,7 @@ def own_again(loaded: Loaded, samples: Samples, of_others: Sequence[str]) -> int
         reads = before.pop("reads", 0)
         count = (reads if isinstance(reads, int) else 0) + 1
         # counted before it is read, and what the run found stays as it found it
-        run_folder.write_json("test.json", before | {"reads": count})
+        run_folder.rewrite("test.json", to_json(before | {"reads": count}))
         run_folder.log(f"evaluate reads the test split again, as number {count}")
         with arithmetic(loaded.threads):
             evaluation = evaluate(loaded.learner, made.test, None, "test")

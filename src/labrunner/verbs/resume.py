@@ -38,7 +38,7 @@ def main(arguments: Arguments) -> int:
     load_run(folder)  # what is none gets no lock
     with RunFolder.reopen(folder) as run_folder:  # what is read from here on stays as it is
         run = load_run(folder)
-        saved = run.config | changes
+        saved = schema.changed(run.config, changes)
         config = checked_config(saved, run.choices, Catalogue(own_folders(arguments.config_dir)), trust=arguments.trust)
         if config["epochs"] < run.epochs and not config["smoke"]:
             raise RequestError(
@@ -54,7 +54,7 @@ def main(arguments: Arguments) -> int:
         if "figures" not in changes and (folder / "report.html").is_file():
             say(f"labrunner: the run is done: {over}")
             return 0
-        run_folder.write("config.yaml", to_yaml(saved))
+        run_folder.rewrite("config.yaml", to_yaml(saved))
         with shared_for() as shared:
             assert shared.drawing is not None
             shared.drawing.ask(folder, config["figures"])
