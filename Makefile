@@ -34,6 +34,7 @@ docs: $(VENV)/installed  ## the tables of options and of labs in README.md and d
 
 bench: $(VENV)/tested  ## the benchmarks; on a quiet machine
 	$(BIN)/python benchmarks/epoch.py
+	$(BIN)/python benchmarks/checkpoint.py
 	$(BIN)/python benchmarks/process.py
 	$(BIN)/python benchmarks/sweep.py
 	$(BIN)/python benchmarks/augment.py

@@ -28,8 +28,9 @@ def cases(values: int | Iterable[Any], fast: int | Sequence[Any]) -> list[Any]:
     values = list(range(values) if isinstance(values, int) else values)
     each_time = values[:fast] if isinstance(fast, int) else list(fast)
     assert all(value in values for value in each_time)
-    slow = pytest.mark.slow
-    return [value if value in each_time else pytest.param(value, marks=slow) for value in values]
+    several = [value if isinstance(value, tuple) else (value,) for value in values]  # a tuple is of several arguments
+    marks = [() if value in each_time else pytest.mark.slow for value in values]
+    return [pytest.param(*value, marks=mark) for value, mark in zip(several, marks, strict=True)]
 
 
 def measured(request: pytest.FixtureRequest, what: str, value: float) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import errno
+import hashlib
 import io
 import json
 import math
 import os
 import shutil
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,17 +22,19 @@ from sklearn.datasets import load_digits
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, roc_auc_score
 
 from labrunner import checkpoint, results, running, trainer
+from labrunner.errors import RunError
 from labrunner.records import RunFolder, load_run
 from tests.cli.cuts import copies_at_each_write, interrupt_at
+from tests.cli.kinds import KINDS, TINY, overrides_of
 from tests.cli.lab import Lab, Undrawn, assert_same_run
+from tests.lines import cases, line
 
 FILES = {
     *("config.yaml", "overrides.yaml", "environment.json", "status.json", "log.txt", "summary.txt", "metrics.csv"),
     *("timing.csv", "test.json", "per_class.csv", "confusion.csv", "predictions.csv", "samples.npz", "facts.json"),
-    *("checks.csv", "initial.json", "freeze.csv", "preprocessing.json", "probes/epochs.csv"),
+    *("checks.csv", "initial.json", "freeze.csv", "preprocessing.json", "probes/epochs.csv", "checksums.json"),
 }
 COLUMNS = "epoch,lr,train_loss,train_accuracy,val_loss,val_accuracy,val_precision,val_recall,val_f1,val_auroc"
-TINY = ("dataset=fake", "dataset.samples=120", "dataset.size=8", "model.hidden=[16]", "batch_size=24")
 
 
 def table(path: Path) -> list[dict[str, str]]:
@@ -87,9 +89,10 @@ def test_a_page_of_results_is_printed_and_names_the_folder(lab):
 def test_metrics_csv_has_a_row_an_epoch_and_floats_that_read_back_to_the_bit(done):
     lines = (done / "metrics.csv").read_text().splitlines()
     assert lines[0] == COLUMNS
-    assert [line.split(",")[0] for line in lines[1:]] == [str(epoch) for epoch in range(1, 31)]
-    for line in lines[1:]:
-        assert all(repr(float(cell)) == cell for cell in line.split(",")[1:])
+    rows = [text.split(",") for text in lines[1:]]
+    assert [row[0] for row in rows] == [str(epoch) for epoch in range(1, 31)]
+    for row in rows:
+        assert all(repr(float(cell)) == cell for cell in row[1:])
 
 
 def test_timing_csv_has_a_row_an_epoch_whose_parts_do_not_exceed_the_whole(done):
@@ -337,41 +340,11 @@ def test_runs_of_one_process_do_not_leave_anything_to_the_next(lab, forks):
 # resuming
 
 
-KINDS = {
-    "adam": (),
-    "adam with cosine": ("schedule=cosine",),
-    "adam with patience": ("reg.patience=2", "optim.lr=0.05"),
-    "momentum": ("optim=sgd", "optim.momentum=0.9"),
-    "momentum with cosine": ("optim=sgd", "optim.momentum=0.9", "schedule=cosine"),
-    "momentum with patience": ("optim=sgd", "optim.momentum=0.9", "optim.lr=0.5", "reg.patience=2", "schedule=cosine"),
-    "cnn with dropout": ("model=cnn", "model.channels=[4]", "reg=dropout", "~hidden"),
-    "numpy with dropout": ("model=mlp_numpy", "reg=dropout"),
-    "mixup of augmented images": ("reg=mixup", "augment.shift=1", "augment.rotate=10", "augment.flip=0.5"),
-    "adamw with plateau and penalties": (
-        "optim=adamw",
-        "model.batch_norm=true",
-        "reg.weight_decay=0.1",
-        "reg.l1=0.001",
-        "reg.clip_norm=0.5",
-        "schedule=plateau",
-        "schedule.patience=0",
-        "schedule.warmup=1",
-    ),
-    "numpy with batch norm": ("model=mlp_numpy", "optim=rmsprop", "model.batch_norm=true", "schedule=step"),
-    "adagrad, half precision": ("optim=adagrad", "precision=bf16", "model.loss=mse"),
-    "perceptron": ("model=perceptron", "~hidden", "dataset.label_noise=0.2", "dataset.per_class=10"),
-    "adaline": ("model=adaline", "~hidden", "optim.lr=0.0001"),
-    "numpy with momentum": ("model=mlp_numpy", "optim=sgd", "optim.momentum=0.9", "optim.nesterov=true"),
-}
-
-
-def overrides_of(kind: str, epochs: int = 5) -> list[str]:
-    without_hidden = "~hidden" in KINDS[kind]
-    chosen = [*TINY, *KINDS[kind], f"epochs={epochs}"]
-    return [word for word in chosen if word != "~hidden" and not (without_hidden and word.startswith("model.hidden"))]
-
-
-@pytest.mark.parametrize("kind", KINDS)
+@line(1, "cut after each row and each checkpoint")
+@pytest.mark.parametrize(
+    "kind",
+    cases(KINDS, fast=["adam with patience", "cnn with dropout", "adamw with plateau and penalties", "perceptron"]),
+)
 def test_a_run_cut_after_any_row_or_checkpoint_ends_with_the_bytes_of_the_uninterrupted_one(lab, monkeypatch, kind):
     with monkeypatch.context() as patch:
         copies = copies_at_each_write(patch)
@@ -394,17 +367,21 @@ def test_early_stopping_is_among_what_was_cut_and_resumed(lab):
     assert len(rows) - (losses.index(min(losses)) + 1) == 2
 
 
+@line(3, "stopped at every batch, the test's included")
 @pytest.mark.parametrize(
     "kind",
-    [
-        "adam",
-        "momentum with cosine",
-        "cnn with dropout",
-        "numpy with dropout",
-        "numpy with batch norm",
-        "mixup of augmented images",
-        "perceptron",  # counts its updates, and says at each epoch's start how many there were
-    ],
+    cases(
+        [
+            "adam",
+            "momentum with cosine",
+            "cnn with dropout",
+            "numpy with dropout",
+            "numpy with batch norm",
+            "mixup of augmented images",
+            "perceptron",  # counts its updates, and says at each epoch's start how many there were
+        ],
+        fast=["adam", "mixup of augmented images", "perceptron"],
+    ),
 )
 def test_a_run_stopped_at_any_batch_ends_with_the_bytes_of_the_uninterrupted_one(lab, monkeypatch, kind):
     from labrunner.deep import TorchLearner
@@ -488,52 +465,6 @@ def cut(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
         copies = copies_at_each_write(patch)
         whole = lab.train("whole", *TINY, "epochs=4")
     return whole, copies["3", "checkpoint"]
-
-
-DAMAGES: dict[str, Callable[[bytes], bytes]] = {
-    "truncated": lambda content: content[: len(content) // 2],
-    "cut in the header": lambda content: content[:100],
-    "empty": lambda content: b"",
-    "zeroed": lambda content: bytes(len(content)),
-    "one bit flipped in the weights": lambda content: content[:-9] + bytes([content[-9] ^ 4]) + content[-8:],
-    "text": lambda content: b"not a checkpoint",
-    "a pickle": lambda content: b"\x80\x04cposix\nsystem\n\x8c\x0ctouch marker\x85R.",
-}
-
-
-@pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_newest_checkpoint_is_passed_over_aloud_and_the_bytes_stay_the_same(lab, cut, damage):
-    whole, folder = cut
-    newest = folder / "checkpoints" / "00003.safetensors"
-    newest.write_bytes(DAMAGES[damage](newest.read_bytes()))
-    ended = lab("resume", folder.name)
-    assert ended.code == 0, ended.err
-    assert "warning" in ended.err
-    assert "00003.safetensors" in ended.err
-    assert_same_run(whole, folder)
-    assert not (lab.folder / "marker").exists()
-
-
-def test_with_every_checkpoint_damaged_the_resume_fails_and_says_which_folder(lab, cut):
-    _, folder = cut
-    for path in (folder / "checkpoints").iterdir():
-        path.write_bytes(path.read_bytes()[:50])
-    before = (folder / "metrics.csv").read_bytes()
-    ended = lab("resume", folder.name)
-    assert ended.code == 1
-    assert ended.err.splitlines()[-1].startswith("labrunner: error: none of the 2 checkpoints")
-    assert f"{folder.name}/checkpoints" in ended.err
-    assert (folder / "metrics.csv").read_bytes() == before
-
-
-def test_another_runs_checkpoint_is_passed_over(lab, cut):
-    whole, folder = cut
-    other = lab.train("other", *TINY, "epochs=3", "seed=1")
-    shutil.copy(other / "checkpoints" / "00003.safetensors", folder / "checkpoints")
-    ended = lab("resume", folder.name)
-    assert ended.code == 0, ended.err
-    assert "another config" in ended.err
-    assert_same_run(whole, folder)
 
 
 def test_a_half_written_last_line_is_computed_again(lab, cut):
@@ -680,7 +611,9 @@ def test_a_run_that_diverges_later_leaves_finite_checkpoints_of_the_epochs_befor
         assert all(np.isfinite(values).all() for values in load_file(path).values())
 
 
-def test_a_full_disk_is_said_in_one_line_and_the_run_goes_on_once_there_is_room(lab, monkeypatch):
+@line(5, "a disk that is full from the n-th sync on, and stays so")
+@pytest.mark.parametrize("apart", cases([12, 3], fast=[12]))
+def test_a_full_disk_is_said_in_one_line_and_the_run_goes_on_once_there_is_room(lab, monkeypatch, apart):
     whole = lab.train("whole", *TINY, "epochs=4")
     fsync, calls = os.fsync, 0
 
@@ -693,7 +626,7 @@ def test_a_full_disk_is_said_in_one_line_and_the_run_goes_on_once_there_is_room(
         patch.setattr(os, "fsync", count)
         lab.train("counted", *TINY, "epochs=4")
 
-    for number in range(0, calls, 3):
+    for number in range(0, calls, apart):
         seen = 0
 
         def full(descriptor: int, number: int = number) -> None:
@@ -737,6 +670,82 @@ def test_a_failure_in_the_middle_is_one_line_and_its_traceback_is_in_the_log(lab
     folder = lab.folder / "broken"
     assert "Traceback" in (folder / "log.txt").read_text()
     assert load_run(folder).status == "failed"
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a layer fell off"), SystemExit(3), RunError("no memory")], ids=repr)
+def test_a_signal_in_the_moment_of_a_failure_ends_the_command_as_a_signal_does(lab, monkeypatch, error):
+    from labrunner.deep import TorchLearner
+
+    def broken(self, batch, lr):
+        signal.raise_signal(signal.SIGINT)
+        raise error
+
+    monkeypatch.setattr(TorchLearner, "train_batch", broken)
+    ended = lab("hydra.run.dir=broken", "figures=none", *TINY, "epochs=2")
+    assert ended.code == 130
+    assert str(error) in ended.err
+    assert load_run(lab.folder / "broken").status == "failed"
+    sweep = lab("-m", "seed=1,2", "hydra.sweep.dir=sweep", "figures=none", *TINY, "epochs=2")
+    assert sweep.code == 130
+    assert "labrunner resume sweep" in sweep.err
+    assert not (lab.folder / "sweep" / "1").exists(), "the next run does not begin"
+
+
+def test_a_signal_while_a_run_diverges_ends_a_sweep(lab, monkeypatch):
+    from labrunner.deep import TorchLearner
+
+    method = TorchLearner.train_batch
+
+    def at_last(self, batch, lr):
+        out = method(self, batch, lr)
+        if batch.step == 2:  # the last of the epoch: the flag is not looked at again before the loss is
+            signal.raise_signal(signal.SIGTERM)
+            return out._replace(loss=out.loss * math.nan)
+        return out
+
+    monkeypatch.setattr(TorchLearner, "train_batch", at_last)
+    ended = lab("-m", "seed=1,2", "hydra.sweep.dir=sweep", "figures=none", *TINY, "epochs=2")
+    assert ended.code == 143
+    assert load_run(lab.folder / "sweep" / "0").status == "diverged"
+    assert not (lab.folder / "sweep" / "1").exists()
+
+
+# checksums
+
+
+def sums_that_differ(folder: Path) -> list[str]:
+    recorded = json.loads((folder / "checksums.json").read_text())["sha256"]
+    return [name for name, sha in recorded.items() if hashlib.sha256((folder / name).read_bytes()).hexdigest() != sha]
+
+
+def test_a_finished_run_has_the_checksums_of_its_results(lab):
+    folder = lab.train("run", *TINY, "epochs=2", "probes=[gradients]")
+    recorded = json.loads((folder / "checksums.json").read_text())["sha256"]
+    unsealed = {"status.json", "log.txt", "checksums.json", "report.html", ".lock"}
+    files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert recorded.keys() == {name for name in files - unsealed if not name.startswith("checkpoints/")}
+    assert sums_that_differ(folder) == []
+    text = (folder / "metrics.csv").read_text()
+    (folder / "metrics.csv").write_text(text.replace("2,0.001", "2,0.002"))
+    assert sums_that_differ(folder) == ["metrics.csv"]
+
+
+def test_the_checksums_are_those_of_the_last_end(lab, monkeypatch):
+    from labrunner.deep import TorchLearner
+
+    folder = lab.train("run", *TINY, "epochs=2")
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, TorchLearner, "train_batch", 1)
+        assert lab("resume", "run", "epochs=3").code == 143
+    assert not (folder / "checksums.json").exists(), "a run that goes on has none"
+    assert lab("resume", "run").code == 0
+    assert sums_that_differ(folder) == []
+    assert lab("evaluate", "run").code == 0
+    assert json.loads((folder / "test.json").read_text())["reads"] == 3
+    assert sums_that_differ(folder) == [], "what counts the readings belongs to the run"
+    (folder / "test.json").write_text((folder / "test.json").read_text().replace('"n": 24', '"n": 25'))
+    assert lab("evaluate", "run").code in (0, 1, 2)
+    assert "test.json" in sums_that_differ(folder), "an edited file stays one"
 
 
 # what is said before a long run
