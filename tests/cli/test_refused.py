@@ -9,6 +9,7 @@ import pytest
 
 from labrunner import schema
 from tests.cli.lab import Lab, tree
+from tests.lines import cases, line
 
 SECRET = "s3cret-of-the-environment"
 
@@ -604,18 +605,25 @@ def split(line: str) -> list[str]:
     return line.split(" ") if "oc.env:SECRET_WORD }" not in line else [line]
 
 
-@pytest.mark.parametrize("line", REFUSED, ids=lambda line: line[:60])
-def test_a_wrong_request_is_refused_and_nothing_is_left_behind(room, line):
-    assert_refused(room, split(line), REFUSED[line])
+@line(8, "wrong requests")
+@pytest.mark.parametrize("request_line", REFUSED, ids=lambda text: text[:60])
+def test_a_wrong_request_is_refused_and_nothing_is_left_behind(room, request_line):
+    assert_refused(room, split(request_line), REFUSED[request_line])
 
 
-@pytest.mark.parametrize("key", WRONG)
-def test_a_value_of_a_wrong_type_or_range_is_refused_with_what_the_key_takes(room, key):
-    for value in WRONG[key]:
-        argv = OWNERS.get(key, "").split()
-        said = assert_refused(room, [*argv, f"{key}={value}"], (f"{key}=",))
-        if value != "0,1":
-            assert f"it takes {schema.describe(schema.KEYS[key])}" in said
+@line(8, "wrong values, by key")
+@pytest.mark.parametrize(
+    ("key", "value"),
+    cases(
+        [(key, value) for key, values in WRONG.items() for value in values],
+        fast=[(key, values[0]) for key, values in WRONG.items()],
+    ),
+)
+def test_a_value_of_a_wrong_type_or_range_is_refused_with_what_the_key_takes(room, key, value):
+    argv = OWNERS.get(key, "").split()
+    said = assert_refused(room, [*argv, f"{key}={value}"], (f"{key}=",))
+    if value != "0,1":
+        assert f"it takes {schema.describe(schema.KEYS[key])}" in said
 
 
 def test_every_key_of_the_schema_has_wrong_values_in_the_table():
