@@ -19,7 +19,7 @@ FLOORS = """
 verbs  cli
 running  tasks  workers  sweeping  planning
 trust  build  drawing
-trainer  agreement  facts  apart  checks  audit  results  preprocessing  remarks  verdict  report
+trainer  agreement  facts  apart  checks  audit  results  preprocessing  remarks  doctor  verdict  report
 data  scratch  deep  probes  features  figures
 checkpoint  records  averages  comparison  machine  compose  metrics  schedule  signals
 errors  seeding  initial  learner  kit  relations  labs  known_facts  architectures  schema  combinations  helping  aliases  selection  thinning  reg  files  servers  children

@@ -222,6 +222,7 @@ VERBS = {
     "plan": "what a command would make, how long it takes and how much disk; writes nothing: plan -m optim.lr=0.1,1",
     "compare": "runs beside each other, in table and figures: compare RUN_OR_SWEEP RUN_OR_SWEEP",
     "ls": "the runs and sweeps under outputs/, with status and headline",
+    "doctor": "whether a run folder is whole, what can be resumed, and what its history shows: doctor RUN_OR_SWEEP",
     "draw": "draw figures and report again, from the files: draw RUN_OR_SWEEP [figures=few]",
     "predict": "what a run says of images, or of the rows of a CSV: predict RUN IMAGES… [csv=FILE] [figure=FILE.png]",
     "evaluate": "a run on its test split again, or on other data: evaluate RUN [dataset=imagefolder dataset.root=…]",

@@ -32,6 +32,8 @@ FACTS: dict[str, Known] = {
     "train_samples": Known("samples of the training split"),
     "val_samples": Known("samples of the validation split"),
     "test_samples": Known("samples of the test split"),
+    "val_in_train": Known("validation samples whose input is also that of a training sample"),
+    "test_in_train": Known("test samples whose input is also that of a training sample"),
     "epochs": Known("finished epochs"),
     "chosen_epoch": Known("the epoch that was tested"),
     "steps": Known("training batches in all"),

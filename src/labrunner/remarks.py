@@ -6,9 +6,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from labrunner import schema
+from labrunner.data import in_train
 
 if TYPE_CHECKING:
+    from labrunner.data import Data
     from labrunner.learner import Learner
+
+LEAKED = 0.05  # of the samples of a split
+SPLITS = {"val": "validation", "test": "test"}
 
 
 def of(config: Mapping[str, Any], learner: Learner, epochs: int) -> list[str]:
@@ -18,6 +23,19 @@ def of(config: Mapping[str, Any], learner: Learner, epochs: int) -> list[str]:
     if origin is None or origin.used == "none":
         found += _random_features(config, learner)
     return found + _out_of_reach(config, learner, epochs)
+
+
+def of_splits(data: Data) -> list[str]:
+    """What is in validation or test and is trained on as well, where that is more than an odd copy."""
+    found = []
+    for name, count in in_train(data).items():
+        samples = len(data.val if name == "val" else data.test)  # type: ignore[arg-type]  # it has some
+        if count > LEAKED * samples:
+            found.append(
+                f"warning: {count} of {samples} {SPLITS[name]} samples are training samples as well: "
+                f"{SPLITS[name]} will tell what is known by heart"
+            )
+    return found
 
 
 def _random_features(config: Mapping[str, Any], learner: Learner) -> list[str]:

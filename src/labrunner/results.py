@@ -11,6 +11,7 @@ import numpy as np
 
 from labrunner import relations
 from labrunner.checks import COLUMNS, Verdict, of_run
+from labrunner.data import in_train
 from labrunner.files import read_json
 from labrunner.metrics import confusion, wilson
 from labrunner.records import Run, RunFolder
@@ -74,6 +75,7 @@ def write_facts(
         "train_samples": len(data.train),
         "val_samples": 0 if data.val is None else len(data.val),
         "test_samples": 0 if data.test is None else len(data.test),
+        **{f"{name}_in_train": count for name, count in in_train(data).items()},
         "epochs": epochs,
         "steps": epochs * data.train.batch_count,
     }

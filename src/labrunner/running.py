@@ -201,7 +201,7 @@ def run(
         run_folder.status("running")
         run_folder.log(f"labrunner {__version__} begins: {command or 'from Python'}")
         record_start(ready, run_folder)
-        for remark in remarks.of(ready.config, ready.learner, ready.plan.epochs):
+        for remark in (*remarks.of(ready.config, ready.learner, ready.plan.epochs), *remarks.of_splits(ready.data)):
             run_folder.log(remark)
             shared.say_once(f"labrunner: {remark}")
         for reason in (*ready.data.remarks, *blanks(config, ready.data)):

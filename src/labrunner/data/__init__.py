@@ -6,9 +6,9 @@ from typing import Any
 
 from labrunner.data.samples import Description, Samples
 from labrunner.data.sets import describe, identity, load
-from labrunner.data.splits import Data, Split, make
+from labrunner.data.splits import Data, Split, in_train, make
 
-__all__ = ["Data", "Description", "Samples", "Split", "describe", "load", "make", "samples_of"]
+__all__ = ["Data", "Description", "Samples", "Split", "describe", "in_train", "load", "make", "samples_of"]
 
 
 def samples_of(config: dict[str, Any], shared: dict[Any, Any]) -> Samples:

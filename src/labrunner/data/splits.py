@@ -402,6 +402,16 @@ class Data:
     remarks: tuple[str, ...] = ()  # on how the samples are handed over, for the log
 
 
+def in_train(data: Data) -> dict[str, int]:
+    """How many samples of val and of test have the input of a training sample; nothing where nobody looked."""
+    first = data.samples.first_alike
+    if first is None:
+        return {}
+    trained = first[data.train.index]
+    splits = {name: split for name, split in (("val", data.val), ("test", data.test)) if split is not None}
+    return {name: int(np.isin(first[split.index], trained).sum()) for name, split in splits.items()}
+
+
 def make(config: dict[str, Any], samples: Samples, learner: Learner, smoke_batches: int = 4) -> Data:
     """Split the samples and hand them to the learner.
 

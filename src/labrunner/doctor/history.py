@@ -1,0 +1,323 @@
+"""What the recorded history of a run says of its health: each finding with the numbers that show it.
+
+The thresholds are set so that a run which learns as it should has no finding; docs/doctor.md tells them and what they
+were tried on.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from labrunner import checkpoint
+from labrunner.doctor import units
+from labrunner.doctor.finding import Finding
+from labrunner.files import read_csv, read_json
+from labrunner.records import Run
+from labrunner.records.names import PREPROCESSING
+from labrunner.remarks import LEAKED, SPLITS
+from labrunner.selection import finished
+
+SIGMAS = 3.0  # standard errors of a share of hits within which it counts as chance
+BEYOND = 0.02  # and so much more
+NEAR = 0.9  # of the loss at the beginning: a loss that never got lower
+FLAT = 1e-3  # of the first loss: a loss that moves by less stands still
+LINE = 0.6  # of the fall of the first half that the second half still has: a loss falling in a straight line
+COVERED = 0.3  # of the first loss: who fell by less has not come far
+WORSE = 0.25  # by which the validation loss must have risen above its lowest, as a share of it
+STILL_LEARNS = 0.8  # of the training loss at that epoch, below which it must have fallen meanwhile
+LASTING = 3  # epochs, at least, that the rise has lasted
+DEAD = 0.4  # of the units of a layer
+VANISHED = 1e-3  # movement of the first layer over that of the head, both as shares of their lengths
+STEPS = 20  # batches below which a history says nothing,
+SAMPLES = 50  # and training samples
+
+TOO_SMALL, ZEROS, ALIKE = "learning rate too small", "zero initialization", "units all alike"
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the files of a run tell, read once."""
+
+    run: Run
+    rows: Sequence[Mapping[str, Any]]  # of the finished epochs
+    facts: Mapping[str, Any]
+    classes: int | None
+    support: Sequence[int]  # test samples by class
+
+    @cached_property
+    def chance(self) -> float:
+        """The share of hits of whoever always names the most frequent class."""
+        total = sum(self.support)
+        if total:
+            return max(self.support) / total
+        return 1.0 / self.classes if self.classes else math.nan
+
+    def at_chance(self, accuracy: float, samples: int) -> bool:
+        return accuracy <= self.chance + SIGMAS * math.sqrt(self.chance * (1 - self.chance) / max(1, samples)) + BEYOND
+
+    def column(self, name: str) -> list[float]:
+        return [float(row[name]) for row in self.rows if row[name] is not None]
+
+    @cached_property
+    def is_cross_entropy(self) -> bool:
+        return self.run.config.get("model", {}).get("loss") == "cross_entropy"
+
+    @cached_property
+    def learned_nothing(self) -> bool:
+        """Whether even training samples are named no better than by chance, in every epoch."""
+        found = self.column("train_accuracy")
+        return bool(found) and self.at_chance(max(found), int(self.facts.get("train_samples", 0)))
+
+    @cached_property
+    def states(self) -> tuple[units.State, units.State] | None:
+        return units.last_two(self.run.path)
+
+
+def history(run: Run) -> list[Finding]:
+    """The findings of a run; none of one that was cut short by ``smoke``, or that has hardly begun."""
+    told = read(run)
+    found = list(diverged(told))
+    facts = told.facts
+    short = int(facts.get("steps", STEPS)) < STEPS or int(facts.get("train_samples", SAMPLES)) < SAMPLES
+    if run.config.get("smoke") or short:
+        return found + list(leaks(told))
+    for look in LOOKS:
+        found += look(told)
+    names = {finding.name for finding in found}
+    if names & {ZEROS, ALIKE}:  # which are slow by themselves
+        found = [finding for finding in found if finding.name != TOO_SMALL]
+    return found
+
+
+def read(run: Run) -> Told:
+    described = read_json(run.path / PREPROCESSING) or {}
+    names = described.get("class_names")
+    try:
+        support = [sum(int(cell) for cell in row[1:]) for row in read_csv(run.path / "confusion.csv")[1]]
+    except (OSError, ValueError, csv.Error):
+        support = []
+    facts = read_json(run.path / "facts.json") or {}
+    return Told(run, finished(run.row_list), facts, len(names) if isinstance(names, list) else None, support)
+
+
+# one after the other
+
+
+def diverged(told: Told) -> Iterator[Finding]:
+    if told.run.status == "diverged":
+        yield Finding("diverged", (told.run.error or "").partition("; ")[0], "try a smaller optim.lr")
+
+
+def too_high(told: Told) -> Iterator[Finding]:
+    """A loss that blows up at first or jumps about, and never gets far below where it began."""
+    losses = told.column("train_loss")
+    if len(losses) < 3 or told.run.status == "diverged":
+        return
+    knows_nothing = math.log(told.classes) if told.is_cross_entropy and told.classes else None
+    rises = sum(b > a for a, b in itertools.pairwise(losses))
+    started = losses[0] if knows_nothing is None else min(losses[0], knows_nothing)
+    jumps = rises >= max(2, 0.3 * (len(losses) - 1)) and min(losses) > NEAR * started
+    spread = (max(losses) - min(losses)) / max(min(losses), 1e-30)
+    blew_up = knows_nothing is not None and told.learned_nothing and losses[0] > 1.5 * knows_nothing
+    if blew_up or (jumps and spread > 0.05):
+        said = f"the training loss of epoch 1 is {losses[0]:.4g}"
+        if knows_nothing is not None:
+            said += f", and {knows_nothing:.3g} is that of knowing nothing"
+        said += f"; it rises in {rises} of {len(losses) - 1} epochs, and its lowest is {min(losses):.4g}"
+        yield Finding("learning rate too large", said, f"try a smaller optim.lr (it is {lr_of(told)})")
+
+
+def too_small(told: Told) -> Iterator[Finding]:
+    """A loss that still falls in a straight line at the end and has come no way."""
+    losses = told.column("train_loss")
+    if len(losses) < 4 or told.run.config.get("model", {}).get("name") == "perceptron":
+        return
+    falls = sum(b < a for a, b in itertools.pairwise(losses)) / (len(losses) - 1)
+    middle = len(losses) // 2
+    first, second = losses[0] - losses[middle], losses[len(losses) - 1 - middle] - losses[-1]
+    share = (losses[0] - losses[-1]) / abs(losses[0]) if losses[0] else 0.0
+    if falls >= 0.9 and 0.0 < share < COVERED and second >= LINE * first:
+        said = (
+            f"the training loss falls in {falls:.0%} of the epochs, by {share:.1%} in all "
+            f"({losses[0]:.4g} to {losses[-1]:.4g}); in the second half by {second:.2g}, in the first by {first:.2g}"
+        )
+        yield Finding(TOO_SMALL, said, f"try ten times optim.lr (it is {lr_of(told)}), or labrunner lr-find")
+
+
+def nothing(told: Told) -> Iterator[Finding]:
+    if not told.learned_nothing or len(told.rows) < 2 or told.run.status == "diverged":
+        return
+    losses, best = told.column("train_loss"), max(told.column("train_accuracy"))
+    moved = (max(losses) - min(losses)) / abs(losses[0]) if losses[0] else 0.0
+    how = "stands still" if moved < FLAT else f"moves by {moved:.1%}"
+    yield Finding(
+        "nothing learned",
+        f"training accuracy is at best {best:.3f}, and {told.chance:.3f} is chance; the training loss {how}",
+        "see the other findings; else look whether inputs and labels belong together, and what trains",
+    )
+
+
+def one_class(told: Told) -> Iterator[Finding]:
+    """A run that names the same class for all test samples."""
+    try:
+        header, rows = read_csv(told.run.path / "confusion.csv")
+        counts = [sum(int(row[place]) for row in rows) for place in range(1, len(header))]
+    except (OSError, ValueError, IndexError, csv.Error):
+        return
+    named = [name for name, count in zip(header[1:], counts, strict=True) if count]
+    if len(named) == 1 and sum(count > 0 for count in told.support) > 1:
+        yield Finding(
+            "one class predicted",
+            f"all {sum(counts)} test samples are called {named[0]!r}; "
+            f"the most frequent class has {told.chance:.1%} of them",
+            "look at the balance of the classes (per_class.csv), the learning rate and the labels",
+        )
+
+
+def carries_nothing_over(told: Told) -> Iterator[Finding]:
+    """Training samples are learned, and of others no more than chance is known."""
+    trained, validated = told.column("train_accuracy"), told.column("val_accuracy")
+    samples = int(told.facts.get("val_samples", 0))
+    if not trained or not validated or samples < 20:
+        return
+    if max(trained) > told.chance + 0.2 and told.at_chance(max(validated), samples):
+        yield Finding(
+            "labels of other samples",
+            f"training accuracy reaches {max(trained):.3f}, validation accuracy {max(validated):.3f} at best, "
+            f"and {told.chance:.3f} is chance: what is learned by heart carries nothing over",
+            "look whether labels and samples stand in the same order, in training and in validation",
+        )
+
+
+def overfitting(told: Told) -> Iterator[Finding]:
+    rows = [row for row in told.rows if row["val_loss"] is not None]
+    if len(rows) < LASTING + 2:
+        return
+    losses = [float(row["val_loss"]) for row in rows]
+    least = min(range(len(rows)), key=losses.__getitem__)
+    after = losses[least + 1 :]
+    if len(after) < LASTING or losses[least] <= 0.0:
+        return
+    last = sum(losses[-LASTING:]) / LASTING
+    trained = float(rows[-1]["train_loss"]) / max(float(rows[least]["train_loss"]), 1e-30)
+    if last > (1.0 + WORSE) * losses[least] and trained < STILL_LEARNS:
+        epoch, chosen = int(rows[least]["epoch"]), told.run.chosen
+        tested = f"; epoch {chosen.epoch} is the tested one" if chosen is not None else ""
+        before, now = (float(row["train_loss"]) for row in (rows[least], rows[-1]))
+        yield Finding(
+            "overfitting",
+            f"since epoch {epoch} the validation loss rises, {losses[least]:.4g} to {last:.4g} "
+            f"(mean of the last {LASTING}), while the training loss falls, {before:.4g} to {now:.4g}{tested}",
+            "try reg=early_stopping, reg=dropout, augment, or more samples",
+        )
+
+
+def dead_units(told: Told) -> Iterator[Finding]:
+    share, count = told.facts.get("dead_share"), told.facts.get("dead_units")
+    advice = "try a smaller optim.lr, another init, or model.activation=leaky_relu"
+    if isinstance(share, float) and isinstance(count, int | float):
+        if share >= DEAD:
+            said = f"{int(count)} hidden units, {share:.0%} of all, are 0 for every probed sample (probe activations)"
+            yield Finding("dead units", said, advice)
+        return
+    config = told.run.config
+    if told.states is None or config.get("freeze", {}).get("name", "none") != "none":
+        return
+    found = units.standing(*told.states)
+    if found is not None and found[0] >= DEAD * found[1]:
+        still, total, layer = found
+        said = f"{still} of {total} units of {layer} did not move by a bit in the last epoch, while the head did"
+        yield Finding("dead units", said, advice)
+
+
+def all_alike(told: Told) -> Iterator[Finding]:
+    """Units that begin alike stay alike, since their gradients are."""
+    state = told.states[1] if told.states is not None else newest(told.run.path)
+    zeros = [name for name in of_zeros(told.run.path, state or {}) if f"weights/{name}".startswith(units.HIDDEN)]
+    found = units.alike(state or {})
+    advice = "units that begin alike stay alike: try init=default"
+    if zeros:
+        yield Finding(ZEROS, f"{zeros[0]} began with zeros (initial.json)", advice)
+    elif found is not None:
+        said = f"the {found[0]} units of {found[1]} have the same weights"
+        yield Finding(ALIKE, said, advice)
+
+
+def vanishing(told: Told) -> Iterator[Finding]:
+    """First layers that hardly move, in a network that learns little."""
+    ratio = told.facts.get("gradient_ratio_first_last")
+    advice = "try model.activation=relu, model.batch_norm=true, init=he, or fewer layers"
+    if isinstance(ratio, float) and ratio < VANISHED:
+        said = f"before training the first layer's gradient is {ratio:.2g} of the last hidden one's (probe gradients)"
+        yield Finding("vanishing gradients", said, advice)
+        return
+    config = told.run.config
+    if isinstance(ratio, float) or told.states is None or config.get("freeze", {}).get("name", "none") != "none":
+        return
+    moved = units.movement(*told.states)
+    if moved is not None and moved[1] > 0.0 and 0.0 < moved[0] < VANISHED * moved[1]:
+        said = f"in the last epoch the first layer moved by {moved[0]:.2g} of its length, the head by {moved[1]:.2g}"
+        yield Finding("vanishing gradients", said, advice)
+
+
+def leaks(told: Told) -> Iterator[Finding]:
+    for split in ("val", "test"):
+        shared, samples = told.facts.get(f"{split}_in_train"), told.facts.get(f"{split}_samples")
+        if isinstance(shared, int) and isinstance(samples, int) and samples and shared > LEAKED * samples:
+            name = SPLITS[split]
+            yield Finding(
+                f"leakage into {name}",
+                f"{shared} of {samples} {name} samples are training samples as well ({split}_in_train)",
+                f"take the copies away: {name} tells what is known by heart",
+            )
+
+
+LOOKS: tuple[Callable[[Told], Iterator[Finding]], ...] = (
+    nothing,
+    too_high,
+    too_small,
+    one_class,
+    carries_nothing_over,
+    overfitting,
+    dead_units,
+    all_alike,
+    vanishing,
+    leaks,
+)
+
+
+# what they ask
+
+
+def lr_of(told: Told) -> Any:
+    return told.run.config.get("optim", {}).get("lr")
+
+
+def newest(folder: Path) -> units.State | None:
+    for _, _, path in reversed(checkpoint.listed(folder / "checkpoints")):
+        try:
+            return checkpoint.read(path)[0]
+        except checkpoint.DamagedCheckpoint:
+            continue
+    return None
+
+
+def of_zeros(folder: Path, state: units.State) -> list[str]:
+    """The weight matrices that began with zeros, by their hashes in initial.json."""
+    import numpy as np
+
+    hashes = read_json(folder / "initial.json") or {}
+    return [
+        name
+        for name, sha in hashes.items()
+        if (values := state.get(f"weights/{name}")) is not None
+        and values.ndim >= 2
+        and sha == checkpoint.tensor_hash(name, np.zeros_like(values))
+    ]

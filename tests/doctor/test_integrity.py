@@ -1,0 +1,162 @@
+"""A run folder that was damaged, edited or cut: each change is named, and of a whole folder nothing is said."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from labrunner.deep import TorchLearner
+from tests.cli.cuts import interrupt_at
+from tests.cli.kinds import TINY
+from tests.cli.lab import Lab, Undrawn
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from labrunner.cli import main
+
+    folder, here = tmp_path_factory.mktemp("done"), Path.cwd()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("labrunner.drawing.Drawing", Undrawn)
+        os.chdir(folder)
+        try:
+            assert main(["hydra.run.dir=run", "figures=none", *TINY, "epochs=3"]) == 0
+        finally:
+            os.chdir(here)
+    return folder / "run"
+
+
+def edit(name: str, before: str, after: str) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        text = (folder / name).read_text()
+        assert before in text
+        (folder / name).write_text(text.replace(before, after, 1))
+
+    return change
+
+
+def flip(name: str, place: int) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        content = bytearray((folder / name).read_bytes())
+        content[place] ^= 4
+        (folder / name).write_bytes(content)
+
+    return change
+
+
+def cut(name: str) -> Callable[[Path], None]:
+    return lambda folder: os.truncate(folder / name, (folder / name).stat().st_size // 2)
+
+
+def removed(name: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).unlink()
+
+
+def better(folder: Path) -> None:
+    """An accuracy that nothing bears out, with a checksum to it."""
+    import hashlib
+
+    said = json.loads((folder / "test.json").read_text())
+    (folder / "test.json").write_text(json.dumps(said | {"accuracy": 1.0 - said["accuracy"] / 2}))
+    sums = json.loads((folder / "checksums.json").read_text())
+    sums["sha256"]["test.json"] = hashlib.sha256((folder / "test.json").read_bytes()).hexdigest()
+    (folder / "checksums.json").write_text(json.dumps(sums))
+
+
+def link(folder: Path) -> None:
+    (folder / "figures" / "mine").symlink_to("/etc")
+
+
+def pipe(folder: Path) -> None:
+    (folder / "facts.json").unlink()
+    os.mkfifo(folder / "facts.json")
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
+    "an edited row": (edit("metrics.csv", "2,0.001", "2,0.002"), ("changed file", "metrics.csv")),
+    "an edited prediction": (edit("predictions.csv", "0.", "1."), ("changed file", "predictions.csv")),
+    "an edited accuracy": (better, ("contradiction", "test.json says accuracy")),
+    "a row that is gone": (edit("metrics.csv", "\n2,", "\n9,"), ("damaged file", "epochs of metrics.csv")),
+    "half a table": (cut("metrics.csv"), ("cut line", "metrics.csv")),
+    "half a JSON": (cut("test.json"), ("damaged file", "test.json holds no JSON object")),
+    "half a config": (
+        lambda folder: (folder / "config.yaml").write_text("{epochs: ["),
+        ("damaged file", "config.yaml"),
+    ),
+    "a lost file": (removed("confusion.csv"), ("missing file", "confusion.csv")),
+    "a flipped bit of a checkpoint": (flip("checkpoints/00003.safetensors", -9), ("damaged checkpoint", "checksum")),
+    "half a checkpoint": (cut("checkpoints/00002.safetensors"), ("damaged checkpoint", "00002.safetensors")),
+    "no checkpoint": (lambda folder: shutil.rmtree(folder / "checkpoints"), ("no weights",)),
+    "a left-over temporary": (lambda folder: (folder / ".test.json.tmp").touch(), ("left over", ".test.json.tmp")),
+    "a link out of the folder": (link, ("not a run's", "a symbolic link")),
+    "a pipe": (pipe, ("not a run's", "a pipe")),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_a_damage_is_named(lab: Lab, done: Path, name: str):
+    shutil.copytree(done, lab.folder / "run", symlinks=True)
+    damage, words = DAMAGES[name]
+    damage(lab.folder / "run")
+    before = sorted(path for path in (lab.folder / "run").rglob("*"))
+    ended = lab("doctor", "run")
+    assert ended.code == 1, ended
+    assert [word for word in words if word not in ended.out] == [], ended.out
+    assert sorted(path for path in (lab.folder / "run").rglob("*")) == before, "it writes nothing"
+
+
+def test_of_a_whole_folder_nothing_is_said_and_what_is_next(lab: Lab, done: Path):
+    shutil.copytree(done, lab.folder / "run")
+    before = lab.tree()
+    ended = lab("doctor", "run")
+    assert (ended.code, ended.err) == (0, "")
+    assert "nothing found" in ended.out
+    assert "labrunner resume run epochs=13" in ended.out
+    assert lab.tree() == before
+
+
+def test_a_cut_run_is_whole_and_the_next_batch_is_named(lab: Lab, monkeypatch: pytest.MonkeyPatch):
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, TorchLearner, "train_batch", 4)  # which is carried out
+        assert lab("hydra.run.dir=run", "figures=none", *TINY, "epochs=3").code == 143
+    ended = lab("doctor", "run")
+    assert ended.code == 0, ended.out
+    assert "interrupted" in ended.out
+    assert "labrunner resume run goes on after epoch 1, batch 2, of 3 epochs" in ended.out
+
+
+def test_who_works_on_a_run_is_said(lab: Lab, done: Path):
+    folder = lab.folder / "run"
+    shutil.copytree(done, folder)
+    said = json.loads((folder / "status.json").read_text())
+    (folder / "status.json").write_text(json.dumps(said | {"status": "running"}))
+    (folder / "checksums.json").unlink()
+    with FileLock(folder / ".lock"):
+        ended = lab("doctor", "run")
+    assert f"worked on by process {os.getpid()}" in ended.out
+    assert "interrupted" in lab("doctor", "run").out, "nobody holds the lock any more"
+
+
+def test_of_several_each_is_looked_at_and_they_are_counted(lab: Lab, done: Path):
+    for name in ("one", "two"):
+        shutil.copytree(done, lab.folder / name)
+    edit("metrics.csv", "2,0.001", "2,0.002")(lab.folder / "two")
+    ended = lab("doctor", "one", "two")
+    assert ended.code == 1
+    assert "one: done, nothing found" in ended.out
+    assert ended.out.splitlines()[-1] == "1 of 2 runs with findings"
+
+
+@pytest.mark.parametrize(
+    ("argv", "word"), [([], "takes runs or sweeps"), (["nowhere"], "nowhere"), (["epochs=3"], "epochs=3")]
+)
+def test_a_wrong_request_is_refused(lab: Lab, argv: list[str], word: str):
+    ended = lab("doctor", *argv)
+    assert (ended.code, ended.out) == (2, "")
+    assert word in ended.err
