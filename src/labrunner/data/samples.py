@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 WHITE = 255.0  # of images that were resized
 COMPARED = 2**29  # bytes of inputs up to which samples are compared with each other
-FEW = 0.2  # of the samples: where no more inputs are different from all others, equal ones mean nothing
+NARROW = 8  # numbers of an input below which equal ones are no copies: two lengths in millimetres are often the same
+FEW = 0.2  # of the samples: where no more inputs are different from all others, equal ones mean nothing either
 
 
 @dataclass(frozen=True)
@@ -120,8 +121,8 @@ class Samples:
     @cached_property
     def first_alike(self) -> np.ndarray | None:
         """(N,) int64: of each sample the first one with the same input; None where looking would take long, and where
-        there are few different inputs, as of a toy's."""
-        if self.listed or self.inputs.nbytes > COMPARED:
+        equal inputs mean nothing."""
+        if self.listed or self.inputs.nbytes > COMPARED or self.inputs[0].size < NARROW:
             return None
         firsts: dict[bytes, int] = {}
         rows = np.ascontiguousarray(self.inputs).reshape(len(self.inputs), -1)

@@ -2,6 +2,6 @@
 
 from labrunner.doctor.finding import Finding
 from labrunner.doctor.history import history
-from labrunner.doctor.integrity import Integrity, integrity
+from labrunner.doctor.integrity import Integrity, integrity, strangers
 
-__all__ = ["Finding", "Integrity", "history", "integrity"]
+__all__ = ["Finding", "Integrity", "history", "integrity", "strangers"]

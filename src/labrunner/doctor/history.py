@@ -30,13 +30,15 @@ NEAR = 0.9  # of the loss at the beginning: a loss that never got lower
 FLAT = 1e-3  # of the first loss: a loss that moves by less stands still
 LINE = 0.6  # of the fall of the first half that the second half still has: a loss falling in a straight line
 COVERED = 0.3  # of the first loss: who fell by less has not come far
-WORSE = 0.25  # by which the validation loss must have risen above its lowest, as a share of it
+WORSE = 0.25  # of the lowest validation loss, by which it must have risen,
+NOTABLE = 0.05  # and of that of knowing nothing
 STILL_LEARNS = 0.8  # of the training loss at that epoch, below which it must have fallen meanwhile
 LASTING = 3  # epochs, at least, that the rise has lasted
 DEAD = 0.4  # of the units of a layer
 VANISHED = 1e-3  # movement of the first layer over that of the head, both as shares of their lengths
 STEPS = 20  # batches below which a history says nothing,
 SAMPLES = 50  # and training samples
+MOST = 1e15  # that a fact of a run comes to; a stranger's may be anything
 
 TOO_SMALL, ZEROS, ALIKE = "learning rate too small", "zero initialization", "units all alike"
 
@@ -47,7 +49,7 @@ class Told:
 
     run: Run
     rows: Sequence[Mapping[str, Any]]  # of the finished epochs
-    facts: Mapping[str, Any]
+    facts: Mapping[str, int | float]
     classes: int | None
     support: Sequence[int]  # test samples by class
 
@@ -70,10 +72,27 @@ class Told:
         return self.run.config.get("model", {}).get("loss") == "cross_entropy"
 
     @cached_property
+    def is_perceptron(self) -> bool:
+        """Whether the loss is that of Rosenblatt's rule: of the samples on the wrong side alone, it jumps about."""
+        return self.run.config.get("model", {}).get("name") == "perceptron"
+
+    @cached_property
     def learned_nothing(self) -> bool:
         """Whether even training samples are named no better than by chance, in every epoch."""
         found = self.column("train_accuracy")
         return bool(found) and self.at_chance(max(found), int(self.facts.get("train_samples", 0)))
+
+    @cached_property
+    def ends_at_chance(self) -> bool:
+        found = self.column("train_accuracy")
+        return bool(found) and self.at_chance(found[-1], int(self.facts.get("train_samples", 0)))
+
+    @cached_property
+    def scale(self) -> float:
+        """What a loss is large or small beside: that of knowing nothing, or of the first epoch."""
+        return max(
+            [math.log(self.classes) if self.is_cross_entropy and self.classes else 0.0, *self.column("train_loss")[:1]]
+        )
 
     @cached_property
     def states(self) -> tuple[units.State, units.State] | None:
@@ -103,7 +122,10 @@ def read(run: Run) -> Told:
         support = [sum(int(cell) for cell in row[1:]) for row in read_csv(run.path / "confusion.csv")[1]]
     except (OSError, ValueError, csv.Error):
         support = []
-    facts = read_json(run.path / "facts.json") or {}
+    if any(count < 0 for count in support):
+        support = []
+    said = read_json(run.path / "facts.json") or {}
+    facts = {name: value for name, value in said.items() if type(value) in (int, float) and abs(value) < MOST}
     return Told(run, finished(run.row_list), facts, len(names) if isinstance(names, list) else None, support)
 
 
@@ -112,7 +134,7 @@ def read(run: Run) -> Told:
 
 def diverged(told: Told) -> Iterator[Finding]:
     if told.run.status == "diverged":
-        yield Finding("diverged", (told.run.error or "").partition("; ")[0], "try a smaller optim.lr")
+        yield Finding("diverged", str(told.run.error).partition("; ")[0], "try a smaller optim.lr")
 
 
 def too_high(told: Told) -> Iterator[Finding]:
@@ -125,7 +147,7 @@ def too_high(told: Told) -> Iterator[Finding]:
     started = losses[0] if knows_nothing is None else min(losses[0], knows_nothing)
     jumps = rises >= max(2, 0.3 * (len(losses) - 1)) and min(losses) > NEAR * started
     spread = (max(losses) - min(losses)) / max(min(losses), 1e-30)
-    blew_up = knows_nothing is not None and told.learned_nothing and losses[0] > 1.5 * knows_nothing
+    blew_up = knows_nothing is not None and told.ends_at_chance and losses[0] > 1.5 * knows_nothing
     if blew_up or (jumps and spread > 0.05):
         said = f"the training loss of epoch 1 is {losses[0]:.4g}"
         if knows_nothing is not None:
@@ -137,7 +159,7 @@ def too_high(told: Told) -> Iterator[Finding]:
 def too_small(told: Told) -> Iterator[Finding]:
     """A loss that still falls in a straight line at the end and has come no way."""
     losses = told.column("train_loss")
-    if len(losses) < 4 or told.run.config.get("model", {}).get("name") == "perceptron":
+    if len(losses) < 4 or told.is_perceptron:
         return
     falls = sum(b < a for a, b in itertools.pairwise(losses)) / (len(losses) - 1)
     middle = len(losses) // 2
@@ -197,24 +219,28 @@ def carries_nothing_over(told: Told) -> Iterator[Finding]:
 
 
 def overfitting(told: Told) -> Iterator[Finding]:
+    """A validation loss that has risen for good while the training loss fell."""
     rows = [row for row in told.rows if row["val_loss"] is not None]
-    if len(rows) < LASTING + 2:
+    if len(rows) < LASTING + 2 or told.is_perceptron:
         return
     losses = [float(row["val_loss"]) for row in rows]
     least = min(range(len(rows)), key=losses.__getitem__)
     after = losses[least + 1 :]
     if len(after) < LASTING or losses[least] <= 0.0:
         return
-    last = sum(losses[-LASTING:]) / LASTING
+    last = min(losses[-LASTING:])
     trained = float(rows[-1]["train_loss"]) / max(float(rows[least]["train_loss"]), 1e-30)
-    if last > (1.0 + WORSE) * losses[least] and trained < STILL_LEARNS:
+    is_worse = last - losses[least] > max(WORSE * losses[least], NOTABLE * told.scale)
+    if is_worse and trained < STILL_LEARNS:
         epoch, chosen = int(rows[least]["epoch"]), told.run.chosen
-        tested = f"; epoch {chosen.epoch} is the tested one" if chosen is not None else ""
+        tested = "" if chosen is None else f"; epoch {chosen.epoch} is the tested one"
+        if chosen is not None and chosen.epoch == epoch:
+            tested += ", so that the test result is not affected"
         before, now = (float(row["train_loss"]) for row in (rows[least], rows[-1]))
         yield Finding(
             "overfitting",
-            f"since epoch {epoch} the validation loss rises, {losses[least]:.4g} to {last:.4g} "
-            f"(mean of the last {LASTING}), while the training loss falls, {before:.4g} to {now:.4g}{tested}",
+            f"since epoch {epoch} the validation loss rises, from {losses[least]:.4g} to at least {last:.4g} "
+            f"in the last {LASTING} epochs, while the training loss falls from {before:.4g} to {now:.4g}{tested}",
             "try reg=early_stopping, reg=dropout, augment, or more samples",
         )
 
