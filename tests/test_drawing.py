@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from labrunner import signals
 from labrunner.drawing import Drawing
 from labrunner.errors import Interrupted
 from tests.folders import write_run
@@ -105,6 +106,7 @@ def test_the_parent_imports_nothing_that_draws(tmp_path):
     code = f"""
 import sys
 from pathlib import Path
+from labrunner import signals
 from labrunner.drawing import Drawing
 from labrunner.errors import Interrupted
 with Drawing() as drawing:
@@ -200,6 +202,30 @@ def test_leaving_without_finish_ends_the_child_and_what_it_was_at(tmp_path):
         drawing.ask(write_run(tmp_path / "a"))
         child = child_of(drawing)
     assert not is_running(child)
+
+
+def test_a_signal_while_the_child_is_started_or_ended_leaves_none_behind(monkeypatch, as_it_was):
+    started: list[subprocess.Popen[str]] = []
+
+    class Popen(subprocess.Popen):  # type: ignore[type-arg]
+        def __init__(self, *arguments: object, **named: object) -> None:
+            super().__init__(*arguments, **named)  # type: ignore[call-overload]
+            started.append(self)
+            if len(started) == 1:
+                signal.raise_signal(signal.SIGINT)
+
+        def kill(self) -> None:
+            if len(started) == 2:
+                signal.raise_signal(signal.SIGTERM)
+            super().kill()
+
+    monkeypatch.setattr(subprocess, "Popen", Popen)
+    signals.listen()
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        with pytest.raises(Interrupted) as interrupted, Drawing() as drawing:
+            drawing.start()
+        assert interrupted.value.signum == signum
+        assert not is_running(started[-1].pid)
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs POSIX timers")

@@ -51,6 +51,32 @@ def test_after_training_a_signal_raises_again_even_if_training_failed():
         signal.raise_signal(signal.SIGINT)
 
 
+@pytest.mark.parametrize(("signum", "code"), BOTH)
+def test_an_error_in_the_moment_of_a_signal_takes_nothing_away_from_it(signum, code):
+    signals.listen()
+
+    def fail() -> None:
+        with signals.deferred():
+            signal.raise_signal(signum)
+            raise ZeroDivisionError("by nothing")
+
+    with pytest.raises(Interrupted) as interrupted:
+        fail()
+    assert interrupted.value.exit_code == code
+    assert interrupted.value.message == "by nothing"
+    assert isinstance(interrupted.value.__cause__, ZeroDivisionError)
+
+
+def test_what_was_deferred_can_be_heeded():
+    signals.listen()
+    with signals.deferred() as stop:
+        stop.heed()
+        signal.raise_signal(signal.SIGTERM)
+    with pytest.raises(Interrupted) as interrupted:
+        stop.heed()
+    assert interrupted.value.signum == signal.SIGTERM
+
+
 def test_the_flag_of_one_training_is_not_that_of_the_next():
     signals.listen()
     with signals.deferred() as first:
@@ -84,6 +110,109 @@ with signals.deferred() as stop:
     signal.raise_signal(signal.{second})
     print("still here", flush=True)
 """
+
+
+OVER = """
+import signal
+from labrunner import signals
+signals.listen()
+signals.over(7)
+print("done", flush=True)
+signal.raise_signal(signal.SIGINT)
+print("still here", flush=True)
+"""
+
+
+def test_once_the_command_is_over_a_signal_ends_it_with_its_own_exit_code(fresh):
+    process = fresh(python=[sys.executable, "-c", OVER])
+    out, err = process.communicate()
+    assert (process.returncode, out, err) == (7, "done\n", "")
+
+
+ENDING = """
+import os
+from labrunner import signals
+signals.listen()
+signals.over(0)
+
+class Last:
+    def __init__(self):
+        self.kill, self.pid, self.write = os.kill, os.getpid(), os.write
+
+    def __del__(self):
+        self.kill(self.pid, 2)
+        self.write(1, b"still here")
+
+last = Last()
+"""
+
+
+def test_a_signal_while_python_itself_ends_changes_nothing(fresh):
+    process = fresh(python=[sys.executable, "-c", ENDING])
+    assert process.communicate() == ("still here", "")
+    assert process.returncode == 0
+
+
+SWALLOWED = """
+import signal, time
+from labrunner import signals
+from labrunner.errors import Interrupted
+
+class Finalized:
+    def __del__(self):
+        signal.raise_signal(signal.SIGTERM)
+
+signals.listen()
+try:
+    Finalized()
+    time.sleep(60)
+except Interrupted as interrupted:
+    print(interrupted.exit_code)
+"""
+
+
+def test_a_signal_in_a_finalizer_comes_again(fresh):
+    process = fresh(python=[sys.executable, "-c", SWALLOWED])
+    assert process.communicate() == ("143\n", "")
+
+
+@pytest.mark.parametrize(
+    "error", [ImportError("numpy._core.multiarray failed to import"), KeyboardInterrupt()], ids=["error", "keyboard"]
+)
+def test_a_signal_of_which_a_library_makes_something_else_ends_the_command_like_any_other(lab, monkeypatch, error):
+    def dispatch(arguments: object) -> int:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except Interrupted:
+            raise error from None
+        return 0
+
+    monkeypatch.setattr("labrunner.cli.dispatch", dispatch)
+    assert lab("--version") == (130, "", "labrunner: error: interrupted\n")
+
+
+IMPATIENT = """
+import signal, sys
+from labrunner import cli
+
+said = cli.complain
+
+def complain(message):
+    said(message)
+    signal.raise_signal(signal.SIGINT)
+
+def dispatch(arguments):
+    signal.raise_signal(signal.SIGINT)
+
+cli.complain, cli.dispatch = complain, dispatch
+sys.exit(cli.main())
+"""
+
+
+def test_a_second_signal_while_the_first_is_being_answered_adds_nothing(fresh):
+    process = fresh(python=[sys.executable, "-c", IMPATIENT])
+    assert process.communicate() == ("", "labrunner: error: interrupted\n")
+    assert process.returncode == 130
 
 
 @pytest.mark.parametrize(("second", "code"), [("SIGINT", 130), ("SIGTERM", 143)])

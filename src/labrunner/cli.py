@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -18,7 +19,7 @@ from labrunner.errors import Interrupted, LabrunnerError, RequestError
 from labrunner.verbs.printing import complain, show
 
 CFG = ("job", "hydra", "all")
-TAKES_FOLDERS = ("resume", "draw", "compare", "ls", "evaluate", "predict")
+TAKES_FOLDERS = ("resume", "draw", "compare", "ls", "doctor", "evaluate", "predict")
 SWEEPS = ("train", "plan")
 
 
@@ -40,13 +41,28 @@ class Arguments:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the `labrunner` command; returns the exit code."""
+    try:
+        signals.listen()
+        code = answer(sys.argv[1:] if argv is None else argv)
+        if argv is None:  # the process is about to end
+            signals.over(code)
+    except (Interrupted, KeyboardInterrupt) as stopped:  # the latter from where somebody else listens
+        interrupted = stopped if isinstance(stopped, Interrupted) else Interrupted(signal.SIGINT)
+        code = interrupted.exit_code
+        if argv is None:
+            signals.over(code)  # a second one
+        complain(interrupted.message or "interrupted")
+    return code
+
+
+def answer(argv: Sequence[str]) -> int:
+    """Do what was typed; an error becomes a few lines and an exit code."""
     code = 0
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, ValueError):  # a stream that is closed, or none of Python's own
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
-        signals.listen()
-        code = dispatch(parse(sys.argv[1:] if argv is None else argv))
+        code = dispatch(parse(argv))
         sys.stdout.flush()  # here, where a reader that has gone is expected, and not at the interpreter's end
         return code
     except LabrunnerError as error:
@@ -54,13 +70,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         complain(str(error))
         return error.exit_code
-    except Interrupted as interrupted:
-        complain(interrupted.message or "interrupted")
-        return interrupted.exit_code
     except BrokenPipeError:  # the reader of our output has gone, as in `labrunner --help | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return code
     except Exception as error:
+        signals.raised().heed()  # an import that was interrupted may end as another error
         if os.environ.get("LABRUNNER_DEBUG") == "1":
             raise
         complain(surprise(error))

@@ -23,7 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from labrunner import children
+from labrunner import children, signals
 
 # the arithmetic of a figure is small: threads of it would only take the processor from training
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -53,18 +53,20 @@ class Drawing:
             return
         try:
             self._said = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the child is)
-            self._process = subprocess.Popen(
-                children.command("labrunner.drawing"),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._said,
-                env=_environment(),
-                encoding="utf-8",
-                start_new_session=True,  # a Ctrl-C in the terminal is the parent's to handle
-            )
+            with signals.deferred() as stop:  # a process that nobody knows of could not be ended
+                self._process = subprocess.Popen(
+                    children.command("labrunner.drawing"),
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=self._said,
+                    env=_environment(),
+                    encoding="utf-8",
+                    start_new_session=True,  # a Ctrl-C in the terminal is the parent's to handle
+                )
         except OSError as error:
             self._failure = f"the drawing process cannot be started: {error.strerror or error}"
             return
+        stop.heed()
         self._talk = threading.Thread(target=self._serve, args=(self._process,), name="labrunner-drawing", daemon=True)
         self._talk.start()
 
@@ -104,6 +106,11 @@ class Drawing:
 
     def close(self) -> None:
         """End the process, whatever it is at; a second call does nothing."""
+        with signals.deferred() as stop:
+            self._end()
+        stop.heed()
+
+    def _end(self) -> None:
         if self._process is not None:
             self._requests.put(None)
             self._process.kill()

@@ -2,21 +2,24 @@
 
 `listen` is called on the first line of the command. From then on SIGINT and SIGTERM raise `Interrupted`, except inside
 `deferred()`, where they set a flag that the training loop reads at every batch, so that it can stop at a place from
-which it can be resumed. A second Ctrl-C there ends at once.
+which it can be resumed. A second Ctrl-C there ends at once, and so does any once the command is `over`.
 """
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from labrunner.errors import Interrupted
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+AGAIN = 0.01  # seconds after which a signal that was swallowed comes again
 
 
 class Stop:
@@ -28,32 +31,79 @@ class Stop:
     def __bool__(self) -> bool:
         return self.signum is not None
 
+    def heed(self) -> None:
+        """Raise what was deferred."""
+        if self.signum is not None:
+            raise Interrupted(self.signum)
+
 
 _deferred: Stop | None = None
+_raised = Stop()  # by which signal `Interrupted` was raised
 
 
 def _on_signal(signum: int, frame: FrameType | None) -> None:
     if _deferred is None:
+        _raised.signum = signum
         raise Interrupted(signum)
     if _deferred:  # asked before, and not patient any more
         os._exit(128 + signum)
     _deferred.signum = signum
 
 
+def _on_unraisable(unraisable: sys.UnraisableHookArgs) -> None:
+    """A finalizer, in which Python swallows what is raised, is no place to be interrupted: a moment later is."""
+    if isinstance(unraisable.exc_value, Interrupted):
+        again = threading.Timer(AGAIN, os.kill, (os.getpid(), unraisable.exc_value.signum))
+        again.daemon = True
+        again.start()
+    else:
+        sys.__unraisablehook__(unraisable)
+
+
 def listen() -> None:
     """Answer SIGINT and SIGTERM from here on; only the main thread may, elsewhere it does nothing."""
+    _handle(_on_signal)
+    _raised.signum = None
+    if sys.unraisablehook is sys.__unraisablehook__:
+        sys.unraisablehook = _on_unraisable
+
+
+def raised() -> Stop:
+    """The signal that raised `Interrupted`, which a library may have made another exception of."""
+    return _raised
+
+
+def over(code: int) -> None:
+    """The command has ended and said how: a signal that still comes ends the process at once, with this exit code."""
+    _handle(lambda signum, frame: os._exit(code))
+    atexit.register(_handle, signal.SIG_IGN)  # Python's own end takes handlers away
+
+
+def _handle(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
     if threading.current_thread() is threading.main_thread():
         for signum in SIGNALS:
-            signal.signal(signum, _on_signal)
+            signal.signal(signum, handler)
 
 
 @contextmanager
 def deferred() -> Iterator[Stop]:
-    """Inside, a first signal sets the flag instead of raising."""
+    """Inside, a first signal sets the flag instead of raising.
+
+    Raises
+    ------
+    Interrupted
+        in the place of an error that comes out of it, where the flag has been set by then: with the error nobody else
+        would look at it.
+    """
     global _deferred
     before, stop = _deferred, Stop()
     _deferred = stop
     try:
         yield stop
+    except Exception as error:
+        _deferred = before
+        if stop.signum is not None:
+            raise Interrupted(stop.signum, str(error)) from error
+        raise
     finally:
         _deferred = before

@@ -5,15 +5,24 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
+import yaml
+
+from labrunner import checkpoint
+from labrunner.files import read_csv
 
 PATIENCE = 120.0  # seconds after which a process counts as hanging; no test asks how long something took
 
@@ -104,18 +113,28 @@ def ended(process: subprocess.Popen[str]) -> Outcome:
 # forks of a process that has imported everything
 
 FORKING = """
-import json, os, sys, traceback
+import json, os, sys, time, traceback
 import labrunner.compose, labrunner.running, labrunner.build, labrunner.deep, labrunner.trainer, labrunner.drawing
 import labrunner.verbs.train, labrunner.verbs.resume, hydra, omegaconf, pandas, pydantic, threadpoolctl, torchsummary
-import sklearn, filelock, safetensors.numpy
-from labrunner.cli import main
+import sklearn, filelock, safetensors.numpy, antlr4, hydra.core.plugins, pydantic.main, omegaconf._impl
+import labrunner.agreement, labrunner.audit, labrunner.features, labrunner.preprocessing, labrunner.results
+from labrunner import cli
 
 sys.path.append(sys.argv[1])
 from tests.cli.lab import Undrawn
 
 labrunner.drawing.Drawing = Undrawn
+
+def main(argv):
+    sys.argv[1:] = argv
+    return cli.main()
+
+imported = time.process_time()
 for line in sys.stdin:
     request = json.loads(line)
+    if "imported" in request:
+        print(json.dumps(imported), flush=True)
+        continue
     if "wait" in request:
         code = os.waitstatus_to_exitcode(os.waitpid(request["wait"], 0)[1])
         print(json.dumps(code), flush=True)
@@ -130,7 +149,7 @@ for line in sys.stdin:
         for number, name in ((1, "out"), (2, "err")):
             os.dup2(os.open(request[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        sys.argv[1:] = request["argv"]
+        exec(request.get("first", ""), {"__name__": "first"})
         code = main(request["argv"])
     except BaseException:
         traceback.print_exc()
@@ -139,6 +158,14 @@ for line in sys.stdin:
         sys.stderr.flush()
         os._exit(code)
 """
+
+
+class Whole(NamedTuple):
+    """A run that nothing disturbed."""
+
+    folder: Path
+    begin: float  # seconds of computing before its folder was there
+    seconds: float  # of all
 
 
 class Forking:
@@ -152,6 +179,43 @@ class Forking:
             text=True,
         )
 
+    @cached_property
+    def folder(self) -> tempfile.TemporaryDirectory[str]:
+        return tempfile.TemporaryDirectory()
+
+    @cached_property
+    def started(self) -> list[Fork]:
+        return []
+
+    @cached_property
+    def _whole(self) -> dict[tuple[str, ...], Whole]:
+        return {}
+
+    def start(self, *argv: str, cwd: Path, first: str = "") -> Fork:
+        """``labrunner ARGV`` in a folder; `first` is a program that the fork executes before."""
+        out, err = (Path(self.folder.name, f"{len(self.started)}.{name}") for name in ("out", "err"))
+        request = {"argv": list(argv), "cwd": str(cwd), "out": str(out), "err": str(err), "first": first}
+        self.started.append(Fork(self, self.ask(request), out, err))
+        return self.started[-1]
+
+    def whole(self, *argv: str) -> Whole:
+        """A run in one piece, which is made once."""
+        if argv not in self._whole:
+            folder = Path(self.folder.name)
+            run = folder / f"run{len(self._whole)}"
+            fork = self.start(f"hydra.run.dir={run}", *argv, cwd=folder)
+            wait_until(lambda: run.exists() or has_ended(fork.pid), "a folder")
+            begin = computed(fork.pid)
+            wait_until(lambda: has_ended(fork.pid), "the end")
+            self._whole[argv] = Whole(run, begin, computed(fork.pid))
+            assert fork.wait().code == 0, fork.err.read_text()
+        return self._whole[argv]
+
+    @property
+    def imported(self) -> float:
+        """Seconds of the processor that the imports took."""
+        return float(self.ask({"imported": True}))
+
     def ask(self, request: dict[str, Any]) -> Any:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
@@ -163,12 +227,16 @@ class Forking:
         return json.loads(self.process.stdout.readline())
 
     def close(self) -> None:
+        for fork in self.started:
+            if not fork.is_waited_for:
+                fork.send(signal.SIGKILL)
         assert self.process.stdin is not None
         self.process.stdin.close()
         try:
             self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self.process.kill()
+        self.folder.cleanup()
 
 
 @dataclass
@@ -179,6 +247,7 @@ class Fork:
     pid: int
     out: Path
     err: Path
+    is_waited_for: bool = False
 
     def send(self, signum: int) -> None:
         os.kill(self.pid, signum)
@@ -186,7 +255,36 @@ class Fork:
     def wait(self) -> Outcome:
         """Exit code (negative: the signal that killed it) and streams."""
         code = self.forking.ask({"wait": self.pid})
+        self.is_waited_for = True
         return Outcome(code, self.out.read_text(), self.err.read_text())
+
+
+# what a process is at
+
+
+def computed(pid: int) -> float:
+    """Seconds of the processor that a process has had: a clock that stands still while others have it."""
+    return sum(int(ticks) for ticks in _stat(pid)[11:13]) / os.sysconf("SC_CLK_TCK")
+
+
+def has_ended(pid: int) -> bool:
+    """Whether a process has nothing left to do; its parent may not have asked for its exit code yet."""
+    return not Path(f"/proc/{pid}").exists() or _stat(pid)[0] in "ZX"
+
+
+def _stat(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()  # behind the name: state, …
+
+
+def processes_in(folder: Path) -> list[str]:
+    """The command lines of processes at work in a folder."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):  # it has ended meanwhile
+            is_there = entry.name.isdigit() and (entry / "cwd").resolve() == folder.resolve()
+            if is_there and not has_ended(int(entry.name)):
+                found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+    return found
 
 
 def wait_until(true: Callable[[], bool], what: str) -> None:
@@ -201,6 +299,29 @@ def rows_of(folder: Path) -> int:
     """Finished rows in a run's metrics.csv, while another process writes it."""
     path = folder / "metrics.csv"
     return max(0, path.read_text().count("\n") - 1) if path.is_file() else 0
+
+
+# what a run folder must be, whatever happened
+
+
+def assert_whole(folder: Path) -> None:
+    """Every file that is there can be read to its end; temporaries aside."""
+    for path in (path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(".tmp")):
+        match path.suffix:
+            case ".safetensors":
+                checkpoint.read(path)
+            case ".json":
+                json.loads(path.read_text())
+            case ".yaml":
+                assert isinstance(yaml.safe_load(path.read_text()), dict), path
+            case ".npz" | ".npy":
+                np.load(path, allow_pickle=False)
+            case ".csv":
+                header, rows = read_csv(path)
+                assert header, path
+                assert {len(row) for row in rows} <= {len(header)}, path
+                if path.name in ("metrics.csv", "timing.csv"):
+                    assert [int(row[0]) for row in rows] == list(range(1, len(rows) + 1))
 
 
 # what two runs must agree on

@@ -1,10 +1,9 @@
-"""Kills, signals, pipes and two processes at one run: what only processes can show."""
+"""The whole command, a signal at its imports, pipes, a terminal: what only processes can show."""
 
 from __future__ import annotations
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -12,115 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from labrunner.records import load_run
-from tests.cli.lab import assert_same_run, command, ended, rows_of, wait_until
-
-# long enough that a signal meant for the middle of training comes there, short enough to wait for
-TRAIN = ("dataset=fake", "dataset.size=8", "model.hidden=[32]", "batch_size=4", "epochs=12", "figures=none")
-
-
-@pytest.fixture(scope="module")
-def whole(forking, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run of `TRAIN` that nothing disturbs."""
-    folder = tmp_path_factory.mktemp("whole")
-    names = {"cwd": str(folder), "out": str(folder / "out"), "err": str(folder / "err")}
-    pid = forking.ask({"argv": ["hydra.run.dir=run", *TRAIN], **names})
-    assert forking.ask({"wait": pid}) == 0
-    return folder / "run"
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_a_killed_run_is_resumed_to_the_same_bytes(forks, tmp_path, whole, seed):
-    rows = random.Random(seed).randrange(0, 11)
-    fork = forks("hydra.run.dir=run", *TRAIN)
-    wait_until(
-        lambda: rows_of(tmp_path / "run") >= rows and (tmp_path / "run" / "status.json").is_file(), f"{rows} rows"
-    )
-    fork.send(signal.SIGKILL)
-    assert fork.wait().code == -signal.SIGKILL
-    assert load_run(tmp_path / "run").status == "interrupted"
-    assert rows_of(tmp_path / "run") < 12
-    resumed = forks("resume", "run").wait()
-    assert (resumed.code, resumed.err) == (0, "")
-    assert_same_run(whole, tmp_path / "run")
-
-
-def test_a_run_killed_again_and_again_still_ends_with_the_same_bytes(forks, tmp_path, whole):
-    run = tmp_path / "run"
-    fork = forks("hydra.run.dir=run", *TRAIN)
-    for rows in (1, 3, 4, 8):
-        wait_until(lambda rows=rows: rows_of(run) >= rows, f"{rows} rows")
-        fork.send(signal.SIGKILL)
-        assert fork.wait().code == -signal.SIGKILL
-        fork = forks("resume", "run")
-    assert fork.wait().code == 0
-    assert_same_run(whole, run)
-
-
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("rows", [0, 5])
-def test_a_signal_during_training_leaves_one_line_that_says_how_to_go_on(forks, tmp_path, whole, signum, code, rows):
-    fork = forks("hydra.run.dir=run", *TRAIN)
-    wait_until(lambda: (tmp_path / "run" / "probes" / "epochs.csv").is_file(), "the start")
-    wait_until(lambda: rows_of(tmp_path / "run") >= rows, f"{rows} rows")
-    fork.send(signum)
-    stopped = fork.wait()
-    assert (stopped.code, stopped.out) == (code, "")
-    assert stopped.err == "labrunner: error: interrupted; to go on: labrunner resume run\n"
-    assert load_run(tmp_path / "run").status == "interrupted"
-    assert rows_of(tmp_path / "run") < 12
-    assert forks("resume", "run").wait().code == 0
-    assert_same_run(whole, tmp_path / "run")
-
-
-def test_the_second_of_two_resumes_names_the_first_and_the_first_is_not_disturbed(forks, tmp_path, whole):
-    fork = forks("hydra.run.dir=run", *TRAIN)
-    wait_until(lambda: rows_of(tmp_path / "run") >= 2, "2 rows")
-    fork.send(signal.SIGKILL)
-    fork.wait()
-    first = forks("resume", "run")
-    wait_until(lambda: rows_of(tmp_path / "run") >= 5, "5 rows")
-    first.send(signal.SIGSTOP)
-    second = forks("resume", "run").wait()
-    first.send(signal.SIGCONT)
-    assert (second.code, second.out) == (2, "")
-    assert f"process {first.pid}" in second.err
-    assert len(second.err.splitlines()) == 1
-    assert first.wait().code == 0
-    assert_same_run(whole, tmp_path / "run")
-
-
-def test_of_ten_starts_in_one_folder_one_runs_and_nine_are_refused(forks, tmp_path):
-    started = [forks("hydra.run.dir=run", "smoke=true", "figures=none") for _ in range(10)]
-    codes = sorted(fork.wait().code for fork in started)
-    assert codes == [0] + [2] * 9
-    assert load_run(tmp_path / "run").status == "done"
-    for fork in started:
-        assert "Traceback" not in fork.err.read_text()
-
-
-def test_starts_in_the_same_second_get_folders_of_their_own(forks, tmp_path):
-    started = [forks("smoke=true", "figures=none") for _ in range(8)]
-    assert [fork.wait().code for fork in started] == [0] * 8
-    assert len(list((tmp_path / "outputs" / "runs").iterdir())) == 8
-
+from tests.cli.lab import command, ended, processes_in
+from tests.lines import cases, line
 
 # the whole command, drawing process and all
-
-
-def drawing_processes(folder: Path) -> list[int]:
-    """Processes that draw and were started in `folder`."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            if not entry.name.isdigit() or b"labrunner.drawing" not in (entry / "cmdline").read_bytes():
-                continue
-            dead = b") Z " in (entry / "stat").read_bytes()
-            if not dead and (entry / "cwd").resolve() == folder.resolve():
-                found.append(int(entry.name))
-        except OSError:
-            continue
-    return found
 
 
 def test_a_first_run_leaves_figures_and_a_report_and_says_where(fresh, tmp_path):
@@ -134,7 +28,7 @@ def test_a_first_run_leaves_figures_and_a_report_and_says_where(fresh, tmp_path)
     page = (run / "report.html").read_text(encoding="utf-8")
     assert "<html" in page
     assert f"{json.loads((run / 'test.json').read_text())['accuracy']:.3f}"[:4] in page
-    assert not drawing_processes(tmp_path)
+    assert not processes_in(tmp_path)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals are POSIX")
@@ -160,21 +54,6 @@ def test_the_installed_command_says_its_version():
     assert said.stderr == ""
 
 
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_to_the_whole_command_leaves_no_process_behind(fresh, tmp_path, signum, code):
-    process = fresh("hydra.run.dir=run", "epochs=100000", "figures=all")
-    wait_until(lambda: rows_of(tmp_path / "run") >= 2 or process.poll() is not None, "2 rows")
-    assert drawing_processes(tmp_path)
-    process.send_signal(signum)
-    stopped = ended(process)
-    assert (stopped.code, stopped.out) == (code, "")
-    # how long a run will take may be said before it; what is said of the signal is one line
-    assert stopped.err.splitlines()[-1] == "labrunner: error: interrupted; to go on: labrunner resume run"
-    assert len([line for line in stopped.err.splitlines() if "this will take" not in line]) == 1
-    assert not drawing_processes(tmp_path)
-    assert load_run(tmp_path / "run").status == "interrupted"
-
-
 INTERRUPTED_AT = """
 import os, signal, sys
 
@@ -189,20 +68,11 @@ sys.exit(main(["figures=none", "hydra.run.dir=run", "smoke=true"]))
 """
 
 
-@pytest.mark.parametrize(
-    "where",
-    [
-        "yaml",
-        "hydra",
-        "omegaconf",
-        "pydantic",
-        "numpy",
-        "labrunner.records",
-        "torch",
-        "torch.nn",
-        "torchmetrics",
-    ],
-)
+IMPORTED = ("yaml", "hydra", "omegaconf", "pydantic", "numpy", "labrunner.records", "torch", "torch.nn", "torchmetrics")
+
+
+@line(4, "a signal at an import")
+@pytest.mark.parametrize("where", cases(IMPORTED, fast=["hydra", "numpy", "torch"]))
 def test_a_signal_during_imports_ends_with_one_line(fresh, tmp_path, where):
     for signum, code in ((signal.SIGINT, 130),) if where != "numpy" else ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
         program = INTERRUPTED_AT.replace("WHERE", repr(where)).replace("SIGNUM", str(int(signum)))
