@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,6 +25,7 @@ from labrunner.running import Shared
 from labrunner.tasks import Outcome, Task, carry_out
 from labrunner.workers import Child, Workers, record_death
 from tests.cli.lab import PATIENCE, assert_same_run, rows_of, wait_until
+from tests.lines import cases, line
 
 SRC = Path(__file__).parents[1] / "src"
 SMALL = ("dataset=fake", "dataset.samples=120", "batch_size=16", "figures=none")
@@ -81,6 +83,13 @@ class Talks(Net):
         if self.batches == 1:
             print('{"outcome": "forged"}')
             print(f"stdin: {sys.stdin.read()!r}", file=sys.stderr)
+
+
+class Keyed(Net):
+    # its widths have numbers for names
+    def __init__(self, widths, **given):
+        super().__init__(**given)
+        assert list(widths) == [8, 9], widths
 
 
 class Meets(Net):
@@ -191,15 +200,35 @@ def by_number(outcomes: Iterator[Outcome]) -> dict[int, Outcome]:
     return {outcome.number: outcome for outcome in outcomes}
 
 
+SEVERAL = [
+    ("epochs=2", "figures=none"),
+    ("epochs=2", "figures=none", "model=mlp_numpy"),
+    ("epochs=2", "figures=none", "model.batch_norm=true", "reg.dropout=0.3", "optim.lr=0.003"),
+    ("epochs=2", "figures=none", "model=mlp_numpy", "seed=3"),
+]
+
+
+@line(16, "processes beside each other against one", count=len(SEVERAL))
 def test_runs_side_by_side_are_to_the_byte_those_of_one_process(two, task, tmp_path):
-    asked = [
-        ("epochs=2", "figures=none"),
-        ("epochs=2", "figures=none", "model=mlp_numpy"),
-        ("epochs=2", "figures=none", "model.batch_norm=true", "reg.dropout=0.3", "optim.lr=0.003"),
-        ("epochs=2", "figures=none", "model=mlp_numpy", "seed=3"),
-    ]
-    tasks = [task(number, *overrides) for number, overrides in enumerate(asked)]
-    beside = by_number(two.outcomes(tasks))
+    assert_same_as_alone([task(number, *overrides) for number, overrides in enumerate(SEVERAL)], two, tmp_path)
+
+
+@line(16, "processes beside each other against one", count=len(SEVERAL))
+@pytest.mark.slow
+def test_so_are_those_of_three_processes_that_make_them_once_more(task, tmp_path):
+    tasks = [task(number, *overrides) for number, overrides in enumerate(SEVERAL)]
+    with Workers(3, print, cores=3) as three:
+        assert_same_as_alone(tasks, three, tmp_path)
+        again = [replace(one, folder=tmp_path / "again" / str(one.number)) for one in reversed(tasks)]
+        assert {outcome.status for outcome in three.outcomes(again)} == {"done"}
+        assert len(three._children) == 3
+    for one in again:
+        assert_same_run(one.folder, tmp_path / str(one.number))
+
+
+def assert_same_as_alone(tasks: list[Task], workers: Workers, tmp_path: Path) -> None:
+    """Tasks carried out by workers have what they have when this process makes them, one after the other."""
+    beside = by_number(workers.outcomes(tasks))
     assert sorted(beside) == [0, 1, 2, 3]
     shared = Shared(alone=False)
     for one in tasks:
@@ -210,8 +239,13 @@ def test_runs_side_by_side_are_to_the_byte_those_of_one_process(two, task, tmp_p
         assert (other.status, other.error, other.epoch, other.epochs) == ("done", None, outcome.epoch, 2)
         assert other.val == outcome.val
     run = load_run(tasks[2].folder)
-    assert run.overrides["overrides"] == list(asked[2])
+    assert run.overrides["overrides"] == list(SEVERAL[2])
     assert run.environment["command"] == "command 2"
+
+
+def test_a_number_that_names_a_value_stays_a_number(two, task):
+    (outcome,) = two.outcomes([task(0, *SMALL, "epochs=1", own="Keyed", widths={8: 1, 9: 2})])
+    assert (outcome.status, outcome.error) == ("done", None)
 
 
 def test_two_runs_are_at_it_at_the_same_time(two, task, tmp_path):
@@ -231,27 +265,35 @@ def test_what_a_run_prints_goes_to_stderr_and_is_taken_for_no_answer(two, task, 
     assert streams.err == '{"outcome": "forged"}\nstdin: \'\'\n'
 
 
-def test_a_run_that_takes_its_process_along_costs_no_other_run(two, task, capsys):
-    named = ["Killed", "Ends", "Raises", "Quits"]
+DEATHS = {
+    "Killed": "the process was killed by signal 9, as happens where memory runs out (a word before)",
+    "Ends": "the process ended with exit code 3",
+}
+
+
+@line(10, "a run takes its process along")
+@pytest.mark.parametrize("own", cases(list(DEATHS), fast=1))
+def test_a_run_that_takes_its_process_along_costs_no_other_run(two, task, capsys, own):
+    named = [own, "Raises", "Quits"]
     tasks = [task(number, *SMALL, "epochs=3", own=name) for number, name in enumerate(named)]
-    tasks += [task(number, *SMALL, "epochs=2", own="Net") for number in (4, 5, 6)]
+    tasks += [task(number, *SMALL, "epochs=2", own="Net") for number in (3, 4, 5)]
     outcomes = by_number(two.outcomes(tasks))
     said = {number: (outcome.error or "").split("\n")[0] for number, outcome in outcomes.items()}
     assert said == {
-        0: "the process was killed by signal 9, as happens where memory runs out (a word before)",
-        1: "the process ended with exit code 3",
-        2: "the run failed: ZeroDivisionError: by nothing",
-        3: "the run failed: SystemExit: enough",
+        0: DEATHS[own],
+        1: "the run failed: ZeroDivisionError: by nothing",
+        2: "the run failed: SystemExit: enough",
+        3: "",
         4: "",
         5: "",
-        6: "",
     }
-    assert [outcomes[number].status for number in range(7)] == ["failed"] * 4 + ["done"] * 3
-    for number in range(4):
+    assert [outcomes[number].status for number in range(6)] == ["failed"] * 3 + ["done"] * 3
+    for number in range(3):
         assert recorded(tasks[number])["status"] == "failed"
         assert recorded(tasks[number])["error"].split("\n")[0] == said[number]
-    assert rows_of(tasks[0].folder) > 0  # what it got to stays
-    assert "a word before" in capsys.readouterr().err
+    if own == "Killed":
+        assert rows_of(tasks[0].folder) > 0  # what it got to stays
+        assert "a word before" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("way", ["stop", pytest.param("leave", marks=pytest.mark.slow)])
@@ -307,9 +349,8 @@ def parent(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 
 @needs_proc
-@pytest.mark.parametrize(
-    ("signum", "code"), [("SIGKILL", -9), ("SIGINT", 130), pytest.param("SIGTERM", 143, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("signum", "code"), [("SIGKILL", -9), ("SIGINT", 130), ("SIGTERM", 143)])
 def test_when_the_parent_is_stopped_the_runs_save_their_state_and_no_process_stays(parent, task, signum, code):
     tasks = [task(number, "epochs=100000", "figures=none", f"seed={number}") for number in range(2)]
     process = parent(*tasks)

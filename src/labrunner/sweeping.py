@@ -24,8 +24,8 @@ from labrunner.files import read_json
 from labrunner.machine import cores, file_hash
 from labrunner.records import Member, Sweep, SweepFolder, is_sweep_folder, load_sweep, resume_command
 from labrunner.running import Shared, config_hash, duration
-from labrunner.tasks import Outcome, Task, carry_out, is_begun
-from labrunner.workers import Workers
+from labrunner.tasks import Outcome, Task, carry_out, is_begun, was_cut_off
+from labrunner.workers import STOP_SECONDS, Workers
 
 # what a run's own config says, whatever the sweep's way of making it
 ALONE = {"jobs": 1, "fail_fast": False, "strict": False}
@@ -34,6 +34,8 @@ OVER = ("done", "diverged")  # what a run ends as that is not made again
 WRITTEN = ("sweep.yaml", "sweep.csv", "checks.csv")
 BESIDE_RUNS = {".lock", "figures", "report.html", *WRITTEN, *(f".{name}.tmp" for name in WRITTEN)}
 TOLD = 60.0  # seconds still to go from which they are told
+HELD_SECONDS = STOP_SECONDS + 5.0  # what processes of a killed sweep are given to let go of its runs
+TICK = 0.1  # seconds; how often it is looked whether they have
 
 Outcomes = Callable[[Sequence[Task]], Iterator[Outcome]]
 
@@ -57,12 +59,17 @@ class Placed:
 
     @property
     def left(self) -> list[Member]:
-        """What is still to be made, and can be: not what waits for a fact of the first run."""
-        return [
+        """What is still to be made, and can be: not what waits for a fact of the first run.
+
+        Those never begun come first, then those whose last try is longest ago: whatever one run does to the process,
+        the same command, repeated, gets to all others.
+        """
+        left = [
             member
             for member in self.sweep.members
             if self.planned[member.number].composed is not None and member.status not in OVER
         ]
+        return sorted(left, key=lambda member: member.last_written)
 
     @property
     def left_out(self) -> list[tuple[dict[str, Any], int]]:
@@ -89,7 +96,7 @@ def sweep(
     fail_fast: bool = False,
     vet: Callable[[dict[str, Any]], None] = lambda config: None,
 ) -> SweepResult:
-    """Make the runs of a sweep that are missing, failed or cut, in the order of their numbers.
+    """Make the runs of a sweep that are missing, failed or cut, those never begun first.
 
     Parameters
     ----------
@@ -110,7 +117,9 @@ def sweep(
         when a signal asked to stop; the same command goes on.
     """
     place(plan, folder, command)  # refused before anything is written
+    to_go_on = resume_command(folder, *flags)
     with SweepFolder.open(folder) as sweep_folder:
+        wait_for_orphans(folder, shared)
         placed = place(plan, folder, command)  # another process may have been quicker
         warn_of_edits(placed, shared)
         table = Table(sweep_folder)
@@ -119,8 +128,15 @@ def sweep(
         draw_the_undrawn(placed, shared)
         log = Log(shared.say, placed, min(jobs, cores()))
         failures: dict[int, str] = {}
+
+        def beware(task: Task) -> None:
+            """Before a run that may be the end of this process: all that is done is in the table."""
+            if was_cut_off(task.folder):
+                table.keep(now=True)
+                log.beware(task.number, resume_command(folder, *flags, "jobs=2"))
+
         try:
-            with executor(jobs, shared) as outcomes:
+            with executor(jobs, shared, beware) as outcomes:
                 for now, tasks in stages(placed, sweep_folder, flags):
                     log.placed = now  # facts of the first run have become values
                     for task in tasks:
@@ -136,10 +152,10 @@ def sweep(
                         if failures and fail_fast:
                             raise _EnoughError
         except _EnoughError:
-            shared.say(f"labrunner: fail_fast=true ends the sweep; to go on: {resume_command(folder)}")
+            shared.say(f"labrunner: fail_fast=true ends the sweep; to go on: {to_go_on}")
         except Interrupted as interrupted:
             table.keep(now=True)
-            raise Interrupted(interrupted.signum, f"interrupted; to go on: {resume_command(folder)}") from None
+            raise Interrupted(interrupted.signum, f"interrupted; to go on: {to_go_on}") from None
         table.keep(now=True)
         listed = load_sweep(folder)
         checks = [] if plan.config["smoke"] else relations.parse(plan.config["checks"])
@@ -294,12 +310,39 @@ def task_of(placed: Placed, member: Member, flags: Sequence[str]) -> Task:
     )
 
 
+def wait_for_orphans(folder: Path, shared: Shared) -> None:
+    """Wait until nobody works on a run of a sweep: processes of a killed one save their state before they end.
+
+    A run that stays with another process is the failure of that run.
+    """
+    deadline = time.monotonic() + HELD_SECONDS
+    held = earlier(folder)
+    for looks in itertools.count():
+        held = [member for member in held if member.is_held]
+        if not held or time.monotonic() > deadline:
+            return
+        if looks == 1:  # whoever reads a status holds the lock for a moment
+            numbers = ", ".join(str(member.number) for member in held)
+            which = f"run {numbers} is" if len(held) == 1 else f"runs {numbers} are"
+            shared.say(f"labrunner: {which} still being worked on, as after a kill; waiting until that has ended")
+        time.sleep(TICK)
+
+
 @contextmanager
-def executor(jobs: int, shared: Shared) -> Iterator[Outcomes]:
-    """What makes runs: this process, one after the other, or several processes at a time."""
+def executor(jobs: int, shared: Shared, beware: Callable[[Task], None]) -> Iterator[Outcomes]:
+    """What makes runs: this process, one after the other, or several processes at a time.
+
+    `beware` is told of each run that this process is about to make.
+    """
     alone = replace(shared, alone=False)
+
+    def one_by_one(tasks: Sequence[Task]) -> Iterator[Outcome]:
+        for task in tasks:
+            beware(task)
+            yield carry_out(task, alone)
+
     if jobs == 1:
-        yield lambda tasks: (carry_out(task, alone) for task in tasks)
+        yield one_by_one
         return
     with Workers(jobs, shared.say_once) as workers:  # each process has its own memory of what it said
         yield workers.outcomes
@@ -385,13 +428,18 @@ class Log:
         for values, number in self.placed.left_out:
             self.say(f"labrunner: {comparison.values_text(values)} is left out: it is the same as run {number}")
 
+    def beware(self, number: int, apart: str) -> None:
+        """Say of a run that was cut without a word how to keep it from the others."""
+        self.say(
+            f"labrunner: {self._values(number)} was cut without a word, as by a kill, and is tried once more\n"
+            f"  should this command end with it too, give it a process of its own: {apart}"
+        )
+
     def ended(self, outcome: Outcome) -> None:
         self._ended += 1
         if self._ended > 1 or self._total - self._over == 1:  # the first run pays for imports, too
             self._seconds.append(outcome.seconds)
-        member = next(each for each in self.placed.sweep.members if each.number == outcome.number)
-        values = comparison.values_text(member.values) or f"run {member.number}"
-        name = f"[{self._over + self._ended}/{self._total}] {values}"
+        name = f"[{self._over + self._ended}/{self._total}] {self._values(outcome.number)}"
         if outcome.status == "failed":
             self.say(f"labrunner: {name}  FAILED: {outcome.error}")
         elif outcome.status == "diverged":
@@ -399,6 +447,10 @@ class Log:
         else:
             self.say(f"labrunner: {name}  {headline(outcome, self.placed.sweep.monitor)}")
         self._tell_what_is_left()
+
+    def _values(self, number: int) -> str:
+        member = next(each for each in self.placed.sweep.members if each.number == number)
+        return comparison.values_text(member.values) or f"run {number}"
 
     def _tell_what_is_left(self) -> None:
         left = self._total - self._over - self._ended

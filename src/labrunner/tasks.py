@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from labrunner.errors import LabrunnerError, RequestError
-from labrunner.files import WriteError, to_yaml
+from labrunner import signals
+from labrunner.errors import Interrupted, LabrunnerError, RequestError
+from labrunner.files import WriteError, read_json, to_yaml
 from labrunner.records import Run, RunFolder
 from labrunner.running import Result, Shared, config_hash, failed, resume, run
 
@@ -17,7 +20,7 @@ from labrunner.running import Result, Shared, config_hash, failed, resume, run
 @dataclass(frozen=True)
 class Task:
     """A run that is to be made, or gone on with where its folder holds a part of it. Plain values only: it is sent to
-    other processes as JSON."""
+    other processes."""
 
     number: int
     config: dict[str, Any]  # composed and checked
@@ -48,12 +51,24 @@ def carry_out(task: Task, shared: Shared) -> Outcome:
     Interrupted
         when a signal asked to stop; the run can be resumed. Nothing else is raised: what goes wrong is the outcome.
     """
+    mark_begun(task.folder)
+    try:
+        return _outcome(task, shared)
+    except Interrupted:
+        with suppress(OSError):  # of a run that was only being set up nothing is left
+            task.folder.rmdir()
+        raise
+
+
+def _outcome(task: Task, shared: Shared) -> Outcome:
     begin = time.perf_counter()
     try:
         result = _made(task, shared)
     except (Exception, SystemExit) as error:
+        signals.raised().heed()  # an import that was interrupted may end as another error
         known = isinstance(error, LabrunnerError)
-        message = str(error) if known else f"the run failed: {type(error).__name__}: {error}".splitlines()[0]
+        said = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(": ")
+        message = str(error) if known else f"the run failed: {said}"
         keep_failure(task, error, message)
         return Outcome(task.number, "failed", message, time.perf_counter() - begin)
     return Outcome(
@@ -85,6 +100,18 @@ def _made(task: Task, shared: Shared) -> Result:
         return resume(task.config, run_folder, shared, saved=saved, command=task.command)
     finally:
         run_folder.close()
+
+
+def mark_begun(folder: Path) -> None:
+    """Let a run's folder tell that, and when, it was last begun, whatever becomes of this process."""
+    with suppress(OSError):  # whoever writes into it will say why not
+        folder.mkdir(parents=True, exist_ok=True)
+        os.utime(folder)
+
+
+def was_cut_off(folder: Path) -> bool:
+    """Whether a run was begun and nobody recorded how it ended, as where its process was killed."""
+    return folder.is_dir() and (read_json(folder / "status.json") or {}).get("status") in (None, "running")
 
 
 def is_begun(folder: Path) -> bool:

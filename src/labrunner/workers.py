@@ -8,7 +8,8 @@ A process is set up for its run before it asks for the threads that the run take
 them: runs at work never take more threads together than there are cores, unless one alone does. How many threads a run
 takes does not depend on how many run beside it, and so neither does what it computes.
 
-A process ends when its stdin does, as after the parent was killed, but saves its state first.
+A process ends when its stdin does, as after the parent was killed, but saves its state first; what its runs have
+started ends with it.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from typing import IO, Any
 
 from labrunner import children, machine, signals
 from labrunner.errors import Interrupted, LabrunnerError, RunError
-from labrunner.files import WriteError, read_json
+from labrunner.files import WriteError, from_yaml, read_json, to_yaml
 from labrunner.records import RunFolder
 from labrunner.running import Shared, failed
 from labrunner.tasks import Outcome, Task, carry_out, is_begun, keep_failure
@@ -88,7 +89,8 @@ class Child:
 
     def take(self, task: Task) -> None:
         self.task, self._began, self._last_line = task, time.perf_counter(), ""
-        self.send({"task": asdict(task) | {"folder": str(task.folder)}})
+        # YAML, as in a run's folder: JSON would make text of a mapping's numbers
+        self.send({"task": asdict(task) | {"folder": str(task.folder), "config": to_yaml(task.config)}})
 
     def leave(self) -> None:
         """The task is over."""
@@ -198,13 +200,13 @@ class Workers:
             while left or self._at_work():
                 with signals.deferred() as stop:
                     self._occupy(left)
-                heed(stop)
+                stop.heed()
                 events = self._selector.select(TICK)
                 with signals.deferred() as stop:
                     ended = self._serve(events, at_once)
                     if all(outcome.status == "done" for outcome in ended):
                         self._occupy(left)  # before the caller has its time with the outcome
-                heed(stop)
+                stop.heed()
                 yield from ended
         except BaseException as error:
             self._stop_for(error)
@@ -226,7 +228,7 @@ class Workers:
                     for child, message in self._heard(events):
                         if message is None:
                             self._discard(child)
-                heed(again)
+                again.heed()
         finally:
             self._end_all()
 
@@ -334,13 +336,7 @@ class Workers:
         with signals.deferred() as stop:  # none may be left
             for child in list(self._children):
                 self._discard(child)
-        heed(stop)
-
-
-def heed(stop: signals.Stop) -> None:
-    """Raise what was deferred."""
-    if stop.signum is not None:
-        raise Interrupted(stop.signum)
+        stop.heed()
 
 
 def record_death(task: Task, message: str) -> None:
@@ -360,7 +356,7 @@ def record_death(task: Task, message: str) -> None:
 
 def main() -> None:
     """The child: a task a line from stdin, what becomes of it to stdout, until stdin ends."""
-    code = 0
+    code, orphaned = 0, threading.Event()
     try:
         signals.listen()
         requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -368,7 +364,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(2, 1)
         sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a TextIOWrapper here
-        work(requests, answers)
+        work(requests, answers, orphaned)
     except Interrupted as interrupted:
         code = interrupted.exit_code
     except BaseException:
@@ -378,10 +374,12 @@ def main() -> None:
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError):
                 stream.flush()
+        if orphaned.is_set():
+            end_group()
         os._exit(code)  # a thread still reads, and torch would take its time
 
 
-def work(requests: IO[bytes], answers: IO[str]) -> None:
+def work(requests: IO[bytes], answers: IO[str], orphaned: threading.Event) -> None:
     """Carry out one task after the other. Raises Interrupted when a signal, or the end of `requests`, asks to stop."""
     asked: queue.SimpleQueue[Message] = queue.SimpleQueue()
 
@@ -395,23 +393,33 @@ def work(requests: IO[bytes], answers: IO[str]) -> None:
         asked.get()  # nothing but the grant can be next
 
     main_thread = threading.main_thread().ident or 0
-    threading.Thread(target=watch, args=(requests, asked, main_thread), daemon=True).start()
+    threading.Thread(target=watch, args=(requests, asked, main_thread, orphaned), daemon=True).start()
     send({"up": True})
     sys.path.extend(entry for entry in asked.get()["path"] if entry not in sys.path)
     shared = Shared(say=lambda text: send({"say": text}), alone=False, begin=begin)
     while True:
         task = asked.get()["task"]
-        outcome = carry_out(Task(**task | {"folder": Path(task["folder"])}), shared)
+        received = {"folder": Path(task["folder"]), "config": from_yaml(task["config"])}
+        outcome = carry_out(Task(**task | received), shared)
         send({"outcome": asdict(outcome)})
 
 
-def watch(requests: IO[bytes], asked: queue.SimpleQueue[Message], main_thread: int) -> None:
+def watch(requests: IO[bytes], asked: queue.SimpleQueue[Message], main_thread: int, orphaned: threading.Event) -> None:
     """Hand on what the parent sends. When it is gone, the run saves its state and the process ends."""
-    for line in requests:
-        asked.put(json.loads(line))
+    with suppress(ValueError):  # half a line: it was killed while it wrote
+        for line in requests:
+            asked.put(json.loads(line))
+    orphaned.set()
     signal.pthread_kill(main_thread, signal.SIGTERM)
     time.sleep(STOP_SECONDS)
+    end_group()
     os._exit(128 + signal.SIGTERM)
+
+
+def end_group() -> None:
+    """Kill this process and whatever its runs have started, as the parent would."""
+    if os.getpgrp() == os.getpid():  # the parent gave it a group of its own
+        os.killpg(0, signal.SIGKILL)
 
 
 if __name__ == "__main__":

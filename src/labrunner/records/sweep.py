@@ -48,6 +48,19 @@ class Member:
         """That of its run folder; `MISSING` where it has not begun."""
         return MISSING if self.run is None else self.run.status
 
+    @property
+    def is_held(self) -> bool:
+        """Whether a process works on it."""
+        return Run(self.path)._locked()
+
+    @property
+    def last_written(self) -> float:
+        """When something in its folder came or went, in seconds; 0 where there is none."""
+        try:
+            return self.path.stat().st_mtime
+        except OSError:
+            return 0.0
+
 
 @dataclass(frozen=True)
 class Sweep:

@@ -61,7 +61,8 @@ def make(
         say(f"labrunner: run {number} ({values_text(members[number].values)}) failed: {cause.splitlines()[0]}")
     from labrunner.records import resume_command
 
-    complain(f"{left} of {len(members)} runs are not done\nto make them again: {resume_command(folder)}")
+    again = resume_command(folder, *flags(arguments))
+    complain(f"{left} of {len(members)} runs are not done\nto make them again: {again}")
     return 1
 
 
