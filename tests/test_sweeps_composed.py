@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from labrunner.compose import Composed, SweepPlan, compose, request
+from labrunner.compose import Composed, SweepPlan, compose, composing, request
 from labrunner.compose.values import written
 from labrunner.errors import RequestError
 from labrunner.helping import Catalogue
@@ -423,6 +423,7 @@ def test_a_glob_finds_the_users_own_options(own):
 def test_sixteen_learning_rates_are_one_composition(monkeypatch):
     import hydra
 
+    composing.of_options.cache_clear()
     made = []
     theirs = hydra.compose
     monkeypatch.setattr(hydra, "compose", lambda *args, **more: made.append(args) or theirs(*args, **more))

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -55,15 +56,7 @@ def cores() -> int:
 
 def environment(threads: int, command: str, files: Sequence[Path] = ()) -> dict[str, Any]:
     """What environment.json says; `files` of the user's own count among the versions, by their hash."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    versions |= {path.name: found for path in files if (found := file_hash(path)) is not None}
+    versions = installed() | {path.name: found for path in files if (found := file_hash(path)) is not None}
     return {
         "format": records.FORMAT,
         "labrunner": __version__,
@@ -74,6 +67,20 @@ def environment(threads: int, command: str, files: Sequence[Path] = ()) -> dict[
         "git_commit": git_commit(),
         "command": command,
     }
+
+
+@cache
+def installed() -> dict[str, str]:
+    """Package -> version, of those that are there; a process goes on with what it began with."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return versions
 
 
 def file_hash(path: Path) -> str | None:
