@@ -13,13 +13,30 @@ from labrunner.helping import GROUPS, Catalogue
 from labrunner.records import METRICS, TIMING
 
 ROOT = Path(__file__).resolve().parents[1]
-PROMISED = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / "docs" / "promises.md").read_text(encoding="utf-8"))
+PROMISED = [
+    named
+    for page in ("promises.md", "reliability.md")
+    for named in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / "docs" / page).read_text(encoding="utf-8"))
+]
 
 
 @pytest.mark.parametrize(("file", "test"), PROMISED, ids=[test for _, test in PROMISED])
 def test_a_promise_names_a_test_that_exists(file, test):
     tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
     assert test in {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+
+
+def test_every_line_of_reliability_names_a_test_and_every_counted_test_has_its_line():
+    page = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    rows = {int(row[1]): row[0] for row in re.finditer(r"^\| (\d+) \|.*$", page, re.MULTILINE)}
+    assert sorted(rows) == list(range(1, 18))
+    assert [number for number, row in rows.items() if "`tests/" not in row] == []
+    counted = {
+        int(number)
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for number in re.findall(r"^@line\((\d+),", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert counted == set(rows)
 
 
 def test_every_promise_names_a_test():
