@@ -155,7 +155,7 @@ def write_run(
 
 def write_test(folder: RunFolder, classes: Sequence[str], samples: int, rng: np.random.Generator) -> None:
     """The files of the test split: metrics, per class, confusion and predictions, from the same random scores."""
-    from sklearn.metrics import roc_auc_score
+    from scipy.stats import rankdata
 
     count = len(classes)
     label = np.arange(samples) % count
@@ -166,14 +166,12 @@ def write_test(folder: RunFolder, classes: Sequence[str], samples: int, rng: np.
     np.add.at(confusion, (label, predicted), 1)
 
     hits, support, named = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+    ranks = rankdata(share, axis=0)
     columns: dict[str, list[float | None]] = {
         "precision": [float(h / n) if n else 0.0 for h, n in zip(hits, named, strict=True)],
         "recall": [float(h / n) if n else None for h, n in zip(hits, support, strict=True)],
         "f1": [float(2 * h / (n + s)) if n + s else None for h, n, s in zip(hits, named, support, strict=True)],
-        "auroc": [
-            float(roc_auc_score(label == index, share[:, index])) if 0 < support[index] < samples else None
-            for index in range(count)
-        ],
+        "auroc": [area(ranks[label == index, index], samples) for index in range(count)],
     }
     per_class = [
         [name, int(support[index]), *(values[index] for values in columns.values())]
@@ -196,6 +194,12 @@ def write_test(folder: RunFolder, classes: Sequence[str], samples: int, rng: np.
     test = {"n": samples, "loss": loss, "accuracy": accuracy, **macro}
     test |= {"accuracy_low": low, "accuracy_high": high, "epoch": load_run(folder.path).chosen.epoch, "reads": 1}
     folder.write_json("test.json", test)
+
+
+def area(ranks: np.ndarray, samples: int) -> float | None:
+    """Area under the ROC curve, from the ranks of the positives among the scores of all samples (Mann & Whitney)."""
+    n = len(ranks)
+    return float((ranks.sum() - n * (n + 1) / 2) / (n * (samples - n))) if 0 < n < samples else None
 
 
 def wilson(hits: int, n: int) -> tuple[float, float]:

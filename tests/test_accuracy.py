@@ -7,6 +7,7 @@ import pytest
 from labrunner.compose import compose
 from labrunner.helping import Catalogue
 from labrunner.running import Shared, run
+from tests.lines import cases
 
 # test accuracy promised; behind it what was measured: the mean of seeds 0 to 4, the lowest and the highest of them
 PROMISED = {
@@ -22,7 +23,10 @@ PROMISED = {
 }
 
 
-@pytest.mark.parametrize("request_line", PROMISED)
+QUICK = [line for line in PROMISED if "mnist5k" not in line and "cnn" not in line]
+
+
+@pytest.mark.parametrize("request_line", cases(PROMISED, fast=QUICK))
 def test_a_model_at_its_defaults_reaches_its_promised_accuracy_over_five_seeds(request_line, tmp_path):
     shared, known = Shared(), Catalogue()
     accuracies = []

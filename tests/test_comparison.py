@@ -15,6 +15,7 @@ import pytest
 
 from labrunner import comparison
 from labrunner.records import METRICS, MISSING, Member, Run, Sweep, load_run, load_sweep
+from labrunner.records.names import READ, oddity
 from tests.folders import config, metrics_row, write_run
 from tests.sweeps import write_sweep
 
@@ -487,7 +488,7 @@ def huge(path: Path) -> None:
     os.truncate(path, 10**11)  # a hole, which takes no room
 
 
-READS = [*comparison.READ, "predictions.csv", "confusion.csv"]
+READS = [*READ, "predictions.csv", "confusion.csv"]
 
 
 @pytest.mark.parametrize("put", [pipe, endless, huge, Path.mkdir])
@@ -502,13 +503,13 @@ def test_what_is_no_file_of_a_run_is_not_read(tmp_path, name, put):
     comparison.threshold(sweep)
     comparison.choices_of(Run(path))
     comparison.flips([Run(path), load_run(tmp_path / "b")])
-    assert (comparison.oddity(path) is None) == (name in ("predictions.csv", "confusion.csv"))
+    assert (oddity(path) is None) == (put is Path.mkdir and name not in READ)
 
 
 def test_our_own_files_are_nothing_odd(tmp_path):
     path = write_run(tmp_path / "a", epochs=2)
-    assert comparison.oddity(path) is None
-    assert comparison.oddity(tmp_path / "nowhere") is None
+    assert oddity(path) is None
+    assert oddity(tmp_path / "nowhere") is None
 
 
 @pytest.mark.parametrize("name", ["<script>", "a\nb", "\x1b[31m", "=cmd()", "..", "x" * 200])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 import re
 import shlex
 import shutil
@@ -11,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from omegaconf import Container, DictConfig
 
 from labrunner import compose, helping, schema
 from labrunner.compose import checks, composing
@@ -18,6 +21,7 @@ from labrunner.data import remote
 from labrunner.errors import RequestError
 from labrunner.helping import GROUPS, Catalogue, packaged_conf
 from labrunner.records import load_run, load_sweep
+from tests.lines import cases
 
 CONF = packaged_conf()
 FILES = sorted(CONF.rglob("*.yaml"))
@@ -91,6 +95,14 @@ EMBEDDED = [name for name in NAMES["dataset"] if name not in (*remote.NAMES, "im
 SMALLEST = {"cnn": 4, "lenet": 12, **dict.fromkeys(schema.TORCHVISION, 8)}
 
 
+# of each kind every model is tried with one
+KINDS = {
+    "images": list(SIDES),
+    "objectives": ["quadratic", "point"],
+    "tables": [name for name in EMBEDDED if name not in (*SIDES, "quadratic", "point")],
+}
+
+
 def misfit(model: str, dataset: str) -> bool:
     """Whether a model cannot take a data set, known from what both are."""
     return (
@@ -100,8 +112,22 @@ def misfit(model: str, dataset: str) -> bool:
     )
 
 
-@pytest.mark.parametrize("dataset", EMBEDDED)
-@pytest.mark.parametrize("model", NAMES["model"])
+PAIRS = list(itertools.product(NAMES["model"], EMBEDDED))
+
+
+def fitting_pairs() -> list[tuple[str, str]]:
+    """One model with every data set, every model with one of each kind."""
+    chosen = [("mlp", dataset) for dataset in EMBEDDED]
+    for number, model in enumerate(NAMES["model"]):
+        for names in KINDS.values():
+            fitting = [name for name in names if not misfit(model, name)]
+            chosen += [(model, fitting[number % len(fitting)])] if fitting else []
+    return chosen
+
+
+@pytest.mark.parametrize(
+    ("model", "dataset"), cases(PAIRS, fast=[*(pair for pair in PAIRS if misfit(*pair)), *fitting_pairs()])
+)
 def test_every_model_runs_on_every_embedded_data_set_that_it_fits(lab, model, dataset):
     request = (f"model={model}", f"dataset={dataset}", *SMALL, *SMALL_DATA.get(dataset, ()))
     if misfit(model, dataset):
@@ -124,11 +150,8 @@ def test_every_model_runs_on_every_embedded_data_set_that_it_fits(lab, model, da
         assert run.test["n"] == len(run.predictions) == int(run.confusion.to_numpy().sum())
 
 
-@pytest.mark.parametrize("dataset", EMBEDDED)
-@pytest.mark.parametrize("model", NAMES["model"])
+@pytest.mark.parametrize(("model", "dataset"), [pair for pair in PAIRS if misfit(*pair)])
 def test_the_way_out_of_a_misfit_leads_out(lab, model, dataset):
-    if not misfit(model, dataset):
-        return
     request = {"model": model, "dataset": dataset}
     words = lab(f"model={model}", f"dataset={dataset}").err.partition("; try ")[2].strip()
     for way_out in map("".join, map(shlex.split, words.split(" or "))):
@@ -164,25 +187,56 @@ def has_no_part(model: str, group: str, name: str) -> bool:
     return (group, name) == ("reg", "dropout") and model in schema.WITHOUT_HIDDEN
 
 
-@pytest.mark.parametrize(("group", "name"), OTHERS, ids=[f"{group}={name}" for group, name in OTHERS])
-def test_every_other_option_runs_with_every_model_that_has_a_part_in_it(lab, group, name):
-    for model in ONE_OF_EACH:
-        request = (f"{group}={name}", f"model={model}", *OF_TWO, *SMALL)
-        if has_no_part(model, group, name):
-            refused = lab(*request)
-            assert refused.code == 2
-            assert "; try " in refused.err
-            continue
-        config = load_run(lab.train(model, *request)).config
-        assert config[group]["name"] == read(CONF / group / f"{name}.yaml")["name"]
-        assert config["model"]["name"] == model
+SIDES_OF_THE_HOUSE = (
+    [name for name in ONE_OF_EACH if name in schema.NUMPY_MODELS],
+    [name for name in ONE_OF_EACH if name not in (*schema.NUMPY_MODELS, *schema.TORCHVISION)],
+    [name for name in ONE_OF_EACH if name in schema.TORCHVISION],
+)
+TRIED = [(group, name, model) for group, name in OTHERS for model in ONE_OF_EACH]
 
 
-@pytest.mark.parametrize("name", NAMES["experiment"])
-def test_every_experiment_runs(lab, name):
+def parts() -> list[tuple[str, str, str]]:
+    """Every option with the models that refuse it, and with one of each side that has a part in it."""
+    chosen = [(group, name, model) for group, name, model in TRIED if has_no_part(model, group, name)]
+    for number, (group, name) in enumerate(OTHERS):
+        for side in SIDES_OF_THE_HOUSE:
+            models = [model for model in side if not has_no_part(model, group, name)]
+            chosen += [(group, name, models[number % len(models)])] if models else []
+    return chosen
+
+
+@pytest.mark.parametrize(("group", "name", "model"), cases(TRIED, fast=parts()))
+def test_every_other_option_runs_with_every_model_that_has_a_part_in_it(lab, group, name, model):
+    request = (f"{group}={name}", f"model={model}", *OF_TWO, *SMALL)
+    if has_no_part(model, group, name):
+        refused = lab(*request)
+        assert refused.code == 2
+        assert "; try " in refused.err
+        return
+    config = load_run(lab.train("run", *request)).config
+    assert config[group]["name"] == read(CONF / group / f"{name}.yaml")["name"]
+    assert config["model"]["name"] == model
+
+
+def lighter(name: str) -> list[str]:
+    """What makes an experiment of many runs quick and leaves all that differs between them, but for the seed."""
+    said = read(CONF / "experiment" / f"{name}.yaml")
+    words = ["seed=0"] if "seed" in said.get("sweep", {}).get("params", {}) else []
+    large = any(default.get("override /model") in schema.TORCHVISION for default in said["defaults"])
+    return [*words, "dataset.size=32", "batch_size=8"] if words and large else words
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        *((name, lighter(name)) for name in NAMES["experiment"]),
+        *(pytest.param(name, [], marks=pytest.mark.slow) for name in NAMES["experiment"] if lighter(name)),
+    ],
+)
+def test_every_experiment_runs(lab, name, words):
     said = read(CONF / "experiment" / f"{name}.yaml")
     place = "hydra.sweep.dir" if "sweep" in said else "hydra.run.dir"
-    ended = lab(f"{place}=there", f"experiment={name}", "smoke=true", "figures=none", "jobs=1")
+    ended = lab(f"{place}=there", f"experiment={name}", "smoke=true", "figures=none", "jobs=1", *words)
     assert ended.code == 0, ended.err
     if "sweep" not in said:
         runs = [load_run(lab.folder / "there")]
@@ -296,3 +350,46 @@ def test_composing_is_the_same_whatever_was_composed_before():
     with pytest.raises(RequestError):
         compose.compose(["optim.lr=-1"], known)
     assert compose.compose(["model=cnn"], known).config == first
+
+
+OPTIONS = [f"{group}={name}" for group in GROUPS for name in NAMES[group]]
+
+
+SHARING = [
+    *(f"{option} seed=3" for option in OPTIONS),
+    "model=lenet dataset=mnist5k optim.lr=0.5 optim=sgd experiment=losses hydra.mode=RUN",
+    "experiment=smoke_cnn seed=3 ++epochs=2 hydra.run.dir='a b' seed=4",
+]
+
+
+@pytest.mark.parametrize("words", cases(SHARING, fast=[*SHARING[::12], *SHARING[-2:]]))
+def test_what_shares_a_composition_is_what_hydra_composes_of_the_files(words):
+    texts = shlex.split(words)
+    with composing.composing(Catalogue()) as composer:
+        assert described(composer.hydras(texts)) == described(composer.afresh(texts))
+
+
+def described(config) -> list[tuple]:
+    """Every node of a composition: its place, type, flags and value, interpolations as they are written."""
+    nodes, found = [config], []
+    while nodes:
+        node = nodes.pop()
+        metadata = node._metadata
+        said = (node._get_full_key(None), type(node), metadata.ref_type, metadata.object_type, metadata.flags)
+        if isinstance(node, Container) and not node._is_none():
+            keys = list(node) if isinstance(node, DictConfig) else range(len(node))
+            nodes += [node._get_node(key) for key in keys]
+            found.append((*said, list(keys)))
+        else:
+            found.append((*said, node._value()))
+    return found
+
+
+def test_a_shipped_file_that_is_edited_is_read_again(copied_conf):
+    def dropout() -> float:
+        return compose.compose(["reg=dropout"], Catalogue()).config["reg"]["dropout"]
+
+    shipped, path = dropout(), copied_conf / "reg" / "dropout.yaml"
+    path.write_text(path.read_text().replace(f"dropout: {shipped}", "dropout: 0.125"))
+    os.utime(path, ns=(1, 1))
+    assert dropout() == 0.125 != shipped

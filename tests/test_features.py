@@ -87,8 +87,14 @@ def test_a_run_finds_what_it_finds_without(lab, overrides):
     same(lab, *overrides, *FROZEN, *start)
 
 
-@pytest.mark.parametrize("precision", ["float32", "bf16", "float64"])
-@pytest.mark.parametrize("model", ["efficientnet_b0", "shufflenet_v2_x1_0"])
+@pytest.mark.parametrize(
+    ("model", "precision"),
+    [
+        *(("shufflenet_v2_x1_0", precision) for precision in ("float32", "bf16", "float64")),
+        ("efficientnet_b0", "float32"),
+        *(pytest.param("efficientnet_b0", precision, marks=pytest.mark.slow) for precision in ("bf16", "float64")),
+    ],
+)
 def test_a_network_of_torchvisions_finds_what_it_finds_without(lab, model, precision):
     torch.save(settled(model), lab.folder / "weights.pt")
     asked = (*PHOTOS, f"model={model}", "model.weights=weights.pt", "reg.dropout=0.2", f"precision={precision}")

@@ -149,10 +149,9 @@ def test_no_number_stands_there_without_its_origin(folder):
 
 
 def test_the_page_reaches_out_for_nothing(folder):
-    run = load_run(folder)
-    draw(run)
-    text = render(run)
+    text = render(with_every_figure(load_run(folder)))
     page = Page(text)
+    assert any(tag == "img" for tag, _ in page.elements)
     assert {tag for tag, _ in page.elements}.isdisjoint({"script", "link", "iframe", "object", "base", "form"})
     for tag, attributes in page.elements:
         for name, value in attributes.items():
@@ -295,16 +294,15 @@ def test_the_figures_of_the_folder_are_inside_the_page(tmp_path):
     assert all(attributes["alt"] for attributes in images)
 
 
-def with_every_figure(path: Path) -> Run:
-    """A run whose folder has a file for every figure, as far as its page can tell."""
-    run = load_run(write_run(path))
+def with_every_figure(run: Run) -> Run:
+    """The run with a file for every figure in its folder, as far as its page can tell."""
     for name in FIGURES:
-        (path / "figures" / f"{name}.png").write_bytes(name.encode())
+        (run.path / "figures" / f"{name}.png").write_bytes(name.encode())
     return run
 
 
 def test_every_figure_that_a_run_can_have_is_shown_once_with_its_own_picture_alt_text_and_caption(tmp_path):
-    text = render(with_every_figure(tmp_path / "run"))
+    text = render(with_every_figure(load_run(write_run(tmp_path / "run"))))
     images = [attributes for tag, attributes in Page(text).elements if tag == "img"]
     shown = [base64.b64decode(str(attributes["src"]).partition(",")[2]).decode() for attributes in images]
     assert sorted(shown) == sorted(FIGURES)
@@ -316,7 +314,7 @@ def test_every_figure_that_a_run_can_have_is_shown_once_with_its_own_picture_alt
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_figure_alone_in_the_folder_is_shown_alone_and_under_a_heading(tmp_path, name):
-    run = with_every_figure(tmp_path / "run")
+    run = with_every_figure(load_run(write_run(tmp_path / "run")))
     for path in (run.path / "figures").iterdir():
         if path.stem != name:
             path.unlink()
@@ -328,7 +326,7 @@ def test_a_figure_alone_in_the_folder_is_shown_alone_and_under_a_heading(tmp_pat
 
 
 def test_the_first_figures_are_open_and_the_others_one_click_away(tmp_path):
-    text = render(with_every_figure(tmp_path / "run"))
+    text = render(with_every_figure(load_run(write_run(tmp_path / "run"))))
     folded = re.findall(r"<details>.*?</details>", text, re.DOTALL)
     inside = [base64.b64decode(data).decode() for part in folded for data in re.findall(r"base64,([^\"]+)", part)]
     open_ones = {"boundary", "confusion", "curves", "mistakes", "samples", *MEASURED}  # a probe was asked for

@@ -86,6 +86,10 @@ def test_reading_a_folder_makes_no_file_in_it(run):
     assert sorted(path.name for path in run.iterdir()) == before
 
 
+class Killed(BaseException):
+    """Nothing in the program answers it, as nothing does a kill."""
+
+
 @pytest.mark.parametrize("written", [0, 2, 4, 5, 6, 7])
 def test_a_folder_whose_run_was_killed_before_it_had_a_config_can_be_used_again(lab, run, monkeypatch, written):
     """Kill while the files in front of config.yaml are written, at each of them."""
@@ -95,13 +99,13 @@ def test_a_folder_whose_run_was_killed_before_it_had_a_config_can_be_used_again(
         nonlocal count
         if count == written or path.name == "config.yaml":
             path.with_name(f".{path.name}.tmp").write_bytes(b"half")
-            raise KeyboardInterrupt  # nothing in the program answers it, as nothing does a kill
+            raise Killed
         count += 1
         real(path, content)
 
     with monkeypatch.context() as patch:
         patch.setattr(records.folder, "atomic_write", killed)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(Killed):
             lab("hydra.run.dir=again", *TINY, "epochs=3")
     again = lab.folder / "again"
     assert not (again / "config.yaml").exists()

@@ -176,6 +176,29 @@ def test_a_signal_in_a_finalizer_comes_again(fresh):
     assert process.communicate() == ("143\n", "")
 
 
+IMPORTING = """
+import sys
+from labrunner import cli, signals
+
+def dispatch(arguments):
+    with signals.undone(lambda: print("undone", flush=True)), signals.undone(lambda: 1 / 0):
+        import swallowing
+    return 0
+
+cli.dispatch = dispatch
+sys.exit(cli.main())
+"""
+
+
+@pytest.mark.parametrize(("signum", "code"), BOTH)
+def test_during_an_import_which_may_swallow_what_is_raised_a_signal_ends_the_process(fresh, tmp_path, signum, code):
+    raising = f"import signal\ntry:\n    signal.raise_signal({int(signum)})\nexcept BaseException:\n    pass\n"
+    (tmp_path / "swallowing.py").write_text(raising, encoding="utf-8")
+    process = fresh(python=[sys.executable, "-c", IMPORTING])
+    assert process.communicate() == ("undone\n", "labrunner: error: interrupted\n")
+    assert process.returncode == code
+
+
 @pytest.mark.parametrize(
     "error", [ImportError("numpy._core.multiarray failed to import"), KeyboardInterrupt()], ids=["error", "keyboard"]
 )

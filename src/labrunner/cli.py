@@ -42,7 +42,7 @@ class Arguments:
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the `labrunner` command; returns the exit code."""
     try:
-        signals.listen()
+        signals.listen(None if argv is not None else interrupted_import)
         code = answer(sys.argv[1:] if argv is None else argv)
         if argv is None:  # the process is about to end
             signals.over(code)
@@ -53,6 +53,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             signals.over(code)  # a second one
         complain(interrupted.message or "interrupted")
     return code
+
+
+def interrupted_import() -> None:
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+    complain("interrupted")
 
 
 def answer(argv: Sequence[str]) -> int:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import math
-import stat
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from labrunner.errors import RequestError
 from labrunner.files import from_yaml, read_csv, whole_lines
 from labrunner.helping import GROUPS
 from labrunner.records import MISSING, MONITORS, Member, Row, Run, Sweep, read_rows
+from labrunner.records.names import odd
 from labrunner.schema import NOT_COMPUTED
 from labrunner.selection import chosen, finished, monitored
 
@@ -31,16 +31,6 @@ TEST = ("test_accuracy", "test_f1", "test_auroc")
 NUMBERS = ("best_epoch", *VAL, *TEST, "seconds")
 
 RANKS = ("done", "diverged", "failed", "interrupted", "running", MISSING)  # the table's order where no value decides
-MEGABYTE = 1_000_000
-READ = {  # what a row is made from, and how large it may be: ours have a hundredth of that
-    "config.yaml": MEGABYTE,
-    "overrides.yaml": MEGABYTE,
-    "environment.json": MEGABYTE,
-    "status.json": MEGABYTE,
-    "test.json": MEGABYTE,
-    "metrics.csv": 64 * MEGABYTE,
-    "timing.csv": 64 * MEGABYTE,
-}
 SPLIT = ("dataset.split_seed", "dataset.val_fraction", "dataset.test_fraction", "dataset.classes")
 REACHES = 0.95  # the share of the best validation accuracy that the automatic threshold asks for
 
@@ -179,24 +169,6 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, ValueError, RecursionError, OSError, RequestError):
         return {}
     return said if isinstance(said, dict) else {}
-
-
-def odd(path: Path) -> str | None:
-    """Why a file of a run is not opened: reading a pipe would wait for ever, a huge file long; None if it is."""
-    try:
-        said = path.stat()
-    except (OSError, ValueError):  # gone, which whoever reads it knows about
-        return None
-    if not stat.S_ISREG(said.st_mode):
-        return f"{path.name} is no ordinary file"
-    if said.st_size <= READ.get(path.name, 1000 * MEGABYTE):
-        return None
-    return f"{path.name} is too large: {said.st_size / MEGABYTE:,.0f} MB"
-
-
-def oddity(folder: Path) -> str | None:
-    """What is `odd` about the files that a run's row is made from."""
-    return next((said for name in READ if (said := odd(folder / name)) is not None), None)
 
 
 def _number(value: Any) -> float | None:

@@ -46,6 +46,7 @@ class Drawing:
         self._talk: threading.Thread | None = None
         self._over = threading.Event()  # the thread's own word: an interrupted join() takes it for ended (bpo-45274)
         self._failure: str | None = None
+        self._around = contextlib.ExitStack()
 
     def start(self) -> None:
         """Start the process and return at once; a second call does nothing."""
@@ -128,12 +129,18 @@ class Drawing:
             self._said = None
 
     def __enter__(self) -> Drawing:
+        self._around.enter_context(signals.undone(self._kill))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+        self._around.close()
+
+    def _kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
 
     def _serve(self, process: subprocess.Popen[str]) -> None:
         try:

@@ -6,9 +6,11 @@ Files that must be whole or absent go by write-to-temporary, flush, fsync, repla
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import os
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +19,8 @@ from typing import Any
 import numpy as np
 
 from labrunner.errors import RunError
+
+ODD = "backslashreplace"  # a path that is no UTF-8 is written as Python writes it; as JSON it reads back the same
 
 
 class WriteError(RunError):
@@ -50,7 +54,7 @@ def atomic_write(path: Path, content: bytes | str) -> None:
     with writing(path):
         try:
             with open(temporary, "wb") as file:
-                file.write(content.encode() if isinstance(content, str) else content)
+                file.write(encoded(content))
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
@@ -60,15 +64,51 @@ def atomic_write(path: Path, content: bytes | str) -> None:
         sync_folder(path.parent)
 
 
+def encoded(content: bytes | str) -> bytes:
+    """Text as UTF-8; what cannot stand in it, as half of a character, becomes the escape that JSON has for it."""
+    return content.encode(errors=ODD) if isinstance(content, str) else content
+
+
 def keep(path: Path, content: bytes | str) -> None:
     """Write a small file of a cache, which several processes may make at once; where that fails, there is none."""
     temporary = path.with_name(f".{path.name}-{os.getpid()}")
     with suppress(OSError):
         try:
-            temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+            temporary.write_bytes(encoded(content))
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def opened(path: str | Path) -> io.BufferedReader:
+    """An ordinary file, to be read. Raises OSError for anything else: a pipe is waited for, and a device never ends."""
+    _refuse_other_kinds(os.stat(path).st_mode)
+    # what is put there after the look at it is not waited for either
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0)))  # noqa: SIM115
+    try:
+        _refuse_other_kinds(os.fstat(file.fileno()).st_mode)
+    except OSError:
+        file.close()
+        raise
+    return file
+
+
+def _refuse_other_kinds(mode: int) -> None:
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "no ordinary file")
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """The content of an ordinary file. Raises OSError as `opened`."""
+    with opened(path) as file:
+        return file.read()
+
+
+def written(path: str | Path) -> str:
+    """A path as text that can be written; bytes that are no UTF-8 stand as escapes, as \\xff."""
+    return os.fsencode(path).decode("utf-8", ODD)
 
 
 def to_json(value: Any) -> str:
@@ -105,6 +145,11 @@ def to_csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def lines_of_csv(rows: Iterable[Sequence[Any]]) -> str:
+    """Rows of cells as lines of CSV.
+
+    A name stands as it is, also one like ``=1+1`` that a spreadsheet computes: a quote in front of it would make it
+    another name for pandas, and for every file that is compared with this one.
+    """
     text = io.StringIO()
     plain = csv.writer(text, lineterminator="\n")
     quoted = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
@@ -117,7 +162,7 @@ def lines_of_csv(rows: Iterable[Sequence[Any]]) -> str:
 
 def whole_lines(path: Path) -> io.StringIO:
     """The text of a CSV that we wrote; a last line without its newline was cut by a crash and is left out."""
-    text = path.read_bytes().decode()  # as written: a class name may hold a line end of any kind
+    text = read_bytes(path).decode()  # as written: a class name may hold a line end of any kind
     return io.StringIO(text if text.endswith("\n") else text[: text.rfind("\n") + 1])
 
 
@@ -130,7 +175,7 @@ def read_csv(path: Path) -> tuple[list[str], list[list[str]]]:
 def read_json(path: Path) -> dict[str, Any] | None:
     """The object in a JSON file, None where there is none."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(read_bytes(path).decode())
     except (OSError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

@@ -13,7 +13,7 @@ checks:
 from __future__ import annotations
 
 import difflib
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -164,7 +164,7 @@ def _parts(where: str, said: Any, known: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _number(where: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
         raise RequestError(f"{where}={value}: it takes a number, or the name of a fact")
     return float(value)
 

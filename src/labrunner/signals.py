@@ -3,6 +3,9 @@
 `listen` is called on the first line of the command. From then on SIGINT and SIGTERM raise `Interrupted`, except inside
 `deferred()`, where they set a flag that the training loop reads at every batch, so that it can stop at a place from
 which it can be resumed. A second Ctrl-C there ends at once, and so does any once the command is `over`.
+
+While something is being imported nothing is raised: libraries in C++ abort, or lose it, when an exception comes out of
+what they call. The command ends there and then.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from labrunner.errors import Interrupted
@@ -39,10 +42,17 @@ class Stop:
 
 _deferred: Stop | None = None
 _raised = Stop()  # by which signal `Interrupted` was raised
+_say: Callable[[], object] | None = None  # what is said where the command ends at once
+_undone: list[Callable[[], object]] = []  # and what is done
 
 
 def _on_signal(signum: int, frame: FrameType | None) -> None:
     if _deferred is None:
+        if _say is not None and _is_importing(frame):
+            for step in (*reversed(_undone), _say):
+                with suppress(Exception):
+                    step()
+            os._exit(128 + signum)
         _raised.signum = signum
         raise Interrupted(signum)
     if _deferred:  # asked before, and not patient any more
@@ -60,12 +70,33 @@ def _on_unraisable(unraisable: sys.UnraisableHookArgs) -> None:
         sys.__unraisablehook__(unraisable)
 
 
-def listen() -> None:
-    """Answer SIGINT and SIGTERM from here on; only the main thread may, elsewhere it does nothing."""
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib"):
+        frame = frame.f_back
+    return frame is not None
+
+
+def listen(say: Callable[[], object] | None = None) -> None:
+    """Answer SIGINT and SIGTERM from here on; only the main thread may, elsewhere it does nothing.
+
+    Given `say`, a signal during an import calls it and ends the process.
+    """
+    global _say
     _handle(_on_signal)
+    _say = say
     _raised.signum = None
     if sys.unraisablehook is sys.__unraisablehook__:
         sys.unraisablehook = _on_unraisable
+
+
+@contextmanager
+def undone(step: Callable[[], object]) -> Iterator[None]:
+    """Inside, where a signal ends the process at once, `step` is done before: it undoes what nobody else would."""
+    _undone.append(step)
+    try:
+        yield
+    finally:
+        _undone.remove(step)
 
 
 def raised() -> Stop:

@@ -53,7 +53,8 @@ def carry_out(task: Task, shared: Shared) -> Outcome:
     """
     mark_begun(task.folder)
     try:
-        return _outcome(task, shared)
+        with signals.undone(task.folder.rmdir):
+            return _outcome(task, shared)
     except Interrupted:
         with suppress(OSError):  # of a run that was only being set up nothing is left
             task.folder.rmdir()

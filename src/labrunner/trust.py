@@ -6,12 +6,16 @@ under the current folder, where the user has put it. Anything else needs ``--tru
 
 from __future__ import annotations
 
+import ast
 import sys
+from collections.abc import Iterator
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
 from labrunner.errors import RequestError
+
+DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 def check_saved(config: Any, here: Path, path: str = "") -> None:
@@ -33,17 +37,72 @@ def check_saved(config: Any, here: Path, path: str = "") -> None:
 
 
 def _check_target(target: Any, here: Path, path: str) -> None:
-    module = str(target).partition(".")[0]
+    if not _is_inside(str(target), here, set()):
+        module = str(target).partition(".")[0]
+        raise RequestError(
+            f"the saved config names {target} ({path}), which no file under {here} makes\n"
+            f"start labrunner in the folder that holds {module}.py; --trust takes it from wherever Python finds it"
+        )
+
+
+def _is_inside(target: str, here: Path, seen: set[str]) -> bool:
+    """Whether a module under the current folder makes what a target names; imports nothing."""
+    if target in seen:  # two files that import it from each other: an import will say so
+        return True
+    seen.add(target)
+    module = target.partition(".")[0]
     # the top package alone is looked up: finding a module inside it would import the package
     mine = _places(module, [str(here)])
     reached = _places(module, [*sys.path, str(here)])  # as an import would: what is installed comes first
-    inside = bool(mine) and mine == reached and all(place.is_relative_to(here.resolve()) for place in mine)
+    file = _file_of(target, here)
+    places = [*mine, *([] if file is None else [file.resolve()])]
+    inside = bool(mine) and mine == reached and all(place.is_relative_to(here.resolve()) for place in places)
     taken = module in sys.stdlib_module_names or (module in sys.modules and not _is_at(module, mine))
     if not inside or taken:
-        raise RequestError(
-            f"the saved config names {target} ({path}), and no module {module} lies under {here}\n"
-            f"start labrunner in the folder that holds {module}.py; --trust takes it from wherever Python finds it"
-        )
+        return False
+    return file is not None and all(_is_inside(each, here, seen) for each in _imported(target, file))
+
+
+def _file_of(target: str, here: Path) -> Path | None:
+    """The file of the module in front of a target's last dot; None where there is none."""
+    *modules, _ = target.split(".")
+    if not modules or not all(map(str.isidentifier, modules)):
+        return None
+    stem = here.joinpath(*modules)
+    try:
+        return next((file for file in (stem / "__init__.py", stem.with_suffix(".py")) if file.is_file()), None)
+    except OSError:  # a name that is too long
+        return None
+
+
+def _imported(target: str, file: Path) -> list[str]:
+    """Where a file has a target's name from, if it imports it: subprocess.run, of ``from subprocess import run``."""
+    *modules, name = target.split(".")
+    package = modules if file.name == "__init__.py" else modules[:-1]
+    try:
+        statements = list(_of_module(ast.parse(file.read_bytes())))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []  # an import will say so
+    found, anything = [], []
+    for each in statements:
+        if isinstance(each, ast.Import):
+            found += [alias.name for alias in each.names if (alias.asname or alias.name.partition(".")[0]) == name]
+        elif isinstance(each, ast.ImportFrom):
+            above = package[: len(package) - each.level + 1] if each.level else []
+            base = [*above, *([each.module] if each.module else [])]
+            found += [".".join([*base, alias.name]) for alias in each.names if (alias.asname or alias.name) == name]
+            anything += [".".join([*base, name]) for alias in each.names if alias.name == "*"]
+    made = {each.name for each in statements if isinstance(each, DEFINITIONS)}
+    made |= {each.id for each in statements if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)}
+    return found if found or name in made else anything
+
+
+def _of_module(tree: ast.AST) -> Iterator[ast.AST]:
+    """What a module's own statements consist of, without the bodies of functions and classes."""
+    for node in ast.iter_child_nodes(tree):
+        yield node
+        if not isinstance(node, (*DEFINITIONS, ast.Lambda)):
+            yield from _of_module(node)
 
 
 def _places(module: str, path: list[str]) -> list[Path]:

@@ -64,7 +64,8 @@ def watch(event, arguments, done=[]):
 
 sys.addaudithook(watch)
 from labrunner.cli import main
-sys.exit(main(["figures=none", "hydra.run.dir=run", "smoke=true"]))
+sys.argv[1:] = ["figures=none", "hydra.run.dir=run", "smoke=true"]
+sys.exit(main())
 """
 
 
@@ -80,6 +81,7 @@ def test_a_signal_during_imports_ends_with_one_line(fresh, tmp_path, where):
         assert (stopped.code, stopped.out) == (code, ""), stopped.err
         assert stopped.err == "labrunner: error: interrupted\n"
     assert not any(tmp_path.iterdir())
+    assert not processes_in(tmp_path)
 
 
 # pipes

@@ -203,7 +203,6 @@ def test_hidden_files_and_what_is_no_image_are_passed_over(tmp_path):
     put(root / "a/1.png", root / "b/1.JPEG", root / ".hidden/1.png", root / "a/.2.png", root / "a/.d/3.png")
     for name in ("a/notes.txt", "a/Thumbs.db", "b/png", "readme.md", "beside.png"):
         (root / name).write_text("text")
-    os.mkfifo(root / "a" / "pipe.png")
     assert load(of(root)).paths == ("a/1.png", "b/1.JPEG")
 
 

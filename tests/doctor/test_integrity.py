@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -9,8 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from filelock import FileLock
 
+from labrunner import checkpoint
 from labrunner.deep import TorchLearner
 from tests.cli.cuts import interrupt_at
 from tests.cli.kinds import TINY
@@ -73,9 +76,21 @@ def link(folder: Path) -> None:
     (folder / "figures" / "mine").symlink_to("/etc")
 
 
-def pipe(folder: Path) -> None:
-    (folder / "facts.json").unlink()
-    os.mkfifo(folder / "facts.json")
+def ahead(folder: Path) -> None:
+    """A probe's rows of epochs that metrics.csv does not have."""
+    path = folder / "probes" / "epochs.csv"
+    first = path.read_text().splitlines()
+    path.write_text("\n".join([*first, *(line.replace("3,", "9,", 1) for line in first[-1:])]) + "\n")
+
+
+def shorter(folder: Path) -> None:
+    lines = (folder / "timing.csv").read_text().splitlines()
+    (folder / "timing.csv").write_text("\n".join(lines[:-1]) + "\n")
+
+
+def of_another_epoch(folder: Path) -> None:
+    said = json.loads((folder / "test.json").read_text())
+    (folder / "test.json").write_text(json.dumps(said | {"epoch": said["epoch"] - 1}))
 
 
 DAMAGES: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
@@ -91,6 +106,20 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
     ),
     "a lost file": (removed("confusion.csv"), ("missing file", "confusion.csv")),
     "a flipped bit of a checkpoint": (flip("checkpoints/00003.safetensors", -9), ("damaged checkpoint", "checksum")),
+    "a loss that is no number": (
+        lambda folder: set_cell(folder / "metrics.csv", 1, 2, "nan"),
+        ("damaged file", "metrics.csv"),
+    ),
+    "a row that timing lacks": (shorter, ("contradiction", "3 rows in metrics.csv and 2 rows in timing.csv")),
+    "a probe that is ahead": (ahead, ("contradiction", "probes/epochs.csv goes to epoch 9")),
+    "a test of another epoch": (of_another_epoch, ("contradiction", "test.json is of epoch")),
+    "a status that no run has": (edit("status.json", "done", "perfect"), ("damaged file", "status.json")),
+    "checksums without sums": (edit("checksums.json", "sha256", "md5"), ("damaged file", "checksums.json")),
+    "checksums of other files": (
+        edit("checksums.json", '"metrics.csv"', '"../metrics.csv"'),
+        ("damaged file", "outside of the folder"),
+    ),
+    "a monitor that no run has": (edit("config.yaml", "val_loss", "luck"), ("damaged file", "monitor of config.yaml")),
     "half a checkpoint": (cut("checkpoints/00002.safetensors"), ("damaged checkpoint", "00002.safetensors")),
     "no checkpoint": (lambda folder: shutil.rmtree(folder / "checkpoints"), ("no weights",)),
     "a left-over temporary": (lambda folder: (folder / ".test.json.tmp").touch(), ("left over", ".test.json.tmp")),
@@ -110,12 +139,66 @@ def test_a_damage_is_named(lab: Lab, done: Path, name: str):
     assert sorted(path for path in (lab.folder / "run").rglob("*")) == before, "it writes nothing"
 
 
-def test_a_pipe_in_the_place_of_a_file_is_named_and_not_waited_for(lab: Lab, done: Path):
+@pytest.mark.parametrize("name", ["facts.json", "config.yaml", "metrics.csv", ".lock", "checkpoints/00003.safetensors"])
+def test_a_pipe_in_the_place_of_a_file_is_named_and_not_waited_for(lab: Lab, done: Path, name: str):
     shutil.copytree(done, lab.folder / "run")
-    pipe(lab.folder / "run")
+    (lab.folder / "run" / name).unlink()
+    os.mkfifo(lab.folder / "run" / name)
     ended = lab("doctor", "run")
-    assert ended.code in (1, 2)
-    assert "facts.json" in ended.out + ended.err
+    assert ended.code == 1
+    assert f"not a run's: {name} is a pipe" in ended.out
+
+
+def set_cell(path: Path, row: int, column: int, text: str) -> None:
+    lines = [line.split(",") for line in path.read_text().splitlines()]
+    lines[row][column] = text
+    path.write_text("\n".join(map(",".join, lines)) + "\n")
+
+
+def set_key(path: Path, key: str, value: object) -> None:
+    said = yaml.safe_load(path.read_text())
+    above, _, name = key.rpartition(".")
+    (said[above] if above else said)[name] = value
+    path.write_text(json.dumps(said))  # which is YAML, too
+
+
+HUGE = 10**400
+HOSTILE: dict[tuple[str, tuple[str, ...]], tuple[object, ...]] = {
+    ("config.yaml", ("epochs", "smoke", "select", "model", "reg", "freeze")): (None, []),
+    ("config.yaml", ("optim.lr", "model.name", "model.loss", "reg.patience")): ("x",),
+    ("facts.json", ("steps", "train_samples", "val_samples")): (None, "x", HUGE),
+    ("status.json", ("status", "error", "pid")): (None, 7, []),
+    ("test.json", ("n", "accuracy", "epoch")): (None, "x", HUGE),
+    ("checksums.json", ("format", "sha256")): (None, "x", {"metrics.csv": 7}),
+    ("preprocessing.json", ("class_names",)): (None, 7, []),
+}
+
+
+@pytest.mark.parametrize(("name", "keys"), HOSTILE)
+def test_whatever_a_file_says_is_answered(
+    lab: Lab, done: Path, monkeypatch: pytest.MonkeyPatch, name: str, keys: tuple[str, ...]
+):
+    monkeypatch.setenv("LABRUNNER_DEBUG", "1")  # an error that nobody foresaw is raised
+    for number, (key, value) in enumerate(itertools.product(keys, HOSTILE[name, keys])):
+        folder = lab.folder / str(number)
+        shutil.copytree(done, folder)
+        set_key(folder / name, key, value)
+        if name != "checksums.json":  # which would name any change
+            (folder / "checksums.json").unlink()
+        assert lab("doctor", folder.name).code in (0, 1)
+
+
+@pytest.mark.parametrize("text", ["", "-1", "inf", "x", "9" * 5000])
+@pytest.mark.parametrize("name", ["metrics.csv", "timing.csv", "confusion.csv", "predictions.csv"])
+def test_whatever_a_cell_holds_it_is_a_finding(
+    lab: Lab, done: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str
+):
+    monkeypatch.setenv("LABRUNNER_DEBUG", "1")
+    for column in (0, 1, 2):
+        folder = lab.folder / str(column)
+        shutil.copytree(done, folder)
+        set_cell(folder / name, 2, column, text)
+        assert lab("doctor", str(column)).code == 1
 
 
 def test_of_a_whole_folder_nothing_is_said_and_what_is_next(lab: Lab, done: Path):
@@ -136,6 +219,21 @@ def test_a_cut_run_is_whole_and_the_next_batch_is_named(lab: Lab, monkeypatch: p
     assert ended.code == 0, ended.out
     assert "interrupted" in ended.out
     assert "labrunner resume run goes on after epoch 1, batch 2, of 3 epochs" in ended.out
+
+
+def test_a_resume_is_said_to_go_on_from_the_checkpoint_before_a_damaged_one(
+    lab: Lab, done: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, TorchLearner, "train_batch", 11)
+        assert lab("hydra.run.dir=run", "figures=none", *TINY, "epochs=5").code == 143
+    *_, before, newest = checkpoint.listed(lab.folder / "run" / "checkpoints")
+    cut(f"checkpoints/{newest[2].name}")(lab.folder / "run")
+    ended = lab("doctor", "run")
+    assert ended.code == 1
+    assert f"damaged checkpoint: checkpoints/{newest[2].name}: it is" in ended.out
+    assert f"labrunner resume run goes on after epoch {before[0]}, of 5 epochs" in ended.out
+    assert f"passing over run/checkpoints/{newest[2].name}" in lab("resume", "run").err, "and so it is"
 
 
 def test_who_works_on_a_run_is_said(lab: Lab, done: Path):

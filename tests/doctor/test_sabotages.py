@@ -73,7 +73,7 @@ SABOTAGES: dict[str, tuple[tuple[str, ...], str]] = {
         "overfitting",
     ),
     "vanishing gradients": ((*DEEP, "optim=sgd", "optim.lr=0.1", "epochs=8"), "vanishing gradients"),
-    "regularized away": (("reg.weight_decay=100", "optim=sgd", "optim.lr=0.01", "epochs=8"), "nothing learned"),
+    "regularized away": (("reg.weight_decay=100", "optim=sgd", "optim.lr=0.01", "epochs=8"), "regularized away"),
     "inputs without a difference": ((*TABLE, "epochs=8"), "nothing learned"),
 }
 MADE = {
@@ -96,6 +96,11 @@ HEALTHY: dict[str, tuple[str, ...]] = {
     "iris": ("dataset=iris",),
     "moons": ("dataset=moons",),
     "perceptron": ("model=perceptron", "dataset=breast_cancer"),
+    "adaline": ("model=adaline", "dataset=iris"),
+    "neuron": ("model=neuron", "dataset=breast_cancer"),
+    "to the end of a schedule": ("dataset=blobs", "optim=sgd", "optim.lr=0.5", "schedule=cosine", "epochs=100"),
+    "losses": ("experiment=losses",),
+    "gradient_descent": ("experiment=gradient_descent",),
     "metrics": ("experiment=metrics",),
     "perceptron_iris": ("experiment=perceptron_iris",),
     "feature_maps": ("experiment=feature_maps",),
@@ -103,7 +108,10 @@ HEALTHY: dict[str, tuple[str, ...]] = {
     "optimizers": ("experiment=optimizers",),
     "batch_size": ("experiment=batch_size",),
 }
-SWEEPS = ("perceptron_iris", "feature_maps", "mlp_from_scratch", "optimizers", "batch_size")
+SWEEPS = (
+    *("perceptron_iris", "feature_maps", "mlp_from_scratch", "optimizers", "batch_size"),
+    *("losses", "gradient_descent"),
+)
 
 
 @pytest.mark.parametrize("seed", cases([0, 1, 2], fast=[0]))
@@ -122,7 +130,7 @@ def test_a_spoilt_run_is_named_for_what_it_is(lab: Lab, name: str, seed: int):
     assert expected in named, ended.out
 
 
-@pytest.mark.parametrize("name", cases(HEALTHY, fast=["default", "perceptron_iris", "iris"]))
+@pytest.mark.parametrize("name", cases(HEALTHY, fast=["default", "metrics", "iris"]))
 def test_of_a_healthy_run_nothing_is_said(lab: Lab, name: str):
     folder = "hydra.sweep.dir=run" if name in SWEEPS else "hydra.run.dir=run"
     assert lab(folder, "figures=none", *HEALTHY[name]).code == 0

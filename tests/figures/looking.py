@@ -48,23 +48,35 @@ def everything(figure: Figure) -> list[Text]:
     """Every text that can be seen, once the figure is drawn as it is written into a file."""
     with look():
         png(figure)
+    return shown(figure)
+
+
+def shown(figure: Figure) -> list[Text]:
     return [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
 
 
 def all_inside(figure: Figure | None) -> None:
     """No text at all reaches beyond the edge; tick labels that lie outside of their axis are not drawn."""
     assert figure is not None
-    texts = everything(figure)
-    inside(figure, [text for text in texts if not _outside_of_axis(figure, text)])
+    everything(figure)
+    all_shown_inside(figure)
 
 
-def _outside_of_axis(figure: Figure, text: Text) -> bool:
+def all_shown_inside(figure: Figure) -> None:
+    """The same of a figure that is drawn already, as it is written into a file."""
+    texts = shown(figure)  # before axes without ticks are asked for theirs
+    outside = _outside_of_their_axis(figure)
+    inside(figure, [text for text in texts if text not in outside])
+
+
+def _outside_of_their_axis(figure: Figure) -> set[Text]:
+    labels: set[Text] = set()
     for axes in figure.findobj(lambda artist: hasattr(artist, "xaxis")):
         for axis in (axes.xaxis, axes.yaxis):
             ticks = [*axis.get_major_ticks(), *axis.get_minor_ticks()]
-            if any(text in (tick.label1, tick.label2) for tick in ticks):
-                return text not in {label for tick in axis._update_ticks() for label in (tick.label1, tick.label2)}
-    return False
+            drawn_ones = {label for tick in axis._update_ticks() for label in (tick.label1, tick.label2)}
+            labels |= {label for tick in ticks for label in (tick.label1, tick.label2)} - drawn_ones
+    return labels
 
 
 def inside(figure: Figure, texts: Any) -> None:

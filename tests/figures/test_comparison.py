@@ -26,7 +26,8 @@ from labrunner.figures.comparison.shown import as_typed, tick_names, typed
 from labrunner.figures.comparison.transfer import accuracy_and_trainable
 from labrunner.figures.look import PAGE, look, luminance
 from labrunner.records import METRICS, Sweep, load_sweep
-from tests.figures.looking import all_inside, drawn
+from tests.figures.looking import all_inside, all_shown_inside, drawn, shown
+from tests.lines import cases
 from tests.sweeps import curve, write_sweep
 
 RATES = (0.001, 0.01, 0.1)
@@ -114,6 +115,22 @@ def sweeps(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return opened
 
 
+@pytest.fixture(scope="module")
+def figures(sweeps: Any) -> Any:
+    """The figures that a sweep of `SWEEPS` has, by their names, drawn once and without a warning."""
+    made: dict[str, dict[str, Figure]] = {}
+
+    def drawn_once(name: str) -> dict[str, Figure]:
+        if name not in made:
+            with look(), warnings.catch_warnings():
+                warnings.simplefilter("error")
+                found = {figure: function(sweeps(name)) for figure, (function, _) in COMPARISONS.items()}
+                made[name] = {key: figure for key, figure in found.items() if figure is not None and png(figure)}
+        return made[name]
+
+    return drawn_once
+
+
 def metrics(sweep: Sweep, number: int) -> pd.DataFrame:
     """metrics.csv of a run, as pandas reads it."""
     return pd.read_csv(sweep.members[number].path / "metrics.csv")
@@ -144,17 +161,10 @@ def note(figure: Figure) -> str:
 
 
 @pytest.mark.parametrize("name", list(SWEEPS))
-def test_every_figure_that_applies_is_drawn_and_nothing_leaves_the_page(sweeps, name):
-    sweep = sweeps(name)
-    found = set()
-    for figure_name, (function, _) in COMPARISONS.items():
-        with look(), warnings.catch_warnings():
-            warnings.simplefilter("error")
-            figure = function(sweep)
-            if figure is not None:
-                found.add(figure_name)
-                all_inside(figure)
-    assert found == DRAWN[name]
+def test_every_figure_that_applies_is_drawn_and_nothing_leaves_the_page(figures, name):
+    for figure in figures(name).values():
+        all_shown_inside(figure)
+    assert set(figures(name)) == DRAWN[name]
 
 
 @pytest.mark.parametrize("name", ["sixteen rates", "sixty rates", "two numbers, with zero", "rates and widths"])
@@ -605,7 +615,7 @@ def test_accuracy_and_time_stand_against_the_parameters_that_train(tmp_path):
     assert "marks of equally many parameters stand beside each other" in note(figure)
 
 
-@pytest.mark.parametrize(("count", "seeds"), [(2, 1), (2, 3), (6, 3), (16, 2), (50, 1)])
+@pytest.mark.parametrize(("count", "seeds"), cases([(2, 1), (2, 3), (6, 3), (16, 2), (50, 1)], fast=[(2, 3), (50, 1)]))
 def test_any_number_of_strategies_with_long_names_is_drawn(tmp_path, count, seeds):
     names = {f"a_variant_with_a_rather_long_name_{n}$": int(1000 * 1.4 ** (n % 16)) for n in range(count)}
     sweep = transfer(tmp_path / "sweep", names, seeds)
@@ -859,53 +869,33 @@ def test_what_explodes_in_the_curves_does_so_against_the_rate(tmp_path):
 # words
 
 
-def shown_texts(figure: Figure) -> list[Any]:
-    with look():
-        png(figure)
-    return [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
-
-
 @pytest.mark.parametrize("name", list(SWEEPS))
-def test_words_have_ten_points_on_a_page_of_eight_inches(sweeps, name):
-    for figure_name, (function, _) in COMPARISONS.items():
-        with look():
-            figure = function(sweeps(name))
-        if figure is None:
-            continue
+def test_words_have_ten_points_on_a_page_of_eight_inches(figures, name):
+    for figure_name, figure in figures(name).items():
         assert figure.get_figwidth() == PAGE
         cells = {id(text) for axes in figure.axes if axes.images for text in axes.texts}
-        for text in shown_texts(figure):
+        for text in shown(figure):
             least = 7.0 if id(text) in cells or figure_name == "flips" else 10.0
             assert text.get_fontsize() >= least, text
 
 
 @pytest.mark.parametrize("name", list(SWEEPS))
-def test_words_behind_bars_end_before_the_next_panel(sweeps, name):
-    for function in (bars, epochs_to):
-        with look():
-            figure = function(sweeps(name))
-        if figure is None:
-            continue
-        shown_texts(figure)
-        for axes in figure.axes:
+def test_words_behind_bars_end_before_the_next_panel(figures, name):
+    for figure in (figures(name).get(each) for each in ("bars", "epochs_to")):
+        for axes in figure.axes if figure is not None else ():
             assert all(text.get_window_extent().x1 <= axes.bbox.x1 + 0.1 * axes.bbox.width for text in axes.texts)
 
 
 @pytest.mark.parametrize("name", ["rates, seeds, models", "rates and widths", "hostile", "two numbers, with zero"])
-def test_words_in_the_cells_of_a_heat_map_fit_them(sweeps, name):
-    with look():
-        figure = heat_map(sweeps(name))
-    shown_texts(figure)
-    for axes in figure.axes:
+def test_words_in_the_cells_of_a_heat_map_fit_them(figures, name):
+    for axes in figures(name)["heat_map"].axes:
         for text in axes.texts if axes.images else ():
             width = axes.bbox.width / axes.images[0].get_array().shape[1]
             assert text.get_window_extent().width <= width
 
 
-def test_what_leaves_a_panel_is_said_beside_its_title(sweeps):
-    with look():
-        figure = validation(sweeps("rates, seeds, models"))
-    shown_texts(figure)
+def test_what_leaves_a_panel_is_said_beside_its_title(figures):
+    figure = figures("rates, seeds, models")["validation"]
     said = [text for axes in figure.axes for text in axes.texts if "beyond" in text.get_text()]
     assert said
     titles = [
@@ -984,23 +974,23 @@ def harm(folder: Path, how: str) -> None:
         shutil.rmtree(folder)
 
 
-@pytest.mark.parametrize(
-    "how",
-    [
-        "metrics.csv bytes",
-        "metrics.csv cut",
-        "metrics.csv gone",
-        "status.json bytes",
-        "status.json cut",
-        "config.yaml bytes",
-        "config.yaml gone",
-        "test.json bytes",
-        "predictions.csv bytes",
-        "predictions.csv cut",
-        "folder",
-    ],
-)
-@pytest.mark.parametrize("comparison_of", [False, True])
+HARMS = [
+    "metrics.csv bytes",
+    "metrics.csv cut",
+    "metrics.csv gone",
+    "status.json bytes",
+    "status.json cut",
+    "config.yaml bytes",
+    "config.yaml gone",
+    "test.json bytes",
+    "predictions.csv bytes",
+    "predictions.csv cut",
+    "folder",
+]
+
+
+@pytest.mark.parametrize("how", HARMS)
+@pytest.mark.parametrize("comparison_of", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_damaged_run_folder_stops_no_figure(tmp_path, how, comparison_of):
     values = [{"optim.lr": rate, "model": name} for rate in RATES for name in ("mlp", "cnn")]
     sweep = write_sweep(tmp_path / "sweep", values, epochs=3, comparison=comparison_of)

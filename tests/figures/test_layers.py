@@ -68,6 +68,21 @@ def drawn(function, recorded) -> Figure:
 # of a run
 
 
+@pytest.fixture(scope="module")
+def noted(tmp_path_factory):
+    """A run with files of all four probes; each kind is written once."""
+    folders = {}
+
+    def opened(**how):
+        if str(how) not in folders:
+            run = made(tmp_path_factory.mktemp("noted"), epochs=4)
+            note(run.path, **how)
+            folders[str(how)] = run.path
+        return load_run(folders[str(how)])
+
+    return opened
+
+
 @pytest.mark.parametrize("name", list(probed.FIGURES))
 def test_a_run_without_probes_has_no_such_figure(tmp_path, name):
     assert probed.FIGURES[name][0](made(tmp_path)) is None
@@ -85,9 +100,8 @@ def test_a_run_without_probes_has_no_such_figure(tmp_path, name):
         {"epochs": 0},
     ],
 )
-def test_every_network_can_be_drawn(tmp_path, name, how):
-    run = made(tmp_path, epochs=4)
-    note(run.path, **how)
+def test_every_network_can_be_drawn(noted, name, how):
+    run = noted(**how)
     if name == "updates" and how.get("epochs") == 0:
         assert probed.FIGURES[name][0](run) is None  # no step has been made
     else:
@@ -96,11 +110,9 @@ def test_every_network_can_be_drawn(tmp_path, name, how):
 
 @pytest.mark.parametrize("name", list(probed.FIGURES))
 @pytest.mark.parametrize("how", [{"blank": True}, {"empty": True}])
-def test_numbers_that_are_blank_or_zero_leave_gaps_and_break_nothing(tmp_path, name, how):
-    run = made(tmp_path, epochs=4)
-    note(run.path, **how)
+def test_numbers_that_are_blank_or_zero_leave_gaps_and_break_nothing(noted, name, how):
     with look():
-        figure = probed.FIGURES[name][0](run)
+        figure = probed.FIGURES[name][0](noted(**how))
     if figure is not None:
         all_inside(figure)
 
@@ -149,14 +161,30 @@ SWEEPS = {
     "depths": [{"model.hidden": [64] * depth, "init": name} for depth in (1, 2, 4, 8, 16, 32) for name in ("he", "x")],
     "many": [{"optim.lr": 10.0 ** (-number / 5)} for number in range(30)],
 }
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    """A sweep of `SWEEPS` with files of all four probes; each kind is written once."""
+    folders = {}
+
+    def opened(kind, **how):
+        if (kind, str(how)) not in folders:
+            path = tmp_path_factory.mktemp("swept")
+            sweep_of(path, SWEEPS[kind], lambda values: len(values.get("model.hidden", [1, 1, 1])), **how)
+            folders[kind, str(how)] = path / "sweep"
+        return load_sweep(folders[kind, str(how)])
+
+    return opened
+
+
 LAYERED = ["gradients_by_layer", "activation_spread", "activation_grid", "dead_units", "weights_compared"]
 
 
 @pytest.mark.parametrize("name", LAYERED)
 @pytest.mark.parametrize("kind", list(SWEEPS))
-def test_every_sweep_can_be_drawn(tmp_path, name, kind):
-    sweep = sweep_of(tmp_path, SWEEPS[kind], lambda values: len(values.get("model.hidden", [1, 1, 1])))
-    drawn(compared.FIGURES[name][0], sweep)
+def test_every_sweep_can_be_drawn(swept, name, kind):
+    drawn(compared.FIGURES[name][0], swept(kind))
 
 
 @pytest.mark.parametrize("name", list(compared.FIGURES))
@@ -165,18 +193,16 @@ def test_a_sweep_without_probes_has_no_such_figure(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", LAYERED)
-def test_runs_that_diverged_or_are_missing_are_passed_over(tmp_path, name):
+def test_runs_that_diverged_or_are_missing_are_passed_over(swept, name):
     written = {"statuses": {1: "diverged", 2: "missing"}}
-    sweep = sweep_of(tmp_path, SWEEPS["starts"], written=written)
-    drawn(compared.FIGURES[name][0], sweep)
+    drawn(compared.FIGURES[name][0], swept("starts", written=written))
 
 
 @pytest.mark.parametrize("name", LAYERED)
 @pytest.mark.parametrize("how", [{"blank": True}, {"empty": True}])
-def test_a_sweep_of_blanks_or_zeros_breaks_nothing(tmp_path, name, how):
-    sweep = sweep_of(tmp_path, SWEEPS["starts"], **how)
+def test_a_sweep_of_blanks_or_zeros_breaks_nothing(swept, name, how):
     with look():
-        figure = compared.FIGURES[name][0](sweep)
+        figure = compared.FIGURES[name][0](swept("starts", **how))
     if figure is not None:
         all_inside(figure)
 
@@ -231,8 +257,7 @@ def regularized(path, values):
     return load_sweep(path / "sweep")
 
 
-@pytest.mark.parametrize("seeds", [1, 3])
-@pytest.mark.parametrize("rates", [2, 40])
+@pytest.mark.parametrize(("seeds", "rates"), [(1, 2), (3, 2), (1, 40), pytest.param(3, 40, marks=pytest.mark.slow)])
 def test_the_gap_is_drawn_where_runs_differ_in_regularization(tmp_path, seeds, rates):
     values = [{"reg.dropout": rate / 50, "seed": seed} for rate in range(rates) for seed in range(seeds)]
     figure = drawn(compared.generalization_gap, regularized(tmp_path, values))

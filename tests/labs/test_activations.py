@@ -7,6 +7,7 @@ import yaml
 
 from labrunner.labs import LABS
 from tests.labs.outcomes import crosses, outcomes, settings
+from tests.lines import cases
 
 SABOTAGE = {
     # weights large enough to make up for the small slope of the sigmoid
@@ -43,6 +44,6 @@ def test_one_seed_and_few_epochs_pass_all_checks(lab):
     assert crosses(found(lab, {})) == []
 
 
-@pytest.mark.parametrize("check", SABOTAGE)
+@pytest.mark.parametrize("check", cases(SABOTAGE, fast=2))
 def test_each_check_falls_alone_where_its_reason_is_taken_away(lab, check):
     assert crosses(found(lab, SABOTAGE[check])) == [check]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import yaml
 
 from labrunner.labs import LABS
@@ -31,6 +32,7 @@ def test_one_seed_passes_all_checks_and_nothing_frozen_moved(lab):
     assert outcome["what_was_frozen_stood_still"][1] == 0.0
 
 
+@pytest.mark.slow
 def test_features_that_were_never_trained_do_not_pass(lab):
     # the same variant but for its weights, so that both are random
     assert crosses(found(lab, {"model.weights": "none"})) == CHECKS[:1]

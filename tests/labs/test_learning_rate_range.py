@@ -6,6 +6,7 @@ import pytest
 
 from labrunner.labs import LABS
 from tests.labs.outcomes import copied, crosses, outcomes, settings
+from tests.lines import cases
 
 SABOTAGE = {
     # he begins with larger weights, where the loss falls early, and three epochs favour what is bold
@@ -32,6 +33,6 @@ def test_it_passes_on_a_coarser_grid(lab):
     assert crosses(found(lab)) == []
 
 
-@pytest.mark.parametrize("check", SABOTAGE)
+@pytest.mark.parametrize("check", cases(SABOTAGE, fast=1))
 def test_each_check_falls_alone_where_its_reason_is_taken_away(lab, check):
     assert crosses(found(lab, *SABOTAGE[check])) == [check]

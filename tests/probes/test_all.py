@@ -16,6 +16,7 @@ from labrunner.records import load_run
 from labrunner.scratch import NumpyLearner, PerceptronLearner
 from tests.cli.cuts import WRITES, copies_at_each_write, interrupt_at
 from tests.cli.lab import assert_same_run, essence
+from tests.lines import cases
 
 DIGITS = ("dataset=fake", "dataset.samples=60", "dataset.size=8", "batch_size=12")
 TORCH = (*DIGITS, "model=mlp", "model.hidden=[6,5]", "reg=dropout")
@@ -47,10 +48,21 @@ WITH = {  # probe -> set-ups that it has something to say of
     "lr_range": (TORCH, NUMPY),
 }
 CASES = [(name, number) for name in PROBES for number in range(len(WITH[name]))]
+SETTINGS = list(dict.fromkeys(setting for several in WITH.values() for setting in several))
+# each time all probes of a set-up at once, and by `make test-slow` each alone
+TOGETHER = [(setting, [name for name in PROBES if setting in WITH[name]]) for setting in SETTINGS]
+ALONE = [(WITH[name][number], [name]) for name, number in CASES if (WITH[name][number], [name]) not in TOGETHER]
+cut_short = pytest.mark.parametrize(
+    "case", cases([*TOGETHER, *ALONE], fast=TOGETHER), ids=lambda case: " ".join(case[1])
+)
 
 
 def overrides(name: str, number: int) -> tuple[str, ...]:
-    return (*WITH[name][number], "epochs=3", f"probes=[{name}]")
+    return watched_by([name], WITH[name][number])
+
+
+def watched_by(names: list[str], setting: tuple[str, ...]) -> tuple[str, ...]:
+    return (*setting, "epochs=3", f"probes=[{','.join(names)}]")
 
 
 def without_hashes(folder: Path) -> dict[str, bytes]:
@@ -98,11 +110,12 @@ def test_all_probes_together_change_nothing(lab):
     assert last_state(watched) == last_state(alone)
 
 
-@pytest.mark.parametrize(("name", "number"), CASES)
-def test_a_cut_run_that_is_resumed_has_noted_the_same(lab, monkeypatch, name, number):
+@cut_short
+def test_a_cut_run_that_is_resumed_has_noted_the_same(lab, monkeypatch, case):
+    setting, names = case
     with monkeypatch.context() as patch:
         copies = copies_at_each_write(patch, WRITES | {"_append_notes": "notes"})
-        whole = lab.train("whole", *overrides(name, number))
+        whole = lab.train("whole", *watched_by(names, setting))
     assert len(copies) >= 9
     for (rows, what), copy in copies.items():
         ended = lab("resume", copy.name)
@@ -110,9 +123,10 @@ def test_a_cut_run_that_is_resumed_has_noted_the_same(lab, monkeypatch, name, nu
         assert_same_run(whole, copy)
 
 
-@pytest.mark.parametrize(("name", "number"), CASES)
-def test_a_run_stopped_in_the_middle_of_an_epoch_and_resumed_has_noted_the_same(lab, monkeypatch, name, number):
-    whole = lab.train("whole", *overrides(name, number))
+@cut_short
+def test_a_run_stopped_in_the_middle_of_an_epoch_and_resumed_has_noted_the_same(lab, monkeypatch, case):
+    setting, names = case
+    whole = lab.train("whole", *watched_by(names, setting))
     learner = NumpyLearner if type_of(whole) in schema.NUMPY_MODELS else TorchLearner
     if type_of(whole) == "perceptron":
         learner = PerceptronLearner
@@ -121,7 +135,7 @@ def test_a_run_stopped_in_the_middle_of_an_epoch_and_resumed_has_noted_the_same(
         name_of = f"cut{batch}"
         with monkeypatch.context() as patch:
             interrupt_at(patch, learner, "train_batch", batch)
-            ended = lab(f"hydra.run.dir={name_of}", "figures=none", *overrides(name, number))
+            ended = lab(f"hydra.run.dir={name_of}", "figures=none", *watched_by(names, setting))
         if ended.code == 143:
             assert lab("resume", name_of).code == 0
         assert_same_run(whole, lab.folder / name_of)

@@ -224,7 +224,7 @@ def test_two_jobs_make_a_failure_of_the_run_that_ended_the_command(forks, tmp_pa
 
 @line(10, "two runs of ten end a sweep in one process")
 def test_of_runs_that_were_cut_the_one_whose_last_try_is_longest_ago_comes_first(forks, tmp_path):
-    typed = ten(tmp_path, "ends", bad=(10, 13))
+    typed = ten(tmp_path, "ends", "built", bad=(10, 13))
     finished = []
     for _ in range(3):
         assert forks(*typed).wait().code == 3
@@ -287,7 +287,7 @@ def watch(event, given):
     if path == "s" or os.path.dirname(path) == "s":
         writes.append(f"{event} {path}")
         os.write(listed, f"{writes[-1]}\\n".encode())
-        if len(writes) - 1 == AT:
+        if len(writes) - 1 == NUMBER:
             os.kill(os.getpid(), signal.SIGKILL)
 
 sys.addaudithook(watch)
@@ -364,7 +364,7 @@ def test_a_sweep_killed_at_a_write_is_finished_and_each_run_made_once(forking, t
     whole = undisturbed(which) / "s"
     write_first(tmp_path)
     folder, typed = tmp_path / "s", (*SWEEPS[which], "hydra.sweep.dir=s")
-    ended = forking.start(*typed, cwd=tmp_path, first=DYING.replace("AT", str(at))).wait()
+    ended = forking.start(*typed, cwd=tmp_path, first=DYING.replace("NUMBER", str(at))).wait()
     if at == len(WRITES[which]):
         assert ended.code == 0, ended.err
         assert (tmp_path / "writes").read_text().splitlines() == WRITES[which]

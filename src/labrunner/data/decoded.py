@@ -29,7 +29,7 @@ from labrunner.data.hashes import Index
 from labrunner.data.pictures import BadImage, Geometry, pixels_of, readable
 from labrunner.data.samples import Description, Samples, renumbered, resized_to, within
 from labrunner.errors import LabrunnerError, RequestError
-from labrunner.files import read_json
+from labrunner.files import opened, read_json, written
 from labrunner.machine import bar_size, cores
 from labrunner.seeding import generator
 from labrunner.servers import to_stderr
@@ -169,7 +169,7 @@ def decoded_samples(
 
 def below(path: str | Path, root: Path) -> str:
     """A file's name relative to a folder; bytes that are no UTF-8 stand as escapes, as \\xff."""
-    return os.fsencode(path).removeprefix(os.fsencode(root) + b"/").decode("utf-8", "backslashreplace")
+    return written(path).removeprefix(f"{written(root)}/")
 
 
 # many images
@@ -405,7 +405,7 @@ class _Work:
                 put(place, known[hashes[place]])
                 return None
             try:
-                with open(self.paths[place], "rb") as file:
+                with opened(self.paths[place]) as file:
                     if hashlib.file_digest(file, "sha256").hexdigest() != hashes[place]:
                         raise changed(place)
                     file.seek(0)

@@ -18,6 +18,7 @@ import numpy as np
 from labrunner.data.decoded import decoded_samples, shown
 from labrunner.data.samples import WHITE, Description, Samples
 from labrunner.errors import RequestError
+from labrunner.files import written
 from labrunner.servers import to_stderr
 
 NAMES = ("imagefolder",)
@@ -139,7 +140,7 @@ def listing(options: Mapping[str, Any]) -> Listing:
 
 def class_name(folder: str) -> str:
     """A folder's name as text that can be written; bytes that are no UTF-8 stand as escapes, as \\xff."""
-    return os.fsencode(folder).decode("utf-8", "backslashreplace")
+    return written(folder)
 
 
 def _root(options: Mapping[str, Any]) -> Path:
@@ -181,10 +182,8 @@ def _is(entry: os.DirEntry[str], kind: Callable[[os.DirEntry[str]], bool]) -> bo
 
 
 def _is_image(entry: os.DirEntry[str]) -> bool:
-    """Whether it is called one and is a file, or a link to one that is gone: that is an image that cannot be read."""
-    if os.path.splitext(entry.name)[1].lower() not in EXTENSIONS:
-        return False
-    return _is(entry, os.DirEntry.is_file) or (entry.is_symlink() and not os.path.exists(entry.path))
+    """Whether it is called one and is no folder; a pipe, or a link to what is gone, is an image that cannot be read."""
+    return os.path.splitext(entry.name)[1].lower() in EXTENSIONS and not _is(entry, os.DirEntry.is_dir)
 
 
 def _splits(root: Path, folders: Sequence[Path]) -> dict[str, Path] | None:

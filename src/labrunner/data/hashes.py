@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from labrunner.files import keep, read_json
+from labrunner.files import keep, opened, read_json
 
 FORMAT = 1  # of the index
 RECENT = 2.0  # seconds: a file as new as this may change again without a change of its times
@@ -50,7 +50,7 @@ class Index:
     def hash(self, place: int) -> str:
         """The SHA-256 of a file; "" where it cannot be read."""
         try:
-            with open(self._names[place], "rb") as file:
+            with opened(self._names[place]) as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()
         except OSError:
             return ""

@@ -27,20 +27,24 @@ from labrunner.selection import finished
 SIGMAS = 3.0  # standard errors of a share of hits within which it counts as chance
 BEYOND = 0.02  # and so much more
 NEAR = 0.9  # of the loss at the beginning: a loss that never got lower
+JUMP = 0.02  # of a loss by which it rises in an epoch, and not by the noise of batches
 FLAT = 1e-3  # of the first loss: a loss that moves by less stands still
 LINE = 0.6  # of the fall of the first half that the second half still has: a loss falling in a straight line
-COVERED = 0.3  # of the first loss: who fell by less has not come far
+COVERED = 0.3  # of the first loss: who fell by less has not come far,
+HALFWAY = 0.5  # nor who is not so far between chance and no error
 WORSE = 0.25  # of the lowest validation loss, by which it must have risen,
 NOTABLE = 0.05  # and of that of knowing nothing
 STILL_LEARNS = 0.8  # of the training loss at that epoch, below which it must have fallen meanwhile
-LASTING = 3  # epochs, at least, that the rise has lasted
+LASTING = 3  # epochs, at least, for which something has been so at the end
+TINY = 0.01  # the largest weight of a network that knows nothing any more; others begin above it
 DEAD = 0.4  # of the units of a layer
 VANISHED = 1e-3  # movement of the first layer over that of the head, both as shares of their lengths
 STEPS = 20  # batches below which a history says nothing,
 SAMPLES = 50  # and training samples
 MOST = 1e15  # that a fact of a run comes to; a stranger's may be anything
 
-TOO_SMALL, ZEROS, ALIKE = "learning rate too small", "zero initialization", "units all alike"
+TOO_LARGE, TOO_SMALL = "learning rate too large", "learning rate too small"
+ZEROS, ALIKE = "zero initialization", "units all alike"
 
 
 @dataclass(frozen=True)
@@ -61,31 +65,44 @@ class Told:
             return max(self.support) / total
         return 1.0 / self.classes if self.classes else math.nan
 
-    def at_chance(self, accuracy: float, samples: int) -> bool:
-        return accuracy <= self.chance + SIGMAS * math.sqrt(self.chance * (1 - self.chance) / max(1, samples)) + BEYOND
+    def at_chance(self, accuracy: float, split: str) -> bool:
+        """Whether an accuracy on a split is that of guessing; a run that has not ended does not say on how many."""
+        samples = self.facts.get(f"{split}_samples", math.inf)
+        error = math.sqrt(self.chance * (1 - self.chance) / max(1, samples))
+        return accuracy <= self.chance + SIGMAS * error + BEYOND
 
     def column(self, name: str) -> list[float]:
         return [float(row[name]) for row in self.rows if row[name] is not None]
 
+    def section(self, name: str) -> dict[str, Any]:
+        """A section of the config."""
+        return dict(self.run.config.get(name, {}))
+
     @cached_property
     def is_cross_entropy(self) -> bool:
-        return self.run.config.get("model", {}).get("loss") == "cross_entropy"
+        model = self.section("model")
+        return model.get("loss", "cross_entropy" if model.get("name") == "softmax" else None) == "cross_entropy"
 
     @cached_property
     def is_perceptron(self) -> bool:
         """Whether the loss is that of Rosenblatt's rule: of the samples on the wrong side alone, it jumps about."""
-        return self.run.config.get("model", {}).get("name") == "perceptron"
+        return self.section("model").get("name") == "perceptron"
+
+    @cached_property
+    def is_partly_frozen(self) -> bool:
+        return self.section("freeze").get("name", "none") != "none"
 
     @cached_property
     def learned_nothing(self) -> bool:
         """Whether even training samples are named no better than by chance, in every epoch."""
         found = self.column("train_accuracy")
-        return bool(found) and self.at_chance(max(found), int(self.facts.get("train_samples", 0)))
+        return bool(found) and self.at_chance(max(found), "train")
 
     @cached_property
     def ends_at_chance(self) -> bool:
-        found = self.column("train_accuracy")
-        return bool(found) and self.at_chance(found[-1], int(self.facts.get("train_samples", 0)))
+        """Whether that is so in the last epochs, whatever was known before."""
+        found = self.column("train_accuracy")[1:][-LASTING:]
+        return bool(found) and self.at_chance(max(found), "train")
 
     @cached_property
     def scale(self) -> float:
@@ -93,6 +110,10 @@ class Told:
         return max(
             [math.log(self.classes) if self.is_cross_entropy and self.classes else 0.0, *self.column("train_loss")[:1]]
         )
+
+    @cached_property
+    def newest(self) -> units.State | None:
+        return self.states[1] if self.states is not None else units.newest(self.run.path)
 
     @cached_property
     def states(self) -> tuple[units.State, units.State] | None:
@@ -140,20 +161,22 @@ def diverged(told: Told) -> Iterator[Finding]:
 def too_high(told: Told) -> Iterator[Finding]:
     """A loss that blows up at first or jumps about, and never gets far below where it began."""
     losses = told.column("train_loss")
-    if len(losses) < 3 or told.run.status == "diverged":
+    if len(losses) < 3 or told.run.status == "diverged" or told.is_perceptron:
         return
     knows_nothing = math.log(told.classes) if told.is_cross_entropy and told.classes else None
-    rises = sum(b > a for a, b in itertools.pairwise(losses))
+    rises = sum(b > (1.0 + JUMP) * a for a, b in itertools.pairwise(losses))
     started = losses[0] if knows_nothing is None else min(losses[0], knows_nothing)
     jumps = rises >= max(2, 0.3 * (len(losses) - 1)) and min(losses) > NEAR * started
-    spread = (max(losses) - min(losses)) / max(min(losses), 1e-30)
     blew_up = knows_nothing is not None and told.ends_at_chance and losses[0] > 1.5 * knows_nothing
-    if blew_up or (jumps and spread > 0.05):
-        said = f"the training loss of epoch 1 is {losses[0]:.4g}"
-        if knows_nothing is not None:
-            said += f", and {knows_nothing:.3g} is that of knowing nothing"
-        said += f"; it rises in {rises} of {len(losses) - 1} epochs, and its lowest is {min(losses):.4g}"
-        yield Finding("learning rate too large", said, f"try a smaller optim.lr (it is {lr_of(told)})")
+    advice = f"try a smaller optim.lr (it is {lr_of(told)}), or labrunner lr-find"
+    if blew_up:
+        said = f"the training loss of epoch 1 is {losses[0]:.4g}, where guessing costs {knows_nothing:.3g}"
+        yield Finding(TOO_LARGE, f"{said}; training accuracy ends at chance", advice)
+    elif jumps:
+        said = f"the training loss rises by more than {JUMP:.0%} in {rises} of {len(losses) - 1} epochs"
+        yield Finding(
+            TOO_LARGE, f"{said}, and its lowest is {min(losses):.4g}, after {losses[0]:.4g} in epoch 1", advice
+        )
 
 
 def too_small(told: Told) -> Iterator[Finding]:
@@ -165,7 +188,9 @@ def too_small(told: Told) -> Iterator[Finding]:
     middle = len(losses) // 2
     first, second = losses[0] - losses[middle], losses[len(losses) - 1 - middle] - losses[-1]
     share = (losses[0] - losses[-1]) / abs(losses[0]) if losses[0] else 0.0
-    if falls >= 0.9 and 0.0 < share < COVERED and second >= LINE * first:
+    reached = told.column("train_accuracy")[-1:]
+    has_come_far = any(accuracy > told.chance + HALFWAY * (1.0 - told.chance) for accuracy in reached)
+    if falls >= 0.9 and 0.0 < share < COVERED and second >= LINE * first and not has_come_far:
         said = (
             f"the training loss falls in {falls:.0%} of the epochs, by {share:.1%} in all "
             f"({losses[0]:.4g} to {losses[-1]:.4g}); in the second half by {second:.2g}, in the first by {first:.2g}"
@@ -174,16 +199,22 @@ def too_small(told: Told) -> Iterator[Finding]:
 
 
 def nothing(told: Told) -> Iterator[Finding]:
-    if not told.learned_nothing or len(told.rows) < 2 or told.run.status == "diverged":
+    if not (told.learned_nothing or told.ends_at_chance) or len(told.rows) < 2 or told.run.status == "diverged":
         return
-    losses, best = told.column("train_loss"), max(told.column("train_accuracy"))
+    losses, found = told.column("train_loss"), told.column("train_accuracy")
+    best = f"{'is at best' if told.learned_nothing else 'ends at chance, after'} {max(found):.3f}"
     moved = (max(losses) - min(losses)) / abs(losses[0]) if losses[0] else 0.0
     how = "stands still" if moved < FLAT else f"moves by {moved:.1%}"
     yield Finding(
         "nothing learned",
-        f"training accuracy is at best {best:.3f}, and {told.chance:.3f} is chance; the training loss {how}",
-        "see the other findings; else look whether inputs and labels belong together, and what trains",
+        f"training accuracy {best}, and {told.chance:.3f} is chance; the training loss {how}",
+        "see the other findings; else: can this model tell the classes apart, do inputs and labels belong together?",
     )
+    reg = told.section("reg")
+    penalties = [f"reg.{name}={reg[name]}" for name in ("weight_decay", "l1") if reg.get(name)]
+    if penalties and told.newest is not None and units.largest(told.newest) < TINY:
+        said = f"the largest weight is {units.largest(told.newest):.2g}, under {' and '.join(penalties)}"
+        yield Finding("regularized away", said, "try a hundredth of it, or reg=none")
 
 
 def one_class(told: Told) -> Iterator[Finding]:
@@ -209,7 +240,7 @@ def carries_nothing_over(told: Told) -> Iterator[Finding]:
     samples = int(told.facts.get("val_samples", 0))
     if not trained or not validated or samples < 20:
         return
-    if max(trained) > told.chance + 0.2 and told.at_chance(max(validated), samples):
+    if max(trained) > told.chance + 0.2 and told.at_chance(max(validated), "val"):
         yield Finding(
             "labels of other samples",
             f"training accuracy reaches {max(trained):.3f}, validation accuracy {max(validated):.3f} at best, "
@@ -253,19 +284,18 @@ def dead_units(told: Told) -> Iterator[Finding]:
             said = f"{int(count)} hidden units, {share:.0%} of all, are 0 for every probed sample (probe activations)"
             yield Finding("dead units", said, advice)
         return
-    config = told.run.config
-    if told.states is None or config.get("freeze", {}).get("name", "none") != "none":
+    if told.states is None or told.is_partly_frozen:
         return
     found = units.standing(*told.states)
     if found is not None and found[0] >= DEAD * found[1]:
         still, total, layer = found
-        said = f"{still} of {total} units of {layer} did not move by a bit in the last epoch, while the head did"
+        said = f"{still} of {total} units of {layer} did not change at all in the last epoch, while the head did"
         yield Finding("dead units", said, advice)
 
 
 def all_alike(told: Told) -> Iterator[Finding]:
     """Units that begin alike stay alike, since their gradients are."""
-    state = told.states[1] if told.states is not None else newest(told.run.path)
+    state = told.newest
     zeros = [name for name in of_zeros(told.run.path, state or {}) if f"weights/{name}".startswith(units.HIDDEN)]
     found = units.alike(state or {})
     advice = "units that begin alike stay alike: try init=default"
@@ -284,8 +314,7 @@ def vanishing(told: Told) -> Iterator[Finding]:
         said = f"before training the first layer's gradient is {ratio:.2g} of the last hidden one's (probe gradients)"
         yield Finding("vanishing gradients", said, advice)
         return
-    config = told.run.config
-    if isinstance(ratio, float) or told.states is None or config.get("freeze", {}).get("name", "none") != "none":
+    if isinstance(ratio, float) or told.states is None or told.is_partly_frozen:
         return
     moved = units.movement(*told.states)
     if moved is not None and moved[1] > 0.0 and 0.0 < moved[0] < VANISHED * moved[1]:
@@ -323,16 +352,7 @@ LOOKS: tuple[Callable[[Told], Iterator[Finding]], ...] = (
 
 
 def lr_of(told: Told) -> Any:
-    return told.run.config.get("optim", {}).get("lr")
-
-
-def newest(folder: Path) -> units.State | None:
-    for _, _, path in reversed(checkpoint.listed(folder / "checkpoints")):
-        try:
-            return checkpoint.read(path)[0]
-        except checkpoint.DamagedCheckpoint:
-            continue
-    return None
+    return told.section("optim").get("lr")
 
 
 def of_zeros(folder: Path, state: units.State) -> list[str]:

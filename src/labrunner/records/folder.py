@@ -22,7 +22,7 @@ import numpy as np
 
 from labrunner import checkpoint
 from labrunner.errors import RequestError
-from labrunner.files import WriteError, atomic_write, lines_of_csv, read_csv, read_json, to_csv, to_json, writing
+from labrunner.files import ODD, WriteError, atomic_write, lines_of_csv, read_csv, read_json, to_csv, to_json, writing
 from labrunner.records.names import FOLDERS, FORMAT, METRICS, TIMING, Row, held, refuse_links, refuse_used
 from labrunner.records.reading import read_notes
 from labrunner.records.sealing import CHECKSUMS, checksums, digest, recorded
@@ -194,7 +194,7 @@ class RunFolder:
 
     def log(self, message: str) -> None:
         path = self.path / "log.txt"
-        with writing(path), open(path, "a", encoding="utf-8") as file:
+        with writing(path), open(path, "a", encoding="utf-8", errors=ODD) as file:
             file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {message}\n")
 
     def report_error(self, error: BaseException) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
+import socket
+import stat
 from pathlib import Path
 from typing import Any, get_args
 
@@ -16,6 +19,8 @@ MONITORS: tuple[str, ...] = get_args(Monitor)
 METRICS = ("epoch", "lr", *MONITORS)
 TIMING = ("epoch", "seconds", "train_seconds", "val_seconds")
 
+TABLES = "probes/tables.json"
+TABLE = re.compile(r"\w+")
 PREPROCESSING = "preprocessing.json"
 EVALUATION = "evaluation.json"  # of the folder that ``labrunner evaluate`` makes, which is no run's
 RANGE = "lr_range.csv"  # of the folder that ``labrunner lr-find`` makes, which is no run's
@@ -30,6 +35,22 @@ BEGUN = {
     "log.txt",
     "status.json",
 }  # before config.yaml
+
+MEGABYTE = 1_000_000
+READ = {  # what is read of a run before anything else, and how large it may be: ours have a hundredth of that
+    "config.yaml": MEGABYTE,
+    "overrides.yaml": MEGABYTE,
+    "environment.json": MEGABYTE,
+    "status.json": MEGABYTE,
+    "test.json": MEGABYTE,
+    "metrics.csv": 64 * MEGABYTE,
+    "timing.csv": 64 * MEGABYTE,
+}
+LARGEST = {  # of the other files by their suffix; a checkpoint is as large as its model
+    ".json": 64 * MEGABYTE,
+    ".npz": 256 * MEGABYTE,
+    **dict.fromkeys((".csv", ".npy", ".png", ".txt", ".html"), 1000 * MEGABYTE),
+}
 
 Row = dict[str, Any]  # a column's name -> number, or None where there is none
 
@@ -54,6 +75,36 @@ def refuse_used(path: Path) -> None:
     if path.exists():
         what = "is not empty" if path.is_dir() else "is a file"
         raise RequestError(f"the run folder {path} {what}; give hydra.run.dir another one")
+
+
+def odd(path: Path) -> str | None:
+    """Why a file of a run is not opened: reading a pipe would wait for ever, a huge file long; None if it is."""
+    try:
+        said = path.stat()
+    except (OSError, ValueError):  # gone, which whoever reads it knows about
+        return None
+    if not stat.S_ISREG(said.st_mode):
+        return f"{path.name} is no ordinary file"
+    most = READ.get(path.name, LARGEST.get(path.suffix))
+    if most is None or said.st_size <= most:
+        return None
+    return f"{path.name} is too large: {said.st_size / MEGABYTE:,.0f} MB"
+
+
+def oddity(folder: Path) -> str | None:
+    """What is `odd` about a run folder: the files that say what it is, and whatever else lies in it."""
+    known = (folder / name for name in READ)
+    found = (path for inside in (folder, *(folder / name for name in FOLDERS)) for path in _files(inside))
+    return next((said for path in (*known, *found) if (said := odd(path)) is not None), None)
+
+
+def _files(folder: Path) -> list[Path]:
+    """All but the folders of a folder, by name."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(folder / entry.name for entry in entries if not entry.is_dir())
+    except OSError:
+        return []
 
 
 def only_begun(path: Path) -> bool:
@@ -85,17 +136,36 @@ def undrawn(path: Path) -> str:
 
 
 def refuse_links(path: Path) -> None:
-    """Raise RequestError if something in a run folder is a symbolic link: writing would leave the folder."""
+    """Raise RequestError if something in a run folder leads out of it: a symbolic link, or the name of a table."""
     for folder in (path, *(path / name for name in FOLDERS)):
         for entry in os.scandir(folder) if folder.is_dir() and (folder == path or not folder.is_symlink()) else ():
             if entry.is_symlink():
                 raise RequestError(
                     f"{entry.path} is a symbolic link, and no run makes one; what it names is left alone"
                 )
+    listed = (read_json(path / TABLES) or {}).get("tables", [])  # of files that a resume takes away
+    if not isinstance(listed, list) or not all(isinstance(name, str) and TABLE.fullmatch(name) for name in listed):
+        raise RequestError(f"{path / TABLES} is not what a run writes; what it names is left alone")
 
 
 def held(path: Path) -> str:
     """Who works on a run folder, in words."""
-    status = read_json(path / "status.json") or {}
-    holder = f"process {status['pid']} on {status.get('host')}" if "pid" in status else "another process"
+    status = read_json(path / "status.json") or {}  # of whoever began, which a resume that sets itself up is not yet
+    pid = locker(path / ".lock")
+    who = status if pid is None else {"pid": pid, "host": socket.gethostname()}
+    holder = f"process {who['pid']} on {who.get('host')}" if "pid" in who else "another process"
     return f"the run in {path} is being worked on by {holder}"
+
+
+def locker(path: Path) -> int | None:
+    """The process that holds a lock, where the operating system tells: Linux does."""
+    try:
+        inode = str(path.stat().st_ino)
+        held_locks = Path("/proc/locks").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    for held_lock in held_locks:  # 1: FLOCK ADVISORY WRITE 4711 fe:00:393256 0 EOF
+        _, kind, _, _, pid, file, *_ = held_lock.split()
+        if kind == "FLOCK" and file.rpartition(":")[2] == inode and int(pid) > 0:  # 0: of another container
+            return int(pid)
+    return None

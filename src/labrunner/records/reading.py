@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from labrunner.aliases import check_aliases
 from labrunner.errors import RequestError
-from labrunner.files import from_yaml, read_csv, read_json, whole_lines
-from labrunner.records.names import EVALUATION, FORMAT, METRICS, Row
+from labrunner.files import from_yaml, opened, read_bytes, read_csv, read_json, whole_lines
+from labrunner.records.names import EVALUATION, FORMAT, METRICS, Row, oddity
 from labrunner.selection import Chosen, chosen, finished
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ SAMPLES = ("index", "image", "label", "predicted", "confidence")
 POINTS = ("point", "label", "index", "split")
 PLANE = ("epoch", "x", "y", "probabilities", "class_names", "feature_names")
 TEXTS = ("layer", "parameter", "pooling", "tensor", "sha256")  # columns of notes: a layer may be called 0.10
+MOST_BYTES = 2**28  # of arrays in one archive, once they are unpacked: ours have a tenth of that
 NO_NAMES = {column: [""] for column in ("support", "precision", "recall", "f1", "auroc")}
 
 
@@ -64,7 +65,9 @@ def read_arrays(path: Path, names: Sequence[str], alike: Sequence[str]) -> dict[
     import numpy as np
 
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with opened(path) as file, np.load(file, allow_pickle=False) as archive:
+            if sum(each.file_size for each in archive.zip.infolist()) > MOST_BYTES:
+                return None  # a few bytes may stand for more than fits in memory
             arrays = {name: archive[name] for name in archive.files}
         if not all(isinstance(array, np.ndarray) for array in arrays.values()):
             return None  # what is no .npy inside comes as the bytes it is
@@ -82,6 +85,8 @@ def load_run(path: str | Path) -> Run:
     folder = Path(path)
     if not folder.is_dir():
         raise RequestError(f"there is no run folder {folder}")
+    if (said := oddity(folder)) is not None:
+        raise RequestError(f"{folder} is no run folder that can be read: {said}")
     if not (folder / "config.yaml").is_file() or not (folder / "metrics.csv").is_file():
         raise RequestError(f"{folder} is no run folder: it has no config.yaml and metrics.csv")
     environment = read_json(folder / "environment.json") or {}
@@ -107,10 +112,10 @@ class Run:
         import yaml
 
         try:
-            text = (self.path / "config.yaml").read_text(encoding="utf-8")
+            text = read_bytes(self.path / "config.yaml").decode()
             check_aliases(text, self.path / "config.yaml")
             config = from_yaml(text)
-        except (yaml.YAMLError, UnicodeDecodeError, RecursionError, OSError) as error:
+        except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:  # a ValueError of dates and numbers, too
             raise RequestError(f"cannot read {self.path / 'config.yaml'}: {str(error).splitlines()[0]}") from None
         if not isinstance(config, dict):
             raise RequestError(f"{self.path / 'config.yaml'} does not hold a config")
@@ -151,10 +156,10 @@ class Run:
 
         path = self.path / "overrides.yaml"
         try:
-            text = path.read_text(encoding="utf-8")
+            text = read_bytes(path).decode()
             check_aliases(text, path)
             said = from_yaml(text)
-        except (yaml.YAMLError, UnicodeDecodeError, RecursionError, OSError):
+        except (yaml.YAMLError, ValueError, RecursionError, OSError, RequestError):
             return {}
         return said if isinstance(said, dict) else {}
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labrunner.doctor import Finding, Integrity, history, integrity
+from labrunner.doctor import Finding, Integrity, history, integrity, strangers
 from labrunner.errors import RequestError
 from labrunner.records import Run, is_sweep_folder, load_run, load_sweep
 from labrunner.verbs.printing import show
@@ -20,35 +22,28 @@ def main(arguments: Arguments) -> int:
         raise RequestError(f"{arguments.overrides[0]}: doctor takes folders alone: labrunner doctor outputs/runs/RUN")
     if not arguments.words:
         raise RequestError("doctor takes runs or sweeps: labrunner doctor outputs/runs/RUN")
-    runs = [run for word in arguments.words for run in runs_of(Path(word))]
-    sick = sum(examine(run, brief=len(runs) > 1) for run in runs)
-    if len(runs) > 1:
-        show(f"{sick} of {len(runs)} runs with findings")
+    members = [run for word in arguments.words for run in runs_of(Path(word))]
+    runs = [run for run in members if run is not None]
+    sick = sum(examine(run, brief=len(members) > 1) for run in runs)
+    if len(members) > 1:
+        missing = len(members) - len(runs)
+        show(f"{sick} of {len(runs)} runs with findings" + (f"; {missing} have not begun" if missing else ""))
     return 1 if sick else 0
 
 
-def runs_of(folder: Path) -> list[Run]:
-    """The run of a folder, or those of a sweep that have begun."""
+def runs_of(folder: Path) -> Sequence[Run | None]:
+    """The run of a folder, or those of a sweep; None for one that has not begun."""
     if is_sweep_folder(folder):
-        return [member.run for member in load_sweep(folder).members if member.run is not None]
+        return [member.run for member in load_sweep(folder).members]
+    if all(os.path.lexists(folder / name) for name in ("config.yaml", "metrics.csv")) and any(strangers(folder)):
+        return [Run(folder)]  # in which a pipe stands, say: a finding
     return [load_run(folder)]
 
 
 def examine(run: Run, brief: bool) -> bool:
     """Print what is found of one run; whether something was."""
-    from labrunner.running import config_hash
-
-    try:
-        config, unreadable = run.config, None
-        sha = config_hash(config)
-    except (RequestError, TypeError, ValueError) as error:
-        sha, unreadable = None, str(error).splitlines()[0]
-    files = integrity(run, sha)
-    found = [*files.findings]
-    if unreadable is not None:
-        found.append(Finding("damaged file", unreadable, "put config.yaml back from a copy"))
-    elif not any(finding.name == "not a run's" for finding in files.findings):
-        found += history_of(run)
+    files = integrity(run, hash_of(run))
+    found = [*files.findings, *(history(run) if files.is_legible else ())]
     if not found and brief:
         show(f"{run.path}: {files.status}, nothing found")
         return False
@@ -56,17 +51,24 @@ def examine(run: Run, brief: bool) -> bool:
     return bool(found)
 
 
-def history_of(run: Run) -> list[Finding]:
+def hash_of(run: Run) -> str | None:
+    """The config's hash, by which checkpoints are this run's; None where there is none."""
+    from labrunner.running import config_hash
+
     try:
-        return history(run)
-    except RequestError:  # metrics.csv, which the files' findings name
-        return []
+        return None if any(strangers(run.path)) else config_hash(run.config)
+    except (RequestError, TypeError, ValueError):  # which the findings name
+        return None
 
 
 def print_block(run: Run, files: Integrity, found: list[Finding]) -> None:
-    show(f"{run.path}: {files.status}; checkpoints: {files.checkpoints}")
+    show(f"{run.path}: {files.state}")
     for finding in found:
-        show(f"  {finding.name}: {finding.evidence}\n    {finding.advice}")
+        show(f"  {in_one_line(finding.name)}: {in_one_line(finding.evidence)}\n    {finding.advice}")
     if not found:
         show("  nothing found: the files are whole, and the history is that of a run that learns")
     show(f"  next: {files.next}")
+
+
+def in_one_line(text: str) -> str:
+    return text.replace("\n", "\\n")  # in the name of a file

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from labrunner import comparison
 from labrunner.errors import RequestError
 from labrunner.records import Sweep, is_sweep_folder, load_run, load_sweep
-from labrunner.records.names import only_begun
+from labrunner.records.names import oddity, only_begun
 from labrunner.selection import finished
 from labrunner.verbs import tables
 from labrunner.verbs.printing import show
@@ -160,7 +160,7 @@ def when_of(path: Path) -> str:
 def run_line(path: Path, when: str) -> Line:
     if not (path / "config.yaml").exists() and only_begun(path):
         return Line(path, when, status="interrupted", what="ended before it began")
-    if (said := comparison.oddity(path)) is not None:
+    if (said := oddity(path)) is not None:
         return Line(path, when, what=said)
     run = load_run(path)
     config = comparison.config_of(run) or run.config  # which says what is wrong with it

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from labrunner import signals
 from labrunner.errors import RequestError
 
 
@@ -48,7 +49,8 @@ def made(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise RequestError(f"cannot make the folder {folder}: {error.strerror or error}") from None
     try:
-        yield
+        with signals.undone(folder.rmdir):
+            yield
     except BaseException:
         with suppress(OSError):  # what has been written stays
             folder.rmdir()

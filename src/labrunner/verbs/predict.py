@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labrunner.errors import RequestError
-from labrunner.files import atomic_write, to_csv, writing
+from labrunner.files import atomic_write, opened, to_csv, writing, written
 from labrunner.verbs import tables
 from labrunner.verbs.loaded import Loaded, changes_in, load
 from labrunner.verbs.places import new_place, refuse_there
@@ -130,7 +130,7 @@ def of_images(loaded: Loaded, files: Sequence[Path], keep: int) -> Predicted:
             continue
         pixels = preprocessing.pictured(images)
         samples = Samples(description, pixels, np.zeros(len(pixels), dtype=np.int64))
-        predicted.names += map(str, part)
+        predicted.names += map(written, part)
         predicted.probabilities.append(probabilities(loaded, samples))
         shown = sum(map(len, predicted.images))
         if shown < keep:
@@ -155,7 +155,7 @@ def decoded(loaded: Loaded, files: Sequence[Path]) -> Iterator[tuple[list[Path],
 
     def read(path: Path) -> np.ndarray | str:
         try:
-            with open(path, "rb") as file:
+            with opened(path) as file:
                 return pixels_of(file, geometry)
         except BadImage as error:
             return str(error)
