@@ -6,6 +6,8 @@ import itertools
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from labrunner import checkpoint
 from labrunner.deep import TorchLearner
 from tests.cli.cuts import interrupt_at
 from tests.cli.kinds import TINY
-from tests.cli.lab import Lab, Undrawn
+from tests.cli.lab import Lab, Undrawn, ended
 
 
 @pytest.fixture(scope="module")
@@ -133,9 +135,9 @@ def test_a_damage_is_named(lab: Lab, done: Path, name: str):
     damage, words = DAMAGES[name]
     damage(lab.folder / "run")
     before = sorted(path for path in (lab.folder / "run").rglob("*"))
-    ended = lab("doctor", "run")
-    assert ended.code == 1, ended
-    assert [word for word in words if word not in ended.out] == [], ended.out
+    look = lab("doctor", "run")
+    assert look.code == 1, look
+    assert [word for word in words if word not in look.out] == [], look.out
     assert sorted(path for path in (lab.folder / "run").rglob("*")) == before, "it writes nothing"
 
 
@@ -144,9 +146,9 @@ def test_a_pipe_in_the_place_of_a_file_is_named_and_not_waited_for(lab: Lab, don
     shutil.copytree(done, lab.folder / "run")
     (lab.folder / "run" / name).unlink()
     os.mkfifo(lab.folder / "run" / name)
-    ended = lab("doctor", "run")
-    assert ended.code == 1
-    assert f"not a run's: {name} is a pipe" in ended.out
+    look = lab("doctor", "run")
+    assert look.code == 1
+    assert f"not a run's: {name} is a pipe" in look.out
 
 
 def set_cell(path: Path, row: int, column: int, text: str) -> None:
@@ -204,10 +206,10 @@ def test_whatever_a_cell_holds_it_is_a_finding(
 def test_of_a_whole_folder_nothing_is_said_and_what_is_next(lab: Lab, done: Path):
     shutil.copytree(done, lab.folder / "run")
     before = lab.tree()
-    ended = lab("doctor", "run")
-    assert (ended.code, ended.err) == (0, "")
-    assert "nothing found" in ended.out
-    assert "labrunner resume run epochs=13" in ended.out
+    look = lab("doctor", "run")
+    assert (look.code, look.err) == (0, "")
+    assert "nothing found" in look.out
+    assert "labrunner resume run epochs=13" in look.out
     assert lab.tree() == before
 
 
@@ -215,10 +217,10 @@ def test_a_cut_run_is_whole_and_the_next_batch_is_named(lab: Lab, monkeypatch: p
     with monkeypatch.context() as patch:
         interrupt_at(patch, TorchLearner, "train_batch", 4)  # which is carried out
         assert lab("hydra.run.dir=run", "figures=none", *TINY, "epochs=3").code == 143
-    ended = lab("doctor", "run")
-    assert ended.code == 0, ended.out
-    assert "interrupted" in ended.out
-    assert "labrunner resume run goes on after epoch 1, batch 2, of 3 epochs" in ended.out
+    look = lab("doctor", "run")
+    assert look.code == 0, look.out
+    assert "interrupted" in look.out
+    assert "labrunner resume run goes on after epoch 1, batch 2, of 3 epochs" in look.out
 
 
 def test_a_resume_is_said_to_go_on_from_the_checkpoint_before_a_damaged_one(
@@ -229,10 +231,10 @@ def test_a_resume_is_said_to_go_on_from_the_checkpoint_before_a_damaged_one(
         assert lab("hydra.run.dir=run", "figures=none", *TINY, "epochs=5").code == 143
     *_, before, newest = checkpoint.listed(lab.folder / "run" / "checkpoints")
     cut(f"checkpoints/{newest[2].name}")(lab.folder / "run")
-    ended = lab("doctor", "run")
-    assert ended.code == 1
-    assert f"damaged checkpoint: checkpoints/{newest[2].name}: it is" in ended.out
-    assert f"labrunner resume run goes on after epoch {before[0]}, of 5 epochs" in ended.out
+    look = lab("doctor", "run")
+    assert look.code == 1
+    assert f"damaged checkpoint: checkpoints/{newest[2].name}: it is" in look.out
+    assert f"labrunner resume run goes on after epoch {before[0]}, of 5 epochs" in look.out
     assert f"passing over run/checkpoints/{newest[2].name}" in lab("resume", "run").err, "and so it is"
 
 
@@ -243,8 +245,8 @@ def test_who_works_on_a_run_is_said(lab: Lab, done: Path):
     (folder / "status.json").write_text(json.dumps(said | {"status": "running"}))
     (folder / "checksums.json").unlink()
     with FileLock(folder / ".lock"):
-        ended = lab("doctor", "run")
-    assert f"worked on by process {os.getpid()}" in ended.out
+        look = lab("doctor", "run")
+    assert f"worked on by process {os.getpid()}" in look.out
     assert "interrupted" in lab("doctor", "run").out, "nobody holds the lock any more"
 
 
@@ -252,16 +254,35 @@ def test_of_several_each_is_looked_at_and_they_are_counted(lab: Lab, done: Path)
     for name in ("one", "two"):
         shutil.copytree(done, lab.folder / name)
     edit("metrics.csv", "2,0.001", "2,0.002")(lab.folder / "two")
-    ended = lab("doctor", "one", "two")
-    assert ended.code == 1
-    assert "one: done, nothing found" in ended.out
-    assert ended.out.splitlines()[-1] == "1 of 2 runs with findings"
+    look = lab("doctor", "one", "two")
+    assert look.code == 1
+    assert "one: done, nothing found" in look.out
+    assert look.out.splitlines()[-1] == "1 of 2 runs with findings"
+
+
+def test_of_a_sweep_each_run_is_looked_at_and_those_that_have_not_begun_are_counted(lab: Lab):
+    assert lab("-m", "hydra.sweep.dir=sweep", "figures=none", *TINY, "epochs=1", "seed=0,1,2").code == 0
+    assert lab("doctor", "sweep").code == 0
+    shutil.rmtree(lab.folder / "sweep" / "1")
+    cut("test.json")(lab.folder / "sweep" / "2")
+    look = lab("doctor", "sweep")
+    assert look.code == 1
+    assert "sweep/0: done, nothing found" in look.out
+    assert "test.json holds no JSON object" in look.out
+    assert look.out.splitlines()[-1] == "1 of 2 runs with findings; 1 have not begun"
+
+
+def test_it_imports_nothing_that_takes_seconds(fresh: Callable[..., subprocess.Popen[str]], done: Path):
+    program = "import sys; from labrunner.cli import main; main(['doctor', sys.argv[1]]); print(*sys.modules)"
+    look = ended(fresh(python=[sys.executable, "-P", "-c", program, str(done)]))
+    assert (look.code, look.err) == (0, "")
+    assert {"torch", "pandas", "matplotlib", "sklearn", "hydra"} & set(look.out.split()) == set()
 
 
 @pytest.mark.parametrize(
     ("argv", "word"), [([], "takes runs or sweeps"), (["nowhere"], "nowhere"), (["epochs=3"], "epochs=3")]
 )
 def test_a_wrong_request_is_refused(lab: Lab, argv: list[str], word: str):
-    ended = lab("doctor", *argv)
-    assert (ended.code, ended.out) == (2, "")
-    assert word in ended.err
+    look = lab("doctor", *argv)
+    assert (look.code, look.out) == (2, "")
+    assert word in look.err

@@ -52,9 +52,8 @@ SETTINGS = list(dict.fromkeys(setting for several in WITH.values() for setting i
 # each time all probes of a set-up at once, and by `make test-slow` each alone
 TOGETHER = [(setting, [name for name in PROBES if setting in WITH[name]]) for setting in SETTINGS]
 ALONE = [(WITH[name][number], [name]) for name, number in CASES if (WITH[name][number], [name]) not in TOGETHER]
-cut_short = pytest.mark.parametrize(
-    "case", cases([*TOGETHER, *ALONE], fast=TOGETHER), ids=lambda case: " ".join(case[1])
-)
+EACH = cases([*TOGETHER, *ALONE], fast=TOGETHER)
+cut_short = pytest.mark.parametrize(("setting", "names"), EACH, ids=" ".join)
 
 
 def overrides(name: str, number: int) -> tuple[str, ...]:
@@ -111,8 +110,7 @@ def test_all_probes_together_change_nothing(lab):
 
 
 @cut_short
-def test_a_cut_run_that_is_resumed_has_noted_the_same(lab, monkeypatch, case):
-    setting, names = case
+def test_a_cut_run_that_is_resumed_has_noted_the_same(lab, monkeypatch, setting, names):
     with monkeypatch.context() as patch:
         copies = copies_at_each_write(patch, WRITES | {"_append_notes": "notes"})
         whole = lab.train("whole", *watched_by(names, setting))
@@ -124,8 +122,7 @@ def test_a_cut_run_that_is_resumed_has_noted_the_same(lab, monkeypatch, case):
 
 
 @cut_short
-def test_a_run_stopped_in_the_middle_of_an_epoch_and_resumed_has_noted_the_same(lab, monkeypatch, case):
-    setting, names = case
+def test_a_run_stopped_in_the_middle_of_an_epoch_and_resumed_has_noted_the_same(lab, monkeypatch, setting, names):
     whole = lab.train("whole", *watched_by(names, setting))
     learner = NumpyLearner if type_of(whole) in schema.NUMPY_MODELS else TorchLearner
     if type_of(whole) == "perceptron":

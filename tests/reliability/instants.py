@@ -82,6 +82,7 @@ def dying(where: int | str) -> str:
 
 
 def kind_of(number: int) -> tuple[str, ...]:
+    """The kinds in turn."""
     return [*KINDS.values()][number % len(KINDS)]
 
 

@@ -101,6 +101,12 @@ def large(ground: Ground) -> None:
     ground.write("config.yaml", b"seed: 0\n" + b"x: [" + b"0," * 50_000_000 + b"0]\n")
 
 
+def cache_elsewhere(ground: Ground) -> None:
+    config(dataset={"name": "imagefolder", "root": "pictures"}, cache=f"{OUTSIDE}/cache")(ground)
+    ground.write("overrides.yaml", "{overrides: [], choices: {dataset: imagefolder}}\n")
+    ground.json("environment.json", data=None)
+
+
 def every_number(text: str) -> Put:
     """Each number of the saved config is another one."""
 
@@ -186,6 +192,7 @@ CONFIGS: dict[str, Put] = {
     "a table elsewhere": inside("dataset", name="csv", path="/etc/passwd", label="root", features=None),
     "images elsewhere": inside("dataset", name="imagefolder", root="/etc"),
     "images of a server": inside("dataset", name="mnist", root=f"{OUTSIDE}/data"),
+    "a cache elsewhere": cache_elsewhere,
     "weights elsewhere": inside("model", name="cnn", weights="/etc/passwd"),
     # what was typed
     "overrides of code": raw(f'overrides: !!python/object/apply:os.system ["{COMMAND}"]\n', "overrides.yaml"),
@@ -218,7 +225,7 @@ SWEEPS: dict[str, list[str]] = {  # overrides of a sweep.yaml
     "a folder for the sweep": [f"hydra.sweep.dir={OUTSIDE}/sweep", "seed=0,1"],
     "a folder for its runs": [f"hydra.run.dir={OUTSIDE}/run", "seed=0,1"],
     "a folder below": [f"hydra.sweep.subdir={OUTSIDE}/x", "seed=0,1"],
-    "a cache elsewhere": [f"cache={OUTSIDE}/cache", "seed=0,1"],
+    "a cache elsewhere": [f"cache={OUTSIDE}/cache", "dataset=imagefolder", "dataset.root=pictures", "seed=0,1"],
     "a download": ["dataset=mnist", f"dataset.root={OUTSIDE}/data", "seed=0,1"],
     "flags": ["--trust", f"--config-dir={OUTSIDE}/conf", "seed=0,1"],
     "globs": ["model=glob(*)", "dataset.path=glob(/etc/*)"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,7 +58,10 @@ def kept_drawing() -> Iterator[KeptDrawing]:
 @pytest.fixture
 def ground(lab: Lab, template: Path, kept_drawing: KeptDrawing, monkeypatch: pytest.MonkeyPatch) -> Ground:
     monkeypatch.setattr("labrunner.drawing.Drawing", lambda: kept_drawing)
-    Image.fromarray(np.arange(36, dtype=np.uint8).reshape(6, 6)).save(lab.folder / "picture.png")
+    picture = Image.fromarray(np.arange(36, dtype=np.uint8).reshape(6, 6))
+    for name in ("picture", *(f"pictures/{label}/{number}" for label in "ab" for number in range(6))):
+        (lab.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        picture.save(lab.folder / f"{name}.png")
     return Ground(lab.folder, template)
 
 
@@ -104,7 +108,7 @@ def read_all(folder: Path) -> None:
 def ask(run, name: str) -> None:
     try:
         getattr(run, name)
-    except (RequestError, ValueError, KeyError, TypeError):
+    except (RequestError, ValueError, KeyError, TypeError, OverflowError, csv.Error):
         return
 
 

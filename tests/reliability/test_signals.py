@@ -61,12 +61,12 @@ def assert_stopped(stopped: Outcome, signum: int) -> None:
     assert [number for number, text in enumerate(said) if "interrupted" in text or "error" in text] == [len(said) - 1]
 
 
-def is_done(run: Path) -> bool:
-    return status_of(run) == "done"
-
-
 def status_of(run: Path) -> str | None:
     return (read_json(run / "status.json") or {}).get("status")
+
+
+def is_done(run: Path) -> bool:
+    return status_of(run) == "done"
 
 
 @line(4, "a signal at a random instant")
@@ -370,39 +370,41 @@ def test_a_second_signal_ends_the_processes_of_a_sweep_at_once(forking, tmp_path
 
 # while a run fails
 
+MOMENTS = [("fails", "report_error")]
+MOMENTS += [(how, where) for how in ("fails", "diverges") for where in ("train_batch", "log", "status", "close")]
+
 
 @line(4, "a signal in the moment in which a run fails or diverges")
-@pytest.mark.parametrize("how", ["fails", "diverges"])
-@pytest.mark.parametrize("where", ["train_batch", "report_error", "log", "status", "close"])
+@pytest.mark.parametrize(("how", "where"), MOMENTS)
 def test_a_signal_in_the_moment_in_which_a_run_fails_ends_the_sweep(lab, monkeypatch, how, where):
-    if (how, where) == ("diverges", "report_error"):
-        pytest.skip("a run that diverges has no traceback to report")
-    step, seen = TorchLearner.train_batch, []
+    step, sent = TorchLearner.train_batch, []
+
+    def send() -> None:
+        if not sent:
+            sent.append(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
 
     def train_batch(self: TorchLearner, batch: Batch, lr: float) -> BatchOut:
-        seen.append(batch.step)
-        if where == "train_batch" and batch.step == 2:
-            signal.raise_signal(signal.SIGINT)
-        if how == "fails" and batch.step == 2:
+        if batch.step < 2:
+            return step(self, batch, lr)
+        if where == "train_batch":
+            send()
+        else:
+            monkeypatch.setattr(RunFolder, where, sending)
+        if how == "fails":
             raise ZeroDivisionError
         out = step(self, batch, lr)
-        return out._replace(loss=out.loss * float("nan")) if batch.step == 2 else out
+        return out._replace(loss=out.loss * float("nan"))
 
+    def sending(self: RunFolder, *arguments: object) -> None:
+        send()
+        method(self, *arguments)
+
+    method = getattr(RunFolder, where, None)
     monkeypatch.setattr(TorchLearner, "train_batch", train_batch)
-    if where != "train_batch":
-        method = getattr(RunFolder, where)
-
-        def signalled(self: RunFolder, *arguments: object) -> None:
-            if seen:
-                signal.raise_signal(signal.SIGINT)
-            method(self, *arguments)
-
-        monkeypatch.setattr(RunFolder, where, signalled)
     ended = lab("-m", "seed=1,2", "hydra.sweep.dir=s", *SMALL, "model.hidden=[8]")
     assert ended.code == 130, ended.err
+    assert sent
     assert not (lab.folder / "s" / "1").exists()
     assert "Traceback" not in ended.err
-    assert (read_json(lab.folder / "s" / "0" / "status.json") or {})["status"] == {
-        "fails": "failed",
-        "diverges": "diverged",
-    }[how]
+    assert status_of(lab.folder / "s" / "0") == {"fails": "failed", "diverges": "diverged"}[how]

@@ -105,6 +105,11 @@ class Told:
         return bool(found) and self.at_chance(max(found), "train")
 
     @cached_property
+    def knows_nothing(self) -> bool:
+        ends = self.learned_nothing or self.ends_at_chance
+        return ends and len(self.rows) >= 2 and self.run.status != "diverged"
+
+    @cached_property
     def scale(self) -> float:
         """What a loss is large or small beside: that of knowing nothing, or of the first epoch."""
         return max(
@@ -199,7 +204,8 @@ def too_small(told: Told) -> Iterator[Finding]:
 
 
 def nothing(told: Told) -> Iterator[Finding]:
-    if not (told.learned_nothing or told.ends_at_chance) or len(told.rows) < 2 or told.run.status == "diverged":
+    """Training samples named by chance, all the time or in the end."""
+    if not told.knows_nothing:
         return
     losses, found = told.column("train_loss"), told.column("train_accuracy")
     best = f"{'is at best' if told.learned_nothing else 'ends at chance, after'} {max(found):.3f}"
@@ -210,9 +216,12 @@ def nothing(told: Told) -> Iterator[Finding]:
         f"training accuracy {best}, and {told.chance:.3f} is chance; the training loss {how}",
         "see the other findings; else: can this model tell the classes apart, do inputs and labels belong together?",
     )
+
+
+def regularized_away(told: Told) -> Iterator[Finding]:
     reg = told.section("reg")
     penalties = [f"reg.{name}={reg[name]}" for name in ("weight_decay", "l1") if reg.get(name)]
-    if penalties and told.newest is not None and units.largest(told.newest) < TINY:
+    if told.knows_nothing and penalties and told.newest is not None and units.largest(told.newest) < TINY:
         said = f"the largest weight is {units.largest(told.newest):.2g}, under {' and '.join(penalties)}"
         yield Finding("regularized away", said, "try a hundredth of it, or reg=none")
 
@@ -330,20 +339,21 @@ def leaks(told: Told) -> Iterator[Finding]:
             yield Finding(
                 f"leakage into {name}",
                 f"{shared} of {samples} {name} samples are training samples as well ({split}_in_train)",
-                f"take the copies away: {name} tells what is known by heart",
+                f"take them out of {name}, where they tell what is known by heart",
             )
 
 
-LOOKS: tuple[Callable[[Told], Iterator[Finding]], ...] = (
-    nothing,
+LOOKS: tuple[Callable[[Told], Iterator[Finding]], ...] = (  # causes first, then what comes of them
     too_high,
     too_small,
+    all_alike,
+    vanishing,
+    dead_units,
+    regularized_away,
+    nothing,
     one_class,
     carries_nothing_over,
     overfitting,
-    dead_units,
-    all_alike,
-    vanishing,
     leaks,
 )
 

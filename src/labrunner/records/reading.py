@@ -202,9 +202,9 @@ class Run:
 
     @cached_property
     def confusion(self) -> pd.DataFrame | None:
-        """Counts, rows true and columns predicted, class names on both."""
+        """Counts, rows true and columns predicted, class names on both; None where it is no square."""
         header, rows = read_csv(path) if (path := self.path / "confusion.csv").is_file() else ([], [])
-        if not header:
+        if not header or {len(rows) + 1} != {len(line) for line in (header, *rows)}:
             return None
         import pandas as pd
 

@@ -19,7 +19,7 @@ from labrunner.records import Run, RunFolder, is_sweep_folder, load_run, load_sw
 from labrunner.selection import stopped_early
 from labrunner.trust import check_saved
 from labrunner.verbs.printing import print_result, say, show
-from labrunner.verbs.saved import checked_config
+from labrunner.verbs.saved import checked_config, new_cache
 from labrunner.verbs.shared import shared_for
 
 if TYPE_CHECKING:
@@ -89,13 +89,15 @@ def resume_sweep(folder: Path, arguments: Arguments) -> int:
 
 
 def vet_saved(trust: bool) -> Callable[[dict[str, Any]], None]:
-    """Refuses configs out of a stranger's list: foreign code, and downloads to where it says."""
+    """Refuses configs out of a stranger's list: foreign code, and downloads and caches to where it says."""
 
     def vet(config: dict[str, Any]) -> None:
         from labrunner.running import refuse_download
 
         if not trust:
             check_saved(config, Path.cwd())
+            if (cache := new_cache(config)) is not None:
+                raise RequestError(f"cache={cache} is not there, and a resume makes none elsewhere; make that folder")
         refuse_download(config)
 
     return vet

@@ -10,6 +10,7 @@ from labrunner.compose import check_config, completed
 from labrunner.errors import RequestError
 from labrunner.helping import GROUPS, Catalogue
 from labrunner.trust import check_saved
+from labrunner.verbs.printing import say
 
 
 def checked_config(
@@ -31,4 +32,16 @@ def checked_config(
         check_config(config, {g: n for g, n in shipped.items() if "_target_" not in (config.get(g) or {})}, known)
     except RequestError as error:
         raise RequestError(f"the saved config cannot be run: {error}") from None
+    if not trust and (cache := new_cache(config)) is not None:
+        say(f"labrunner: cache={cache} is not there, and the saved config makes none elsewhere: nothing is kept")
+        config = config | {"cache": None}
     return config
+
+
+def new_cache(config: Mapping[str, Any]) -> Path | None:
+    """The cache of a config, if it would have to be made, and elsewhere than under the current folder."""
+    if config["cache"] is None:
+        return None
+    cache = Path(config["cache"]).expanduser()
+    here = Path.cwd().resolve()
+    return None if cache.is_dir() or cache.resolve().is_relative_to(here) else cache
