@@ -7,10 +7,12 @@ stand for more than fits in memory. A file from a stranger, or with a slip in it
 from __future__ import annotations
 
 import re
+import sys
 from typing import Any
 
 from labrunner.errors import RequestError
 
+DEEPEST = 50  # mappings and lists inside each other; no config of ours has ten
 MOST = 100_000  # values; no config of ours has a thousand
 _ALIAS = re.compile(r"(?:^|[\s,\[{:-])\*\w")
 
@@ -27,6 +29,17 @@ def check_aliases(text: str, where: object) -> None:
         return  # whoever reads it says where the error is
     if size > MOST:
         raise RequestError(f"{where}: its aliases (*name) stand for more than {MOST:,} values")
+
+
+def check_values(value: Any, where: object, depth: int = 0) -> None:
+    """Raise RequestError for what whoever shows it could not: values nested too deeply, numbers of too many digits."""
+    if depth > DEEPEST:
+        raise RequestError(f"{where}: it is nested too deeply")
+    if isinstance(value, int) and abs(value) > sys.float_info.max:
+        raise RequestError(f"{where}: it has a number larger than any float")
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for each in inside:
+        check_values(each, where, depth + 1)
 
 
 def _size(node: Any, known: dict[int, float]) -> float:

@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labrunner.aliases import check_aliases
 from labrunner.errors import RequestError
-from labrunner.files import from_yaml, read_csv, whole_lines
+from labrunner.files import read_csv, whole_lines
 from labrunner.helping import GROUPS
 from labrunner.records import MISSING, MONITORS, Member, Row, Run, Sweep, read_rows
 from labrunner.records.names import odd
+from labrunner.records.reading import read_yaml
 from labrunner.schema import NOT_COMPUTED
 from labrunner.selection import chosen, finished, monitored
 
@@ -164,9 +164,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     if odd(path):
         return {}
     try:
-        text = path.read_text(encoding="utf-8")
-        check_aliases(text, path)
-        said = from_yaml(text)
+        said = read_yaml(path)
     except (yaml.YAMLError, ValueError, RecursionError, OSError, RequestError):
         return {}
     return said if isinstance(said, dict) else {}

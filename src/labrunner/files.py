@@ -23,6 +23,9 @@ from labrunner.errors import RunError
 ODD = "backslashreplace"  # a path that is no UTF-8 is written as Python writes it; as JSON it reads back the same
 
 
+LINE_ENDS = "\x85\u2028\u2029"  # that YAML knows beside its own
+
+
 class WriteError(RunError):
     """A file of a run folder could not be written: the disk is full, say."""
 
@@ -111,6 +114,17 @@ def written(path: str | Path) -> str:
     return os.fsencode(path).decode("utf-8", ODD)
 
 
+def expanded(path: str) -> Path:
+    """A path as it was typed, with the home folder for a ``~`` in front; ``./~x`` is the name of a file.
+
+    Raises
+    ------
+    RuntimeError
+        when there is no such home.
+    """
+    return Path(path).expanduser() if path.startswith("~") else Path(path)
+
+
 def to_json(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -118,7 +132,10 @@ def to_json(value: Any) -> str:
 def to_yaml(value: Any) -> str:
     import yaml
 
-    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, default_flow_style=None)
+    text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, default_flow_style=None)
+    if any(each in text for each in LINE_ENDS):  # of which a reader makes a space
+        text = yaml.safe_dump(value, sort_keys=False, default_flow_style=None)
+    return text
 
 
 def from_yaml(text: str) -> Any:

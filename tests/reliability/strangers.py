@@ -425,8 +425,8 @@ KINDS: dict[str, Callable[[Ground], None]] = {
 class KeptDrawing:
     """The drawing process, which goes on to the next command: it takes seconds to import."""
 
-    def __init__(self, drawing: Drawing) -> None:
-        self._drawing = drawing
+    def __init__(self) -> None:
+        self._drawing = Drawing()
 
     def start(self) -> None: ...
 
@@ -439,12 +439,20 @@ class KeptDrawing:
 
     def finish(self, timeout: float = 0.0) -> list[str]:
         drawing = self._drawing
-        wait_until(lambda: not drawing.pending or drawing._failure is not None, "the drawing process")
-        assert drawing._failure is None
+        try:
+            wait_until(lambda: not drawing.pending or drawing._failure is not None, "the drawing process")
+            assert drawing._failure is None
+        except AssertionError:
+            self.end()
+            self._drawing = Drawing()
+            raise
         messages, drawing._messages = drawing._messages, []
         return messages
 
     def close(self) -> None: ...
+
+    def end(self) -> None:
+        self._drawing.close()
 
     def __enter__(self) -> KeptDrawing:
         return self

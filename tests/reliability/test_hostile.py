@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labrunner.drawing import Drawing
 from labrunner.errors import RequestError
 from labrunner.records import load_run
 from tests.cli.lab import Lab, Outcome, Undrawn
@@ -51,8 +50,9 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def kept_drawing() -> Iterator[KeptDrawing]:
-    with Drawing() as drawing:
-        yield KeptDrawing(drawing)
+    drawing = KeptDrawing()
+    yield drawing
+    drawing.end()
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ import numpy as np
 from labrunner.data.decoded import decoded_samples, shown
 from labrunner.data.samples import WHITE, Description, Samples
 from labrunner.errors import RequestError
-from labrunner.files import written
+from labrunner.files import expanded, written
 from labrunner.servers import to_stderr
 
 NAMES = ("imagefolder",)
@@ -146,7 +146,7 @@ def class_name(folder: str) -> str:
 def _root(options: Mapping[str, Any]) -> Path:
     given = shown(str(options["root"])[:200])
     try:
-        root = Path(options["root"]).expanduser()
+        root = expanded(options["root"])
         is_folder = stat.S_ISDIR(os.stat(root).st_mode)
     except FileNotFoundError:
         raise RequestError(

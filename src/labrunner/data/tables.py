@@ -24,6 +24,7 @@ import numpy as np
 
 from labrunner.data.samples import Description, Samples
 from labrunner.errors import RequestError
+from labrunner.files import expanded
 from labrunner.helping import nearest
 
 NAMES = ("csv",)
@@ -125,7 +126,7 @@ def file(path: str, key: str = KEY) -> Path:
     """
     title = f"{key}{_shown_path(path)}"
     try:
-        found = Path(path).expanduser()
+        found = expanded(path)
         mode = found.stat().st_mode
     except PermissionError:
         raise RequestError(f"{title} cannot be reached: Permission denied; try a file that you may read") from None

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labrunner.aliases import check_aliases
+from labrunner.aliases import check_aliases, check_values
 from labrunner.errors import RequestError
 from labrunner.files import from_yaml, opened, read_bytes, read_csv, read_json, whole_lines
 from labrunner.records.names import EVALUATION, FORMAT, METRICS, Row, oddity
@@ -55,6 +55,23 @@ def _noted(text: str) -> Any:
         return int(text) if text.lstrip("-").isdecimal() else float(text)
     except ValueError:
         return text
+
+
+def read_yaml(path: Path) -> Any:
+    """What a YAML file holds; executes nothing, and nothing in it is longer or deeper than what a run writes.
+
+    Raises
+    ------
+    RequestError
+        for what is.
+    OSError, ValueError, RecursionError, yaml.YAMLError
+        for what cannot be read.
+    """
+    text = read_bytes(path).decode()
+    check_aliases(text, path)
+    said = from_yaml(text)
+    check_values(said, path)
+    return said
 
 
 def read_arrays(path: Path, names: Sequence[str], alike: Sequence[str]) -> dict[str, np.ndarray] | None:
@@ -112,9 +129,7 @@ class Run:
         import yaml
 
         try:
-            text = read_bytes(self.path / "config.yaml").decode()
-            check_aliases(text, self.path / "config.yaml")
-            config = from_yaml(text)
+            config = read_yaml(self.path / "config.yaml")
         except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:  # a ValueError of dates and numbers, too
             raise RequestError(f"cannot read {self.path / 'config.yaml'}: {str(error).splitlines()[0]}") from None
         if not isinstance(config, dict):
@@ -156,9 +171,7 @@ class Run:
 
         path = self.path / "overrides.yaml"
         try:
-            text = read_bytes(path).decode()
-            check_aliases(text, path)
-            said = from_yaml(text)
+            said = read_yaml(path)
         except (yaml.YAMLError, ValueError, RecursionError, OSError, RequestError):
             return {}
         return said if isinstance(said, dict) else {}
@@ -173,7 +186,17 @@ class Run:
         import pandas as pd
 
         path = self.path / name
-        return pd.read_csv(whole_lines(path), **options) if path.is_file() else None
+        if not path.is_file():
+            return None
+        lines = whole_lines(path)
+        try:
+            header = next(csv.reader(lines), [])
+        except csv.Error as error:
+            raise ValueError(f"{path}: {error}") from None
+        if len(set(header)) < len(header):  # of very many, pandas would take very long to tell them apart
+            raise ValueError(f"{path} has several columns of one name")
+        lines.seek(0)
+        return pd.read_csv(lines, **options)
 
     @cached_property
     def rows(self) -> pd.DataFrame:
@@ -202,10 +225,13 @@ class Run:
 
     @cached_property
     def confusion(self) -> pd.DataFrame | None:
-        """Counts, rows true and columns predicted, class names on both; None where it is no square."""
-        header, rows = read_csv(path) if (path := self.path / "confusion.csv").is_file() else ([], [])
-        if not header or {len(rows) + 1} != {len(line) for line in (header, *rows)}:
+        """Counts, rows true and columns predicted, class names on both."""
+        path = self.path / "confusion.csv"
+        if not path.is_file():
             return None
+        header, rows = read_csv(path)
+        if {len(rows) + 1} != {len(line) for line in (header, *rows)}:
+            raise ValueError(f"{path} is no square")
         import pandas as pd
 
         counts = [[int(value) for value in row[1:]] for row in rows]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from labrunner.doctor import Finding, Integrity, history, integrity, strangers
 from labrunner.errors import RequestError
 from labrunner.records import Run, is_sweep_folder, load_run, load_sweep
-from labrunner.verbs.printing import show
+from labrunner.verbs.printing import one_line, show
 
 if TYPE_CHECKING:
     from labrunner.cli import Arguments
@@ -45,7 +45,7 @@ def examine(run: Run, brief: bool) -> bool:
     files = integrity(run, hash_of(run))
     found = [*files.findings, *(history(run) if files.is_legible else ())]
     if not found and brief:
-        show(f"{run.path}: {files.status}, nothing found")
+        show(f"{one_line(run.path)}: {files.status}, nothing found")
         return False
     print_block(run, files, found)
     return bool(found)
@@ -62,13 +62,9 @@ def hash_of(run: Run) -> str | None:
 
 
 def print_block(run: Run, files: Integrity, found: list[Finding]) -> None:
-    show(f"{run.path}: {files.state}")
+    show(f"{one_line(run.path)}: {files.state}")
     for finding in found:
-        show(f"  {in_one_line(finding.name)}: {in_one_line(finding.evidence)}\n    {finding.advice}")
+        show(f"  {one_line(finding.name)}: {one_line(finding.evidence)}\n    {finding.advice}")
     if not found:
         show("  nothing found: the files are whole, and the history is that of a run that learns")
-    show(f"  next: {files.next}")
-
-
-def in_one_line(text: str) -> str:
-    return text.replace("\n", "\\n")  # in the name of a file
+    show(f"  next: {one_line(files.next)}")

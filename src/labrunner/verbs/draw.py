@@ -10,7 +10,7 @@ from labrunner import schema
 from labrunner.errors import RequestError
 from labrunner.records import is_sweep_folder, load_run, load_sweep, refuse_links
 from labrunner.records.names import is_range_folder
-from labrunner.verbs.printing import complain, say, show
+from labrunner.verbs.printing import complain, one_line, say, show
 
 if TYPE_CHECKING:
     from labrunner.cli import Arguments
@@ -41,7 +41,7 @@ def main(arguments: Arguments) -> int:
     for word, group in asked.items():
         count = len(group) - 1
         runs = f", with {count} run{'' if count == 1 else 's'}" if count else ""
-        show(f"drawn{runs}: {Path(word) / drawn_in(Path(word))}")
+        show(f"drawn{runs}: {one_line(Path(word) / drawn_in(Path(word)))}")
     return 0
 
 

@@ -18,7 +18,7 @@ from labrunner.verbs import tables
 from labrunner.verbs.loaded import CHANGES, Loaded, changes_in, load
 from labrunner.verbs.places import made as newly_made
 from labrunner.verbs.places import new_place, refuse_used
-from labrunner.verbs.printing import say, show
+from labrunner.verbs.printing import one_line, say, show
 
 if TYPE_CHECKING:
     from labrunner.cli import Arguments
@@ -263,7 +263,7 @@ def other(loaded: Loaded, samples: Samples, options: dict[str, Any], folder: Pat
         writer.write(EVALUATION, to_json(said))
     tell(loaded, f"{which} of dataset={options['name']}, {numbers['n']:,}", evaluation)
     say_missing(split, preprocessing.class_names)
-    show(f"  {folder}")
+    show(f"  {one_line(folder)}")
     return 0
 
 
@@ -288,7 +288,7 @@ def say_missing(split: Split, class_names: Sequence[str]) -> None:
     import numpy as np
 
     counts = np.bincount(split.labels, minlength=len(class_names))
-    missing = [name for name, count in zip(class_names, counts, strict=True) if count == 0]
+    missing = [one_line(name) for name, count in zip(class_names, counts, strict=True) if count == 0]
     if missing:
         show(f"  no sample of {some(missing)}: what is not defined there is blank, and in no average")
 
@@ -301,7 +301,7 @@ def tell(loaded: Loaded, what: str, evaluation: Evaluation) -> None:
     from labrunner.results import test_numbers
 
     numbers, scores = test_numbers(evaluation), evaluation.scores
-    show(f"{loaded.run.path}, epoch {loaded.epoch}, on {what}")
+    show(f"{one_line(loaded.run.path)}, epoch {loaded.epoch}, on {what}")
     interval = f"(95% interval {numbers['accuracy_low']:.3f} to {numbers['accuracy_high']:.3f})"
     show(f"  accuracy {numbers['accuracy']:.4f}  {interval}")
     named = (f"{name} {tables.metric_text(numbers[name])}" for name in ("loss", "precision", "recall", "f1", "auroc"))

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labrunner.errors import RequestError
-from labrunner.files import atomic_write, opened, to_csv, writing, written
+from labrunner.files import atomic_write, expanded, opened, to_csv, writing, written
 from labrunner.verbs import tables
 from labrunner.verbs.loaded import Loaded, changes_in, load
 from labrunner.verbs.places import new_place, refuse_there
-from labrunner.verbs.printing import say, show
+from labrunner.verbs.printing import one_line, say, show
 
 if TYPE_CHECKING:
     import numpy as np
@@ -94,7 +94,7 @@ def files_of(words: Sequence[str]) -> list[Path]:
 
     found: dict[Path, None] = {}
     for word in words:
-        path = Path(word).expanduser()
+        path = expanded(word)
         if path.is_dir():
             inside = [
                 each
@@ -262,10 +262,10 @@ def tell(loaded: Loaded, predicted: Predicted, unit: str, csv_path: Path, figure
         show(f"… and {len(rows) - shown:,} more")
     if ranks_only(loaded.config):
         show("note: this model's probabilities rank classes; they are not calibrated (docs/run-folder.md)")
-    show(f"by epoch {loaded.epoch} of {loaded.run.path}")
-    show(f"  {csv_path}")
+    show(f"by epoch {loaded.epoch} of {one_line(loaded.run.path)}")
+    show(f"  {one_line(csv_path)}")
     if figure_path is not None:
-        show(f"  {figure_path}")
+        show(f"  {one_line(figure_path)}")
     if not predicted.bad:
         return 0
     count = len(predicted.bad)
@@ -276,7 +276,7 @@ def tell(loaded: Loaded, predicted: Predicted, unit: str, csv_path: Path, figure
 
 
 def bad_text(bad: dict[str, str]) -> str:
-    lines = [f"  {path}: {reason}" for path, reason in list(bad.items())[:MOST_BAD]]
+    lines = [f"  {one_line(path)}: {reason}" for path, reason in list(bad.items())[:MOST_BAD]]
     return "\n".join([*lines, *([f"  … and {len(bad) - MOST_BAD} more"] if len(bad) > MOST_BAD else [])])
 
 

@@ -17,6 +17,11 @@ def clean(text: str) -> str:
     return "".join(each if each.isprintable() or each in "\n\t" else ascii(each)[1:-1] for each in text)
 
 
+def one_line(text: object) -> str:
+    """Text from outside in one line of a terminal."""
+    return clean(str(text)).replace("\n", "\\n").replace("\t", "\\t")
+
+
 def show(text: str) -> None:
     """A result, on stdout."""
     print(clean(text))
@@ -52,7 +57,7 @@ def print_result(result: Result, config: Mapping[str, Any], choices: Mapping[str
     if result.test is not None:
         interval = f"  (95% interval {result.test['accuracy_low']:.3f} to {result.test['accuracy_high']:.3f})"
         show("  test        " + numbers(result.test, "") + interval)
-    show(f"  {result.folder}")
+    show(f"  {one_line(result.folder)}")
     return print_checks(result.verdicts, config, choices)
 
 

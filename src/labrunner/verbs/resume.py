@@ -18,7 +18,7 @@ from labrunner.machine import command_line
 from labrunner.records import Run, RunFolder, is_sweep_folder, load_run, load_sweep, resume_command
 from labrunner.selection import stopped_early
 from labrunner.trust import check_saved
-from labrunner.verbs.printing import print_result, say, show
+from labrunner.verbs.printing import one_line, print_result, say, show
 from labrunner.verbs.saved import checked_config, new_cache
 from labrunner.verbs.shared import shared_for
 
@@ -58,7 +58,7 @@ def main(arguments: Arguments) -> int:
         with shared_for() as shared:
             assert shared.drawing is not None
             shared.drawing.ask(folder, config["figures"])
-        show(f"drawn again: {folder}")
+        show(f"drawn again: {one_line(folder)}")
         return 0
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from labrunner import comparison
 from labrunner.records import Member, Run, Sweep
-from labrunner.verbs.printing import clean, show
+from labrunner.verbs.printing import one_line, show
 
 BLANK = "-"
 MARK = "*"  # stands before the best row
@@ -262,11 +262,6 @@ def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], left: Collecti
         )
         shown.append(cut(GAP.join(padded).rstrip(), room))
     return shown
-
-
-def one_line(text: str) -> str:
-    """Text from outside in one line of a terminal."""
-    return clean(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def width(text: str) -> int:
