@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from labrunner.probes import Probe, Together
 from labrunner.records import load_run
 from tests.cli.cuts import copies_at_each_write, interrupt_at
 from tests.cli.lab import Lab, assert_same_run
+from tests.lines import cases
+from tests.unsynced import unsynced  # noqa: F401 (for every test here)
 
 TINY = ("dataset=fake", "dataset.samples=60", "dataset.size=8", "batch_size=16", "figures=none", "select=last")
 CNN = (*TINY, "freeze.cache=false", "model=cnn", "model.channels=[3,4,5]", "reg.dropout=0.2", "reg.weight_decay=0.01")
@@ -196,8 +199,13 @@ def test_several_probes_wait_at_each_step_if_one_of_them_does():
 # runs that are cut and go on
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("strategy", ["gradual", "there_and_back"])
+@pytest.mark.parametrize(
+    ("strategy", "optimizer"),
+    cases(
+        product(("gradual", "there_and_back"), OPTIMIZERS),
+        fast=[("gradual", "adam"), ("there_and_back", "momentum")],
+    ),
+)
 def test_a_run_stopped_at_any_batch_around_a_thaw_ends_with_the_same_bytes(lab: Lab, monkeypatch, strategy, optimizer):
     freeze = THERE_AND_BACK if strategy == "there_and_back" else ("freeze=gradual", "freeze.every=1")
     request = (*CNN, *OPTIMIZERS[optimizer], *freeze, "epochs=4")
@@ -211,7 +219,7 @@ def test_a_run_stopped_at_any_batch_around_a_thaw_ends_with_the_same_bytes(lab: 
         same(whole, lab.folder / name)
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("optimizer", cases(OPTIMIZERS, fast=["adamw"]))
 def test_a_run_killed_after_any_row_or_checkpoint_ends_with_the_same_bytes(lab: Lab, monkeypatch, optimizer):
     request = (*CNN, *OPTIMIZERS[optimizer], *THERE_AND_BACK, "epochs=3")
     with monkeypatch.context() as patch:
@@ -323,7 +331,10 @@ BREAKS: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], tuple[str, ...], s
 }
 
 
-@pytest.mark.parametrize("case", BREAKS)
+EACH_BREAK = ["modes before a thaw", "one missed of a backbone", "one missed after all", "momentum"]
+
+
+@pytest.mark.parametrize("case", cases(BREAKS, fast=EACH_BREAK))
 def test_it_goes_red_when_freezing_is_broken_and_the_test_split_stays_unread(lab: Lab, monkeypatch, case):
     breaking, freeze, name = BREAKS[case]
     request = (*CNN, *OPTIMIZERS["momentum"], *freeze, "epochs=4")

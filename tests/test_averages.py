@@ -15,6 +15,7 @@ from labrunner import agreement, averages
 from labrunner.facts import DERIVED, Facts
 from labrunner.records import load_run
 from tests.folders import write_run
+from tests.unsynced import unsynced  # noqa: F401 (for every test here)
 
 
 def counted(truth, predicted, classes):

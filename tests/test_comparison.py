@@ -18,6 +18,7 @@ from labrunner.records import METRICS, MISSING, Member, Run, Sweep, load_run, lo
 from labrunner.records.names import READ, oddity
 from tests.folders import config, metrics_row, write_run
 from tests.sweeps import write_sweep
+from tests.unsynced import unsynced  # noqa: F401 (for every test here)
 
 RATES = [{"optim.lr": lr, "seed": seed} for lr in (0.001, 0.01, 0.1) for seed in (0, 1)]
 

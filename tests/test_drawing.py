@@ -19,6 +19,7 @@ from labrunner.errors import Interrupted
 from tests.folders import write_run
 
 SRC = Path(__file__).parents[1] / "src"
+TWO = ("cat", "dog")
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> bool:
@@ -44,15 +45,15 @@ def child_of(drawing: Drawing) -> int:
 
 
 def test_two_folders_are_drawn_one_after_the_other(tmp_path, capfd):
-    folders = [write_run(tmp_path / "a"), write_run(tmp_path / "b", classes=("漢字", "犬"))]
+    folders = [write_run(tmp_path / "a", classes=TWO), write_run(tmp_path / "b", classes=("漢字", "犬"))]
     with Drawing() as drawing:
         drawing.start()
-        for folder in folders:
-            drawing.ask(folder)
+        for folder, which in zip(folders, ("few", "all"), strict=True):
+            drawing.ask(folder, which)
         assert drawing.finish() == []
-    for folder in folders:
+    for folder, more in zip(folders, (set(), {"roc.png"}), strict=True):
         names = {path.name for path in (folder / "figures").iterdir()}
-        assert {"confusion.png", "curves.png", "roc.png"} <= names
+        assert {"confusion.png", "curves.png", *more} <= names
         assert (folder / "report.html").read_text(encoding="utf-8").count("data:image/png") == len(names)
     assert capfd.readouterr() == ("", "")  # matplotlib has a lot to say about characters that its font lacks
 
@@ -67,12 +68,13 @@ def test_none_draws_no_figure_and_still_writes_the_report(tmp_path):
 
 
 def test_a_broken_folder_gives_a_message_and_the_next_one_is_drawn(tmp_path):
-    broken, torn, good = tmp_path / "broken", write_run(tmp_path / "torn"), write_run(tmp_path / "good")
+    broken = tmp_path / "broken"
+    torn, good = (write_run(tmp_path / name, classes=TWO) for name in ("torn", "good"))
     broken.mkdir()
     (torn / "confusion.csv").write_text("true,cat,dog\ncat,many,1\n", encoding="utf-8")
     with Drawing() as drawing:
         for folder in (broken, torn, good):
-            drawing.ask(folder)
+            drawing.ask(folder, "few")
         messages = drawing.finish()
     assert len(messages) == 2
     assert str(broken) in messages[0]
@@ -110,7 +112,7 @@ from labrunner import signals
 from labrunner.drawing import Drawing
 from labrunner.errors import Interrupted
 with Drawing() as drawing:
-    drawing.ask(Path({str(folder)!r}))
+    drawing.ask(Path({str(folder)!r}), "few")
     print(drawing.finish())
 print(sorted({{"matplotlib", "jinja2", "pandas", "numpy", "torch", "labrunner.figures"}} & set(sys.modules)))
 """
@@ -121,7 +123,7 @@ print(sorted({{"matplotlib", "jinja2", "pandas", "numpy", "torch", "labrunner.fi
 
 
 def test_a_relative_path_and_files_named_like_libraries_do_no_harm(tmp_path, monkeypatch):
-    write_run(tmp_path / "run")
+    write_run(tmp_path / "run", classes=TWO)
     for name in ("random", "matplotlib", "labrunner", "json"):
         (tmp_path / f"{name}.py").write_text("raise ImportError('a file of the student')", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
@@ -134,10 +136,10 @@ def test_a_relative_path_and_files_named_like_libraries_do_no_harm(tmp_path, mon
 def test_ctrl_c_does_not_reach_the_child(tmp_path):
     first, second = write_run(tmp_path / "a"), write_run(tmp_path / "b")
     with Drawing() as drawing:
-        drawing.ask(first)
+        drawing.ask(first, "none")
         assert wait_until((first / "report.html").is_file)
         os.kill(child_of(drawing), signal.SIGINT)
-        drawing.ask(second)
+        drawing.ask(second, "few")
         assert drawing.finish() == []
     assert (second / "report.html").is_file()
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import signal
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +28,8 @@ from labrunner.records import load_run
 from labrunner.running import Shared, prepare
 from tests.cli.cuts import interrupt_at
 from tests.cli.lab import assert_same_run, essence
+from tests.lines import cases
+from tests.unsynced import unsynced  # noqa: F401 (for every test here)
 
 IMAGES = ("dataset=fake", "dataset.samples=120", "dataset.size=8", "batch_size=16", "seed=3")
 CNN = (*IMAGES, "model=cnn", "model.channels=[6,8]")
@@ -48,6 +52,25 @@ def last_state(folder: Path) -> dict[str, np.ndarray]:
     return dict(checkpoint.read(path)[0])
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """Runs that several tests begin with, each in a folder with all that it left."""
+    return tmp_path_factory.mktemp("finished")
+
+
+def begun(lab, finished: Path, **runs: tuple[str, ...]) -> list[Path]:
+    """Finished runs in the test's folder, trained once for all tests that begin with the same."""
+    kept = finished / hashlib.sha256(repr(runs).encode()).hexdigest()
+    if not kept.exists():
+        assert lab.tree() == {}
+        for name, overrides in runs.items():
+            lab.train(name, *overrides)
+        shutil.copytree(lab.folder, kept)
+    else:
+        shutil.copytree(kept, lab.folder, dirs_exist_ok=True)
+    return [lab.folder / name for name in runs]
+
+
 def seen_by_convolutions(monkeypatch) -> list[int]:
     """Samples of each call of a convolution from now on."""
     counts: list[int] = []
@@ -67,8 +90,8 @@ def seen_by_convolutions(monkeypatch) -> list[int]:
 @pytest.mark.parametrize(
     "overrides",
     [
-        CNN,
-        (*CNN, "precision=float64"),
+        pytest.param(CNN, marks=pytest.mark.slow),
+        pytest.param((*CNN, "precision=float64"), marks=pytest.mark.slow),
         (*CNN, "precision=bf16"),
         (*CNN, "model.batch_norm=false", "optim=sgd", "optim.momentum=0.9"),
         (*CNN, "reg.dropout=0.3", "reg.label_smoothing=0.1", "dataset.label_noise=0.2"),
@@ -77,7 +100,7 @@ def seen_by_convolutions(monkeypatch) -> list[int]:
         (*CNN, "freeze.head_factor=3", "reg.weight_decay=0.01", "schedule=cosine", "reg=early_stopping"),
         (*IMAGES, "model=lenet", "dataset.size=12"),
         (*IMAGES, "model=mlp", "model.hidden=[9,7]", "model.batch_norm=true"),
-        ("dataset=moons", "model=mlp", "model.hidden=[9]"),
+        pytest.param(("dataset=moons", "model=mlp", "model.hidden=[9]"), marks=pytest.mark.slow),
     ],
     ids=" ".join,
 )
@@ -89,11 +112,10 @@ def test_a_run_finds_what_it_finds_without(lab, overrides):
 
 @pytest.mark.parametrize(
     ("model", "precision"),
-    [
-        *(("shufflenet_v2_x1_0", precision) for precision in ("float32", "bf16", "float64")),
-        ("efficientnet_b0", "float32"),
-        *(pytest.param("efficientnet_b0", precision, marks=pytest.mark.slow) for precision in ("bf16", "float64")),
-    ],
+    cases(
+        product(("shufflenet_v2_x1_0", "efficientnet_b0"), ("float32", "bf16", "float64")),
+        fast=[("shufflenet_v2_x1_0", "float32")],
+    ),
 )
 def test_a_network_of_torchvisions_finds_what_it_finds_without(lab, model, precision):
     torch.save(settled(model), lab.folder / "weights.pt")
@@ -213,6 +235,16 @@ def test_a_sweep_over_the_head_computes_them_once_and_reads_no_file_again(lab, m
     assert "those that a run before this one had" in log_of(lab.folder / "sweep" / "7")[0]
 
 
+def test_two_runs_at_a_time_compute_them_once(lab, forks):
+    started = [forks(f"hydra.run.dir={lr}", *SMALL, f"optim.lr={lr}", "figures=none") for lr in (0.01, 0.1)]
+    for fork in started:
+        ended = fork.wait()
+        assert ended.code == 0, ended.err
+    assert sum("computed in" in line for name in ("0.01", "0.1") for line in log_of(lab.folder / name)) == 3
+    assert not [path for path in files_of(lab) if path.suffix != ".npy"], "locks and temporary files are gone"
+
+
+@pytest.mark.slow
 def test_two_processes_of_a_sweep_compute_them_once(lab, forks):
     ended = forks("-m", "hydra.sweep.dir=sweep", *SMALL, "optim.lr=0.01,0.1", "jobs=2", "figures=none").wait()
     assert ended.code == 0, ended.err
@@ -275,8 +307,8 @@ def test_the_test_split_waits_until_it_is_read(lab, monkeypatch):
     ],
     ids=["last byte", "half", "empty", "text", "one bit", "shape", "huge"],
 )
-def test_a_damaged_file_is_made_again(lab, damage):
-    whole = lab.train("whole", *SMALL)
+def test_a_damaged_file_is_made_again(lab, finished, damage):
+    (whole,) = begun(lab, finished, whole=SMALL)
     content = {path: path.read_bytes() for path in files_of(lab)}
     train = next(path for path, held in content.items() if b"(72, 32)" in held)
     train.write_bytes(damage(content[train]))
@@ -417,12 +449,18 @@ def test_features_that_memory_does_not_hold_are_not_kept(monkeypatch):
 # cut, resumed, planned
 
 
-@pytest.mark.parametrize("overrides", [(), ("cache=null",), ("reg.dropout=0.4", "precision=bf16")], ids=" ".join)
-@pytest.mark.parametrize("batch", [0, 7, 12])
+STOPPED = [(), ("cache=null",), ("reg.dropout=0.4", "precision=bf16")]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "batch"),
+    cases(product(STOPPED, (0, 7, 12)), fast=list(zip(STOPPED, (0, 7, 12), strict=True))),
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else value,
+)
 def test_a_run_stopped_in_the_middle_of_an_epoch_and_resumed_is_the_run_in_one_piece(
-    lab, monkeypatch, overrides, batch
+    lab, finished, monkeypatch, overrides, batch
 ):
-    whole = lab.train("whole", *SMALL, *overrides)
+    (whole,) = begun(lab, finished, whole=(*SMALL, *overrides))
     with monkeypatch.context() as patch:
         interrupt_at(patch, TorchLearner, "train_batch", batch)
         assert lab("hydra.run.dir=cut", "figures=none", *SMALL, *overrides).code == 143
@@ -533,12 +571,14 @@ LOOKING = [name for name in PROBES if name not in ("trajectory", "boundaries", "
 
 
 @pytest.mark.parametrize("name", LOOKING)
-def test_a_probe_sees_what_it_sees_without(lab, name):
-    lab.train("before", *CNN, "epochs=2", "seed=7")
-    asked = (*SMALL, f"probes=[{name}]", "model.weights=before", "optim.lr=0.01", "precision=float64")
+def test_a_probe_sees_what_it_sees_without(lab, finished, name):
+    common = (*SMALL, "model.weights=before", "optim.lr=0.01", "precision=float64")
+    before = (*CNN, "epochs=2", "seed=7")
+    _, alone = begun(lab, finished, before=before, alone=(*common, "probes=[]"))
+    shutil.rmtree(lab.folder / "outputs")
+    asked = (*common, f"probes=[{name}]")
     watched = lab.train("watched", *asked)
     without = lab.train("without", *asked, "freeze.cache=false")
-    alone = lab.train("alone", *asked, "probes=[]")
     assert_same_but_for_probes(watched, alone)
     names = sorted(path.name for path in (watched / "probes").iterdir())
     assert names == sorted(path.name for path in (without / "probes").iterdir())

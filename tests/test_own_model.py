@@ -10,6 +10,8 @@ import yaml
 
 from labrunner.records import load_run
 from tests.cli.lab import assert_same_run, ended, rows_of, wait_until
+from tests.lines import cases
+from tests.unsynced import unsynced  # noqa: F401 (for every test here)
 
 MODELS = '''
 import torch
@@ -182,19 +184,27 @@ def test_a_file_of_the_name_of_another_module_is_told_from_it(own, name):
     assert "name of its own" in ended.err
 
 
-def test_files_named_like_modules_of_the_standard_library_do_not_disturb_the_command(fresh, tmp_path):
+@pytest.mark.parametrize("figures", cases(["none", "few"], fast=1))
+def test_files_named_like_modules_of_the_standard_library_do_not_disturb_the_command(fresh, tmp_path, figures):
     for name in ("random", "types", "copy", "torch", "yaml", "hydra", "numpy", "signal"):
         (tmp_path / f"{name}.py").write_text("raise RuntimeError('a file of the student')\n")
-    said = ended(fresh("hydra.run.dir=run", "smoke=true", "figures=few"))
+    said = ended(fresh("hydra.run.dir=run", "smoke=true", f"figures={figures}"))
     assert (said.code, said.err) == (0, "")
 
 
-def test_it_runs_and_resumes_as_a_process_in_its_folder_and_is_refused_elsewhere(own, fresh, forks, tmp_path_factory):
+@pytest.mark.parametrize("first", cases(["fork", "fresh"], fast=1))
+def test_it_runs_and_resumes_as_a_process_in_its_folder_and_is_refused_elsewhere(
+    own, fresh, forks, tmp_path_factory, first
+):
     overrides = ("model=tiny", "model.drop=0.2", *SMALL, "epochs=40")
-    process = fresh("hydra.run.dir=run", *overrides)
+    process = (fresh if first == "fresh" else forks)("hydra.run.dir=run", *overrides)
     wait_until(lambda: rows_of(own.folder / "run") >= 3, "3 rows")
-    process.send_signal(signal.SIGTERM)
-    assert ended(process).code == 143
+    if first == "fresh":
+        process.send_signal(signal.SIGTERM)
+        assert ended(process).code == 143
+    else:
+        process.send(signal.SIGTERM)
+        assert process.wait().code == 143
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     refused = forks("resume", str(own.folder / "run"), cwd=elsewhere).wait()
     assert refused.code == 2

@@ -20,7 +20,8 @@ from labrunner.figures import FIGURES, draw
 from labrunner.records import METRICS, Run, load_run
 from labrunner.report import TEMPLATES, render, write
 from labrunner.report.measured import MEASURED
-from tests.folders import HOSTILE, metrics_row, write_run
+from tests.figures.looking import write_run
+from tests.folders import HOSTILE, metrics_row
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
@@ -392,7 +393,7 @@ def test_the_manual_of_the_run_folder_describes_every_figure():
 
 def test_writing_twice_gives_the_same_bytes(tmp_path):
     run = load_run(write_run(tmp_path / "run", classes=HOSTILE))
-    draw(run)
+    with_every_figure(run)
     first = write(run).read_bytes()
     assert write(load_run(run.path)) == run.path / "report.html"
     assert (run.path / "report.html").read_bytes() == first

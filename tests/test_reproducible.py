@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.lab import assert_same_run, ended
+from tests.lines import cases
+from tests.unsynced import unsynced  # noqa: F401 (for every test here)
 
 # the second has work for two threads
 RUNS = {
@@ -48,29 +50,32 @@ def busy() -> Iterator[None]:
     process.wait()
 
 
-def test_fresh_processes_agree_whatever_the_environment_says_and_whatever_runs_beside_them(lab, fresh, busy):
-    surroundings = {
-        "plain": {"OMP_NUM_THREADS": None, "PYTHONHASHSEED": None},
-        "other": {
-            "OMP_NUM_THREADS": "2",
-            "MKL_NUM_THREADS": "2",
-            "PYTHONHASHSEED": "1",
-            "TZ": "Asia/Tokyo",
-            "LC_ALL": "C",
-        },
-    }
+SURROUNDINGS = {
+    "plain": {"OMP_NUM_THREADS": None, "PYTHONHASHSEED": None},
+    "other": {
+        "OMP_NUM_THREADS": "2",
+        "MKL_NUM_THREADS": "2",
+        "PYTHONHASHSEED": "1",
+        "TZ": "Asia/Tokyo",
+        "LC_ALL": "C",
+    },
+}
+
+
+@pytest.mark.parametrize("names", cases([["other"], ["plain", "other"]], fast=1), ids=" and ".join)
+def test_fresh_processes_agree_whatever_the_environment_says_and_whatever_runs_beside_them(lab, fresh, busy, names):
     program = [sys.executable, "-P", "-c", BOTH, str(Path(__file__).parents[1]), json.dumps(RUNS)]
     started = []
-    for name, env in surroundings.items():
+    for name in names:
         (lab.folder / name).mkdir()
-        started.append(fresh(python=program, cwd=lab.folder / name, env=env))
+        started.append(fresh(python=program, cwd=lab.folder / name, env=SURROUNDINGS[name]))
     for name, overrides in RUNS.items():
         lab.train(f"here/{name}", *overrides)
     for process in started:
         said = ended(process)
         assert said.code == 0, said.err
     for model, threads in (("mlp", 1), ("cnn", 2)):
-        for name in ("here", *surroundings):
+        for name in ("here", *names):
             folder = lab.folder / name / model
             assert json.loads((folder / "environment.json").read_text())["threads"] == threads
             assert_same_run(lab.folder / "here" / model, folder)

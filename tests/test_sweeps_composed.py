@@ -13,6 +13,7 @@ from labrunner.compose import Composed, SweepPlan, compose, composing, request
 from labrunner.compose.values import written
 from labrunner.errors import RequestError
 from labrunner.helping import Catalogue
+from tests.unsynced import unsynced  # noqa: F401 (for every test here)
 
 KNOWN = Catalogue()
 

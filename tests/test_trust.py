@@ -12,6 +12,7 @@ import yaml
 from labrunner.aliases import check_aliases
 from labrunner.errors import RequestError
 from labrunner.trust import check_saved
+from tests.unsynced import unsynced  # noqa: F401 (for every test here)
 
 TINY = ("dataset=fake", "dataset.samples=60", "epochs=2", "figures=none")
 MARKS = "from pathlib import Path\nPath({marker!r}).touch()\nimport torch\n"

@@ -272,7 +272,7 @@ DEATHS = {
 
 
 @line(10, "a run takes its process along")
-@pytest.mark.parametrize("own", cases(list(DEATHS), fast=1))
+@pytest.mark.parametrize("own", cases(list(DEATHS), fast=0))
 def test_a_run_that_takes_its_process_along_costs_no_other_run(two, task, capsys, own):
     named = [own, "Raises", "Quits"]
     tasks = [task(number, *SMALL, "epochs=3", own=name) for number, name in enumerate(named)]

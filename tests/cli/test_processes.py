@@ -32,7 +32,7 @@ def test_a_first_run_leaves_figures_and_a_report_and_says_where(fresh, tmp_path)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals are POSIX")
-@pytest.mark.parametrize("columns", [100, 0])
+@pytest.mark.parametrize("columns", cases([100, 0], fast=1))
 def test_a_terminal_sees_a_bar_that_leaves_nothing_behind(tmp_path, columns):
     from tests.cli.terminal import on_a_terminal
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 import torch
@@ -29,6 +31,7 @@ def size_of(arch: str) -> int:
     return models.get_model_weights(arch)["DEFAULT"].transforms().crop_size[0]
 
 
+@cache
 def on_meta(arch: str, classes: int = 10, dropout: float = 0.0) -> classifiers.Classifier:
     """A network that takes no memory and no time."""
     with torch.device("meta"):

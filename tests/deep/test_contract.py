@@ -9,6 +9,7 @@ from labrunner import deep, kit
 from tests.data.settings import ADAM, CNN, LENET, MLP, MOMENTUM, NESTEROV, SOFTMAX, config
 from tests.deep.odd import Bare, Odd, Single, TwoNames
 from tests.deep.own import Awkward
+from tests.lines import cases
 
 SHAPE, CLASSES = (2, 5, 5), 3
 SMOOTH_CNN = {**CNN, "batch_norm": False, "activation": "tanh", "pooling": "avg"}
@@ -119,6 +120,12 @@ CONFIGS = {
     "own awkward gradual": (config(optim=MOMENTUM, freeze={"name": "gradual", "every": 1}), 0.02, False, Awkward),
     "own awkward half": (config(optim=ADAM, precision="bf16"), 0.01, False, Awkward),
 }
+# each of their models, optimizers, penalties, precisions and ways of freezing is one of another's
+LIKE_OTHERS = {
+    *("mlp momentum l2", "mlp adam dropout float32", "mlp dropout momentum", "mlp smoothing mse", "softmax regression"),
+    *("cnn sgd", "cnn norm momentum", "cnn norm adam float32", "lenet half", "lenet adam"),
+    *("own adam float32", "own awkward half"),
+}
 NEEDS_LAYERS = (kit.check_every_method_is_present, kit.check_activations_are_named_arrays_with_a_row_for_each_sample)
 
 
@@ -130,7 +137,7 @@ def samples() -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=kit.name_of)
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", cases(CONFIGS, fast=[name for name in CONFIGS if name not in LIKE_OTHERS]))
 def test_the_torch_learner_keeps_the_contract(name, check, samples):
     settings, lr, smooth, own = CONFIGS[name]
     inputs, targets = samples

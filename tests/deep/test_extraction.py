@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from functools import partial
+from itertools import product
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from labrunner import deep
 from labrunner.deep.extraction import Extraction, folded, part_size, restored, stored
 from labrunner.deep.learner import to_numpy
 from tests.data.settings import CNN, MLP, config
+from tests.lines import cases
 
 SHAPE = (3, 12, 12)
 FROZEN = {"name": "backbone"}
@@ -58,9 +60,15 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize(("precision", "room"), [("float32", 1e-5), ("float64", 1e-12), ("bf16", 0.0)])
-@pytest.mark.parametrize("name", NETWORKS)
-def test_features_are_what_the_backbone_gives(name, precision, room):
+PRECISIONS = {"float32": 1e-5, "float64": 1e-12, "bf16": 0.0}
+OURS = [name for name in NETWORKS if name.startswith(("cnn", "mlp"))]
+
+
+@pytest.mark.parametrize(
+    ("name", "precision"),
+    cases(product(NETWORKS, PRECISIONS), fast=[*product(OURS, PRECISIONS), ("shufflenet_v2_x1_0", "float32")]),
+)
+def test_features_are_what_the_backbone_gives(name, precision):
     learner = learner_of(precision=precision, **NETWORKS[name])
     inputs = inputs_of(learner)
     found, _ = extracted(learner, inputs)
@@ -68,7 +76,7 @@ def test_features_are_what_the_backbone_gives(name, precision, room):
     assert expected.std() > 1e-3, "there is nothing to compare"
     got = restored(found, learner)
     assert got.dtype == expected.dtype
-    assert (got.double() - expected.double()).abs().max() <= room * expected.double().abs().max()
+    assert (got.double() - expected.double()).abs().max() <= PRECISIONS[precision] * expected.double().abs().max()
 
 
 @pytest.mark.parametrize("name", [name for name in NETWORKS if not name.startswith("mlp")])
@@ -204,7 +212,7 @@ def test_a_backbone_of_the_users_that_nobody_can_see_through_works_all_the_same(
     assert not isinstance(getattr(learner.network.backbone, "seen", None), fx.Proxy)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", cases(NETWORKS, fast=[*OURS, "shufflenet_v2_x1_0"]))
 def test_features_are_the_same_bytes_on_any_number_of_threads(name):
     learner = learner_of(precision="float32", **NETWORKS[name])
     inputs = inputs_of(learner, 9)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from functools import partial
@@ -93,17 +94,23 @@ def test_the_order_of_layers_counts():
     assert identity(nn.Sequential(nn.ReLU(), nn.Tanh())) != identity(nn.Sequential(nn.Tanh(), nn.ReLU()))
 
 
-def test_another_process_comes_to_the_same_name_and_an_edited_file_to_another(tmp_path):
+def test_another_process_comes_to_the_same_name_and_an_edited_file_to_another(tmp_path, monkeypatch):
     text = "from torch import nn\nclass Own(nn.Module):\n    def forward(self, x):\n        return x.relu()\n"
     code = "import own, labrunner.deep.identity as i; print(i.identity(own.Own()))"
 
-    def name_in_a_process(hash_seed):
+    def name_in_a_process():
         command = [sys.executable, "-B", "-c", code]
-        environment = {"PYTHONPATH": str(tmp_path), "PYTHONHASHSEED": hash_seed, "OMP_NUM_THREADS": "1"}
+        environment = {"PYTHONPATH": str(tmp_path), "PYTHONHASHSEED": "1", "OMP_NUM_THREADS": "1"}
         done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=True)
-        return done.stdout
+        return done.stdout.strip()
 
+    def name_here():
+        monkeypatch.delitem(sys.modules, "own", raising=False)
+        return identity(importlib.import_module("own").Own())
+
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     (tmp_path / "own.py").write_text(text)
-    first, again = name_in_a_process("1"), name_in_a_process("2")
+    first, again = name_in_a_process(), name_here()
     (tmp_path / "own.py").write_text(text.replace("relu", "tanh"))
-    assert first == again != name_in_a_process("1")
+    assert first == again != name_here()

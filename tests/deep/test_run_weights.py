@@ -13,6 +13,7 @@ from labrunner import checkpoint
 from labrunner.deep import pretrained, run_weights
 from labrunner.errors import RequestError
 from labrunner.records import load_run
+from tests.unsynced import unsynced  # noqa: F401 (for every test here)
 
 SMALL = ("model=cnn", "model.channels=[4,4]", "dataset.per_class=20", "epochs=2", "batch_size=20")
 
@@ -26,9 +27,17 @@ def initial(folder: Path) -> dict[str, str]:
     return json.loads((folder / "initial.json").read_text())
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("finished") / "first"
+
+
 @pytest.fixture
-def first(lab) -> Path:
-    return lab.train("first", "dataset=mnist5k", *SMALL, "select=last", "optim.lr=0.01")
+def first(lab, finished) -> Path:
+    if not finished.exists():
+        lab.train("first", "dataset=mnist5k", *SMALL, "select=last", "optim.lr=0.01")
+        (lab.folder / "first").rename(finished)
+    return shutil.copytree(finished, lab.folder / "first")
 
 
 def test_a_run_begins_with_the_weights_of_the_chosen_epoch_of_another(lab, first):
@@ -166,7 +175,7 @@ def test_networks_that_are_called_otherwise_and_built_alike_share_weights():
 
 
 def test_a_run_of_torchvisions_gives_its_weights_to_the_bit_with_its_batch_norm(lab):
-    common = ("model=torchvision", "model.arch=shufflenet_v2_x0_5", "dataset.per_class=5", "epochs=1")
+    common = ("model=torchvision", "model.arch=shufflenet_v2_x0_5", "dataset.per_class=5", "epochs=1", "threads=1")
     first = lab.train("first", "dataset=digits", *common, "dataset.size=32", "optim.lr=0.01")
     second = lab.train("second", "dataset=photo_patches", *common, "model.weights=[nowhere,first]", "freeze=backbone")
     trained, begun, ended = weights_of(first, 1), initial(second), weights_of(second, load_run(second).chosen.epoch)

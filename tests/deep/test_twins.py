@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import get_args
 
 import numpy as np
@@ -16,6 +17,7 @@ from labrunner.learner import Batch
 from labrunner.schema import Activation
 from labrunner.scratch.layers import ACTIVATIONS
 from tests.data.settings import ADAM, DIGITS, MLP, NESTEROV, SGD, config
+from tests.lines import cases
 
 INITS = sorted(path.stem for path in (packaged_conf() / "init").glob("*.yaml") if path.stem != "given")
 
@@ -92,8 +94,14 @@ REGS = [
 ]
 
 
-@pytest.mark.parametrize("reg", REGS, ids=lambda reg: " ".join(reg) or "none")
-@pytest.mark.parametrize("optim", OPTIMS)
+ONCE = [(optim, REGS[number % len(REGS)]) for number, optim in enumerate(OPTIMS)]  # each of both
+
+
+@pytest.mark.parametrize(
+    ("optim", "reg"),
+    cases(product(OPTIMS, REGS), fast=ONCE),
+    ids=lambda value: " ".join(value) or "none" if isinstance(value, dict) else value,
+)
 def test_after_two_hundred_steps_on_the_same_batches_they_hold_the_same_weights(optim, reg):
     options, lr = OPTIMS[optim]
     settings = config(dataset=DIGITS, optim=options, reg=reg, model={**MLP, "hidden": [32]})

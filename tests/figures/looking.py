@@ -2,24 +2,60 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import PlaceHolderLayoutEngine
 from matplotlib.text import Text
 
-from labrunner.figures import png
 from labrunner.figures.look import look
-from labrunner.records import METRICS, Run, load_run
-from tests.folders import DIGITS, metrics_row, write_run
+from labrunner.records import METRICS, Run, Sweep, load_run, load_sweep
+from tests import folders, sweeps
+from tests.folders import DIGITS, metrics_row
 
 NAMES = {
     2: ("benign", "malignant"),
     10: DIGITS,
     100: tuple(f"class number {index} of many, with a name of about sixty letters" for index in range(100)),
 }
+
+
+_folders = tempfile.TemporaryDirectory(prefix="folders_to_draw_")  # each written once, and copied from here
+_written: dict[str, Path] = {}
+_rendered: weakref.WeakSet[Figure] = weakref.WeakSet()
+
+
+def _copied(path: Path, write: Callable[..., Any], *arguments: Any, **choices: Any) -> Path:
+    what = repr((write.__name__, arguments, sorted(choices.items())))
+    if what not in _written:
+        first = Path(_folders.name) / str(len(_written))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os, "fsync", lambda file: None)  # no test here is about a power cut
+            write(first, *arguments, **choices)
+        _written[what] = first
+    shutil.copytree(_written[what], path)
+    return path
+
+
+def write_run(path: Path, **choices: Any) -> Path:
+    """The folder that `tests.folders.write_run` writes."""
+    return _copied(path, folders.write_run, **choices)
+
+
+def write_sweep(path: Path, values: Sequence[dict[str, Any]], *, comparison: bool = False, **choices: Any) -> Sweep:
+    """The folder that `tests.sweeps.write_sweep` writes; the runs of a comparison lie elsewhere."""
+    if comparison:
+        return sweeps.write_sweep(path, values, comparison=True, **choices)
+    return load_sweep(_copied(path, sweeps.write_sweep, values, **choices))
 
 
 def made(path: Path, **choices: Any) -> Run:
@@ -29,7 +65,9 @@ def made(path: Path, **choices: Any) -> Run:
 def drawn(figure: Figure | None) -> Figure:
     """The figure after its layout was computed."""
     assert figure is not None
-    FigureCanvasAgg(figure).draw()
+    if not isinstance(figure.get_layout_engine(), PlaceHolderLayoutEngine):
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
     return figure
 
 
@@ -46,8 +84,11 @@ def diverging_rows() -> list[dict[str, Any]]:
 
 def everything(figure: Figure) -> list[Text]:
     """Every text that can be seen, once the figure is drawn as it is written into a file."""
-    with look():
-        png(figure)
+    if figure not in _rendered:
+        with look():
+            FigureCanvasAgg(figure).draw()
+        figure.set_layout_engine("none")
+        _rendered.add(figure)
     return shown(figure)
 
 

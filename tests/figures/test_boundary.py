@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import pickle
 import zipfile
 from pathlib import Path
@@ -18,8 +19,9 @@ from labrunner.figures.samples import mistakes, samples
 from labrunner.records import Run, load_run
 from tests.arrays import write_boundary, write_samples
 from tests.cli.lab import assert_same_run, essence
-from tests.figures.looking import NAMES, all_inside
-from tests.folders import HOSTILE, write_run
+from tests.figures.looking import NAMES, all_inside, write_run
+from tests.folders import HOSTILE
+from tests.lines import cases
 
 
 def markers(axes: Any, marker: str) -> list[Any]:
@@ -211,9 +213,14 @@ def test_at_the_test_samples_the_grid_says_what_was_predicted(lab, setting):
     assert np.maximum(lowest - between, between - highest).max() < 0.02
 
 
-@pytest.mark.parametrize("model", ["softmax", "perceptron", "neuron"])
-@pytest.mark.parametrize("normalize", ["standard", "unit", "none"])
-def test_the_regions_of_a_linear_model_are_divided_by_the_line_of_its_weights(lab, model, normalize):
+MODELS, SCALES = ("softmax", "perceptron", "neuron"), ("standard", "unit", "none")
+
+
+@pytest.mark.parametrize(
+    ("normalize", "model"),
+    cases(itertools.product(SCALES, MODELS), fast=[*zip(SCALES, MODELS, strict=True), ("none", "perceptron")]),
+)
+def test_the_regions_of_a_linear_model_are_divided_by_the_line_of_its_weights(lab, normalize, model):
     setting = ("dataset=blobs", "dataset.num_classes=2", f"dataset.normalize={normalize}")
     run = load_run(lab.train("run", *setting, f"model={model}", "epochs=3"))
     plane = run.boundary

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from labrunner.figures.calibration import BINS, _interval, binned, reliability
 from labrunner.metrics import wilson
 from tests.figures.looking import NAMES, all_inside, drawn, made
 from tests.folders import HOSTILE, config
+from tests.lines import cases
 
 
 @pytest.mark.parametrize("count", [2, 10, 100])
@@ -65,7 +68,10 @@ def test_a_run_that_was_not_tested_has_no_reliability_diagram(tmp_path):
     assert reliability(made(tmp_path, status="interrupted")) is None
 
 
-@pytest.mark.parametrize("samples", [1, 500])
-@pytest.mark.parametrize("names", [NAMES[2], HOSTILE, NAMES[100]], ids=["2", "hostile", "100"])
+CLASSES = {"2": NAMES[2], "hostile": HOSTILE, "100": NAMES[100]}
+EACH_TIME = [("2", 1), ("hostile", 500), ("100", 1)]
+
+
+@pytest.mark.parametrize(("names", "samples"), cases(itertools.product(CLASSES, (1, 500)), fast=EACH_TIME))
 def test_nothing_of_the_diagram_is_cut_off(tmp_path, names, samples):
-    all_inside(reliability(made(tmp_path, classes=names, samples=samples)))
+    all_inside(reliability(made(tmp_path, classes=CLASSES[names], samples=samples)))

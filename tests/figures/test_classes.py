@@ -9,6 +9,7 @@ import pytest
 from labrunner.figures.classes import BEST, WORST, classes
 from tests.figures.looking import NAMES, all_inside, drawn, everything, made
 from tests.folders import HOSTILE
+from tests.lines import cases
 
 
 @pytest.mark.parametrize("count", [2, 10])
@@ -56,10 +57,13 @@ def test_a_run_that_was_not_tested_has_no_classes(tmp_path):
     assert classes(made(tmp_path, status="interrupted")) is None
 
 
-@pytest.mark.parametrize("samples", [1, 360])
-@pytest.mark.parametrize("names", [NAMES[2], NAMES[10], HOSTILE, NAMES[100]], ids=["2", "10", "hostile", "100"])
+CLASSES = {"2": NAMES[2], "10": NAMES[10], "hostile": HOSTILE, "100": NAMES[100]}
+EACH_TIME = [("2", 1), ("10", 360), ("hostile", 1), ("hostile", 360), ("100", 360)]
+
+
+@pytest.mark.parametrize(("names", "samples"), cases(itertools.product(CLASSES, (1, 360)), fast=EACH_TIME))
 def test_no_class_is_cut_off_and_no_name_starts_a_formula(tmp_path, names, samples):
-    run = made(tmp_path, classes=names, samples=samples)
+    run = made(tmp_path, classes=CLASSES[names], samples=samples)
     figure = classes(run)
     all_inside(figure)
     assert not any(label.get_parse_math() for label in figure.axes[0].get_yticklabels())

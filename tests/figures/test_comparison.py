@@ -19,16 +19,16 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from labrunner import comparison
-from labrunner.figures import draw_sweep, png
+from labrunner.figures import draw_sweep
 from labrunner.figures.comparison import COMPARISONS, bars, epochs_to, flips, heat_map, metric_against_key, validation
 from labrunner.figures.comparison.scales import limits, set_scale
 from labrunner.figures.comparison.shown import as_typed, tick_names, typed
 from labrunner.figures.comparison.transfer import accuracy_and_trainable
 from labrunner.figures.look import PAGE, look, luminance
 from labrunner.records import METRICS, Sweep, load_sweep
-from tests.figures.looking import all_inside, all_shown_inside, drawn, shown
+from tests.figures.looking import all_inside, all_shown_inside, drawn, everything, shown, write_sweep
 from tests.lines import cases
-from tests.sweeps import curve, write_sweep
+from tests.sweeps import curve
 
 RATES = (0.001, 0.01, 0.1)
 OF_ANY = {"validation", "metric_against_key", "bars", "heat_map", "epochs_to", "flips"}  # all others ask for a probe
@@ -101,6 +101,10 @@ DRAWN = {
     "unrelated": {"validation", "bars", "epochs_to", "flips"},
 }
 
+# some of their figures are drawn below
+LENGTHY = ("sixty rates", "thirty optimizers", "rates and widths", "rates, seeds, models", "models", "one epoch")
+EACH_TIME = [name for name in SWEEPS if name not in LENGTHY]
+
 
 @pytest.fixture(scope="module")
 def sweeps(tmp_path_factory: pytest.TempPathFactory) -> Any:
@@ -116,17 +120,28 @@ def sweeps(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @pytest.fixture(scope="module")
-def figures(sweeps: Any) -> Any:
-    """The figures that a sweep of `SWEEPS` has, by their names, drawn once and without a warning."""
-    made: dict[str, dict[str, Figure]] = {}
+def figure_of(sweeps: Any) -> Any:
+    """A figure of a sweep of `SWEEPS`, if it has one, drawn once and without a warning."""
+    made: dict[tuple[str, str], Figure | None] = {}
 
-    def drawn_once(name: str) -> dict[str, Figure]:
-        if name not in made:
+    def drawn_once(function: str, name: str) -> Figure | None:
+        if (function, name) not in made:
             with look(), warnings.catch_warnings():
                 warnings.simplefilter("error")
-                found = {figure: function(sweeps(name)) for figure, (function, _) in COMPARISONS.items()}
-                made[name] = {key: figure for key, figure in found.items() if figure is not None and png(figure)}
-        return made[name]
+                figure = COMPARISONS[function][0](sweeps(name))
+                made[function, name] = figure if figure is not None and everything(figure) else None
+        return made[function, name]
+
+    return drawn_once
+
+
+@pytest.fixture(scope="module")
+def figures(figure_of: Any) -> Any:
+    """All figures that a sweep of `SWEEPS` has, by their names."""
+
+    def drawn_once(name: str) -> dict[str, Figure]:
+        found = {each: figure_of(each, name) for each in COMPARISONS}
+        return {each: figure for each, figure in found.items() if figure is not None}
 
     return drawn_once
 
@@ -160,18 +175,18 @@ def note(figure: Figure) -> str:
     return figure.get_suptitle().replace("\n", " ")
 
 
-@pytest.mark.parametrize("name", list(SWEEPS))
+@pytest.mark.parametrize("name", cases(SWEEPS, fast=EACH_TIME))
 def test_every_figure_that_applies_is_drawn_and_nothing_leaves_the_page(figures, name):
     for figure in figures(name).values():
         all_shown_inside(figure)
     assert set(figures(name)) == DRAWN[name]
 
 
-@pytest.mark.parametrize("name", ["sixteen rates", "sixty rates", "two numbers, with zero", "rates and widths"])
-def test_the_values_below_an_axis_do_not_run_into_each_other(sweeps, name):
-    with look():
-        figure = drawn(metric_against_key(sweeps(name)))
-    for axes in figure.axes:
+@pytest.mark.parametrize(
+    "name", cases(["sixteen rates", "two numbers, with zero", "rates and widths", "sixty rates"], fast=3)
+)
+def test_the_values_below_an_axis_do_not_run_into_each_other(figure_of, name):
+    for axes in figure_of("metric_against_key", name).axes:
         low, high = axes.get_xlim()
         inside = [
             label.get_window_extent()
@@ -186,9 +201,9 @@ def test_the_values_below_an_axis_do_not_run_into_each_other(sweeps, name):
 # validation
 
 
-def test_the_curves_are_the_columns_of_the_runs_in_the_order_of_the_rate(sweeps):
+def test_the_curves_are_the_columns_of_the_runs_in_the_order_of_the_rate(sweeps, figure_of):
     sweep = sweeps("three rates")
-    figure = drawn(validation(sweep))
+    figure = figure_of("validation", "three rates")
     for panel, column in enumerate(("val_loss", "val_accuracy")):
         lines = curves_of(figure, panel)
         for number, line in enumerate(lines):
@@ -209,15 +224,15 @@ def test_the_order_of_the_colours_is_that_of_the_values_not_of_the_runs(tmp_path
     assert legend_texts(figure)[:3] == ["0.001", "0.01", "0.1"]
 
 
-def test_many_values_get_a_bar_of_colours_instead_of_a_legend(sweeps):
-    figure = drawn(validation(sweeps("sixteen rates")))
+def test_many_values_get_a_bar_of_colours_instead_of_a_legend(figure_of):
+    figure = figure_of("validation", "sixteen rates")
     assert figure.axes[-1].get_ylabel() == "learning rate (optim.lr)"
     assert legend_texts(figure) == ["diverged"]
 
 
-def test_seeds_fold_into_the_mean_and_a_band_from_lowest_to_highest(sweeps):
+def test_seeds_fold_into_the_mean_and_a_band_from_lowest_to_highest(sweeps, figure_of):
     sweep = sweeps("seeds")
-    figure = drawn(validation(sweep))
+    figure = figure_of("validation", "seeds")
     table = pd.concat([metrics(sweep, number).set_index("epoch")["val_loss"] for number in range(5)], axis=1)
     shared = table.dropna()
     assert len(shared) == 6  # one of them ended there
@@ -236,9 +251,9 @@ def test_seeds_fold_into_the_mean_and_a_band_from_lowest_to_highest(sweeps):
     assert "lowest to highest" in note(figure)
 
 
-def test_a_diverged_run_ends_in_a_cross_and_does_not_flatten_the_others(sweeps):
+def test_a_diverged_run_ends_in_a_cross_and_does_not_flatten_the_others(sweeps, figure_of):
     sweep = sweeps("sixteen rates")
-    figure = drawn(validation(sweep))
+    figure = figure_of("validation", "sixteen rates")
     assert len(crosses(figure, 0)) == len(crosses(figure, 1)) == 3
     for cross in crosses(figure, 1):
         last = metrics(sweep, 13)["val_accuracy"].dropna()
@@ -278,14 +293,14 @@ def test_one_epoch_is_drawn_as_points(tmp_path):
         assert (line.get_marker(), line.get_markevery()) == ("o", [0])
 
 
-def test_a_second_key_gets_panels_of_its_own_where_seeds_fold(sweeps):
-    figure = drawn(validation(sweeps("rates, seeds, models")))
+def test_a_second_key_gets_panels_of_its_own_where_seeds_fold(figure_of):
+    figure = figure_of("validation", "rates, seeds, models")
     assert [axes.get_title(loc="left") for axes in figure.axes[::2]] == ["model: mlp", "model: cnn"]
     assert legend_texts(figure) == ["0.001", "0.01", "0.1", "diverged"]
 
 
-def test_categories_are_told_apart_by_colour_and_dashes(sweeps):
-    figure = drawn(validation(sweeps("hostile")))
+def test_categories_are_told_apart_by_colour_and_dashes(figure_of):
+    figure = figure_of("validation", "hostile")
     looks = {(line.get_color(), line.get_linestyle()) for line in curves_of(figure, 0)}
     assert len(looks) == len(SWEEPS["hostile"]["values"])
     names = legend_texts(figure)
@@ -294,10 +309,10 @@ def test_categories_are_told_apart_by_colour_and_dashes(sweeps):
     assert any("v1.pth" in name for name in names)
 
 
-def test_of_many_categories_the_best_are_named(sweeps):
+def test_of_many_categories_the_best_are_named(sweeps, figure_of):
     sweep = sweeps("thirty optimizers")
     order = sorted((n for n in range(30) if n != 3), key=lambda number: best(sweep, number)["val_loss"])
-    names = legend_texts(drawn(validation(sweep)))
+    names = legend_texts(figure_of("validation", "thirty optimizers"))
     assert names[:10] == [f"optimizer_number_{number}" for number in order[:10]]
     assert names[10] == "the 20 others"
 
@@ -314,17 +329,17 @@ def test_without_a_val_split_the_training_columns_are_shown(tmp_path):
     assert epochs_to(sweep) is None
 
 
-def test_a_monitored_column_of_another_kind_gets_its_panel(sweeps):
-    labels = [axes.get_ylabel() for axes in drawn(validation(sweeps("sixty rates"))).axes]
+def test_a_monitored_column_of_another_kind_gets_its_panel(figure_of):
+    labels = [axes.get_ylabel() for axes in figure_of("validation", "long keys").axes]
     assert labels[:3] == ["validation loss", "validation accuracy", "validation F1 (macro)"]
 
 
 # metric_against_key
 
 
-def test_the_points_are_the_chosen_and_the_last_epoch_of_each_run(sweeps):
+def test_the_points_are_the_chosen_and_the_last_epoch_of_each_run(sweeps, figure_of):
     sweep = sweeps("sixteen rates")
-    figure = drawn(metric_against_key(sweep))
+    figure = figure_of("metric_against_key", "sixteen rates")
     done = range(13)
     rates = [sweep.members[number].values["optim.lr"] for number in done]
     table = {row["number"]: row for row in comparison.table(sweep)}
@@ -342,25 +357,25 @@ def test_the_points_are_the_chosen_and_the_last_epoch_of_each_run(sweeps):
 
 
 @pytest.mark.parametrize(("panel", "height"), [(0, 0.95), (1, 0.05)])
-def test_diverged_runs_are_marked_at_the_edge_where_the_metric_is_worst(sweeps, panel, height):
+def test_diverged_runs_are_marked_at_the_edge_where_the_metric_is_worst(sweeps, figure_of, panel, height):
     sweep = sweeps("sixteen rates")
-    figure = drawn(metric_against_key(sweep))
+    figure = figure_of("metric_against_key", "sixteen rates")
     (marks,) = crosses(figure, panel)
     assert list(marks.get_xdata()) == [sweep.members[number].values["optim.lr"] for number in (13, 14, 15)]
     assert list(marks.get_ydata()) == [height] * 3
     assert "diverged" in legend_texts(figure)
 
 
-def test_the_swept_values_are_the_ticks(sweeps):
-    axes = drawn(metric_against_key(sweeps("three rates"))).axes[0]
+def test_the_swept_values_are_the_ticks(figure_of):
+    axes = figure_of("metric_against_key", "three rates").axes[0]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["0.001", "0.01", "0.1"]
     assert list(axes.get_xticks()) == list(RATES)
 
 
-def test_seeds_fold_into_mean_and_standard_deviation_over_those_that_are_done(sweeps):
+def test_seeds_fold_into_mean_and_standard_deviation_over_those_that_are_done(sweeps, figure_of):
     sweep = sweeps("rates, seeds, models")
     rows = comparison.folded(comparison.table(sweep), sweep.keys)
-    axes = drawn(metric_against_key(sweep)).axes[0]
+    axes = figure_of("metric_against_key", "rates, seeds, models").axes[0]
     lines = [line for line in axes.get_lines() if line.get_label() == "chosen"]
     for line, model in zip(lines, ("mlp", "cnn"), strict=True):
         own = sorted((row for row in rows if row["model"] == model), key=lambda row: row["optim.lr"])
@@ -372,14 +387,14 @@ def test_seeds_fold_into_mean_and_standard_deviation_over_those_that_are_done(sw
     assert "4 of 6" in [text.get_text() for text in axes.texts]
 
 
-def test_a_key_with_zero_among_powers_of_ten_keeps_them_apart(sweeps):
-    axes = drawn(metric_against_key(sweeps("two numbers, with zero"))).axes[0]
+def test_a_key_with_zero_among_powers_of_ten_keeps_them_apart(figure_of):
+    axes = figure_of("metric_against_key", "two numbers, with zero").axes[0]
     places = axes.transData.transform([(value, 0.3) for value in (0, 1e-5, 1e-3, 1e-2)])[:, 0]
     assert (np.diff(places) > 0.08 * axes.bbox.width).all()
 
 
 def test_figures_of_validation_metrics_do_not_know_the_test_split(tmp_path):
-    values = [{"optim.lr": r, "model": m} for r in RATES for m in ("mlp", "cnn")]
+    values = [{"optim.lr": r, "model": m} for r in RATES[:2] for m in ("mlp", "cnn")]
     sweep = write_sweep(tmp_path / "sweep", values, epochs=4)
     before = {path.stem: path.read_bytes() for path in draw_sweep(sweep)}
     for member in sweep.members:
@@ -391,10 +406,10 @@ def test_figures_of_validation_metrics_do_not_know_the_test_split(tmp_path):
 # heat_map
 
 
-def test_a_cell_holds_the_mean_over_seeds_of_its_pair(sweeps):
+def test_a_cell_holds_the_mean_over_seeds_of_its_pair(sweeps, figure_of):
     sweep = sweeps("rates, seeds, models")
     rows = comparison.folded(comparison.table(sweep), sweep.keys)
-    axes = drawn(heat_map(sweep)).axes[0]
+    axes = figure_of("heat_map", "rates, seeds, models").axes[0]
     table = axes.images[0].get_array()
     assert axes.get_xlabel() == "learning rate (optim.lr)"
     assert [label.get_text() for label in axes.get_xticklabels()] == ["0.001", "0.01", "0.1"]
@@ -407,8 +422,8 @@ def test_a_cell_holds_the_mean_over_seeds_of_its_pair(sweeps):
             assert f"{row['val_loss']:#.4g}" in [text.get_text() for text in axes.texts]
 
 
-def test_diverged_cells_are_hatched_and_missing_ones_blank(sweeps):
-    axes = drawn(heat_map(sweeps("rates and widths"))).axes[0]
+def test_diverged_cells_are_hatched_and_missing_ones_blank(figure_of):
+    axes = figure_of("heat_map", "rates and widths").axes[0]
     hatched = [patch for patch in axes.patches if patch.get_hatch()]
     assert [patch.get_x() + 0.48 for patch in hatched] == [2, 2]  # both at the highest rate
     words = [text.get_text() for text in axes.texts]
@@ -433,9 +448,9 @@ def test_numbers_ascend_to_the_right_and_upwards_whatever_their_order(tmp_path):
 # bars
 
 
-def test_bars_are_the_monitored_metric_of_each_category_best_first(sweeps):
+def test_bars_are_the_monitored_metric_of_each_category_best_first(sweeps, figure_of):
     sweep = sweeps("models")
-    figure = drawn(bars(sweep))
+    figure = figure_of("bars", "models")
     rows = comparison.table(sweep)
     for axes, column in zip(figure.axes, ("val_loss", "val_accuracy"), strict=True):
         widths = [box[0].get_width() for box in axes.containers if isinstance(box, BarContainer)]
@@ -444,10 +459,10 @@ def test_bars_are_the_monitored_metric_of_each_category_best_first(sweeps):
     assert names == [row["model"] for row in rows]
 
 
-def test_bars_stand_at_the_best_of_the_numeric_keys(sweeps):
+def test_bars_stand_at_the_best_of_the_numeric_keys(sweeps, figure_of):
     sweep = sweeps("rates, seeds, models")
     rows = comparison.folded(comparison.table(sweep), sweep.keys)
-    figure = drawn(bars(sweep))
+    figure = figure_of("bars", "rates, seeds, models")
     widths = [box[0].get_width() for box in figure.axes[0].containers if isinstance(box, BarContainer)]
     means = {
         m: min(r["val_loss"] for r in rows if r["model"] == m and r["val_loss"] is not None) for m in ("mlp", "cnn")
@@ -456,8 +471,8 @@ def test_bars_stand_at_the_best_of_the_numeric_keys(sweeps):
     assert "each at its best optim.lr" in note(figure)
 
 
-def test_a_category_without_a_result_has_a_word_and_no_bar(sweeps):
-    figure = drawn(bars(sweeps("thirty optimizers")))
+def test_a_category_without_a_result_has_a_word_and_no_bar(figure_of):
+    figure = figure_of("bars", "thirty optimizers")
     assert sum(isinstance(box, BarContainer) for box in figure.axes[0].containers) == 29
     assert [text.get_text() for text in figure.axes[0].texts].count("failed") == 1
     assert figure.axes[0].get_yticklabels()[-1].get_text() == "optimizer_number_3"
@@ -476,9 +491,9 @@ def test_an_arrow_stands_only_where_a_bar_leaves_the_axis(tmp_path):
     assert sum(loss > end for loss in losses) >= 1
 
 
-def test_no_tick_of_an_accuracy_is_above_all_of_them(sweeps):
+def test_no_tick_of_an_accuracy_is_above_all_of_them(figure_of):
     for name in ("models", "thirty optimizers"):
-        axes = drawn(bars(sweeps(name))).axes[1]
+        axes = figure_of("bars", name).axes[1]
         assert axes.get_xlabel() == "validation accuracy"
         assert max(axes.get_xticks()) <= 1.0 + 1e-9
 
@@ -506,10 +521,10 @@ def test_losses_of_different_kinds_rank_nothing_and_it_is_said(tmp_path):
 # epochs_to
 
 
-def test_bars_of_epochs_end_where_pandas_finds_the_threshold_reached(sweeps):
+def test_bars_of_epochs_end_where_pandas_finds_the_threshold_reached(sweeps, figure_of):
     sweep = sweeps("sixteen rates")
     threshold = comparison.threshold(sweep)
-    axes = drawn(epochs_to(sweep)).axes[0]
+    axes = figure_of("epochs_to", "sixteen rates").axes[0]
     words = [text.get_text() for text in axes.texts]
     boxes = [box[0].get_width() for box in axes.containers]
     for number in range(16):
@@ -540,9 +555,9 @@ def test_seeds_that_never_get_there_are_counted(tmp_path):
 # flips
 
 
-def test_flips_are_those_that_pandas_counts(sweeps):
+def test_flips_are_those_that_pandas_counts(sweeps, figure_of):
     sweep = sweeps("unrelated")
-    figure = drawn(flips(sweep))
+    figure = figure_of("flips", "unrelated")
     right = []
     for member in sweep.members:
         table = pd.read_csv(member.path / "predictions.csv").set_index("index")
@@ -615,15 +630,15 @@ def test_accuracy_and_time_stand_against_the_parameters_that_train(tmp_path):
     assert "marks of equally many parameters stand beside each other" in note(figure)
 
 
-@pytest.mark.parametrize(("count", "seeds"), cases([(2, 1), (2, 3), (6, 3), (16, 2), (50, 1)], fast=[(2, 3), (50, 1)]))
+@pytest.mark.parametrize(("count", "seeds"), cases([(2, 1), (2, 3), (6, 3), (16, 2), (50, 1)], fast=[(50, 1)]))
 def test_any_number_of_strategies_with_long_names_is_drawn(tmp_path, count, seeds):
     names = {f"a_variant_with_a_rather_long_name_{n}$": int(1000 * 1.4 ** (n % 16)) for n in range(count)}
-    sweep = transfer(tmp_path / "sweep", names, seeds)
-    for function in (accuracy_and_trainable, bars, validation):
+    sweep = transfer(tmp_path / "sweep", names, seeds, samples=40)
+    for function in (validation, bars, accuracy_and_trainable):
         with look(), warnings.catch_warnings():
             warnings.simplefilter("error")
-            all_inside(function(sweep))
-    figure = drawn(accuracy_and_trainable(sweep))
+            figure = function(sweep)
+            all_inside(figure)
     looks = {(line.get_color(), line.get_marker()) for line in figure.axes[0].get_lines()}
     assert len(looks) == min(count, 42)
     assert ("8 combinations left out" in note(figure)) == (count == 50)
@@ -869,7 +884,7 @@ def test_what_explodes_in_the_curves_does_so_against_the_rate(tmp_path):
 # words
 
 
-@pytest.mark.parametrize("name", list(SWEEPS))
+@pytest.mark.parametrize("name", cases(SWEEPS, fast=EACH_TIME))
 def test_words_have_ten_points_on_a_page_of_eight_inches(figures, name):
     for figure_name, figure in figures(name).items():
         assert figure.get_figwidth() == PAGE
@@ -879,7 +894,7 @@ def test_words_have_ten_points_on_a_page_of_eight_inches(figures, name):
             assert text.get_fontsize() >= least, text
 
 
-@pytest.mark.parametrize("name", list(SWEEPS))
+@pytest.mark.parametrize("name", cases(SWEEPS, fast=EACH_TIME))
 def test_words_behind_bars_end_before_the_next_panel(figures, name):
     for figure in (figures(name).get(each) for each in ("bars", "epochs_to")):
         for axes in figure.axes if figure is not None else ():
@@ -923,27 +938,27 @@ def test_ticks_have_three_digits_where_these_tell_the_values_apart(values, names
 # marks, colours and cells
 
 
-def test_a_dot_marks_the_chosen_epoch_of_each_run(sweeps):
+def test_a_dot_marks_the_chosen_epoch_of_each_run(sweeps, figure_of):
     sweep = sweeps("three rates")
-    figure = drawn(validation(sweep))
+    figure = figure_of("validation", "three rates")
     for panel, column in enumerate(("val_loss", "val_accuracy")):
         dots = [line for line in figure.axes[panel].get_lines() if len(line.get_xdata()) == 1]
         found = [(dot.get_xdata()[0], dot.get_ydata()[0]) for dot in dots]
         assert found == [(best(sweep, number)["epoch"], best(sweep, number)[column]) for number in range(3)]
 
 
-def test_colours_of_many_rates_brighten_with_the_rate(sweeps):
-    lines = curves_of(drawn(validation(sweeps("sixteen rates"))), 1)
+def test_colours_of_many_rates_brighten_with_the_rate(figure_of):
+    lines = curves_of(figure_of("validation", "sixteen rates"), 1)
     shades = [luminance(to_rgba(line.get_color())) for line in lines]
     assert len(shades) == 16
     assert shades == sorted(shades)
 
 
-def test_the_framed_cell_is_the_best_that_pandas_finds(sweeps):
+def test_the_framed_cell_is_the_best_that_pandas_finds(sweeps, figure_of):
     sweep = sweeps("two numbers, with zero")
     table = pd.DataFrame([{**member.values, **best(sweep, member.number)} for member in sweep.members])
     wanted = {"validation loss": table["val_loss"].idxmin(), "validation accuracy": table["val_accuracy"].idxmax()}
-    for axes in drawn(heat_map(sweep)).axes[:2]:
+    for axes in figure_of("heat_map", "two numbers, with zero").axes[:2]:
         (frame,) = axes.patches
         column, row = frame.get_x() + 0.5, frame.get_y() + 0.5
         pair = table.loc[wanted[axes.get_title()]]
@@ -989,11 +1004,19 @@ HARMS = [
 ]
 
 
-@pytest.mark.parametrize("how", HARMS)
-@pytest.mark.parametrize("comparison_of", [True, pytest.param(False, marks=pytest.mark.slow)])
+EACH_HARM = [
+    "metrics.csv cut",
+    "status.json bytes",
+    "config.yaml gone",
+    "predictions.csv cut",
+]
+
+
+@pytest.mark.parametrize("how", cases(HARMS, fast=EACH_HARM))
+@pytest.mark.parametrize("comparison_of", cases([True, False], fast=1))
 def test_a_damaged_run_folder_stops_no_figure(tmp_path, how, comparison_of):
-    values = [{"optim.lr": rate, "model": name} for rate in RATES for name in ("mlp", "cnn")]
-    sweep = write_sweep(tmp_path / "sweep", values, epochs=3, comparison=comparison_of)
+    values = [{"optim.lr": rate, "model": name} for rate in RATES[:2] for name in ("mlp", "cnn")]
+    sweep = write_sweep(tmp_path / "sweep", values, epochs=3, samples=90, comparison=comparison_of)
     harm(sweep.members[1].path, how)
     whole = OF_ANY if comparison_of else OF_ANY - {"flips"}
     assert {path.stem for path in draw_sweep(load_sweep(sweep.path))} == whole

@@ -12,8 +12,8 @@ from labrunner.figures import png
 from labrunner.figures.curves import curves, learning_rate, metrics
 from labrunner.figures.look import look
 from labrunner.records import load_run
-from tests.figures.looking import all_inside, diverging_rows, drawn, inside, made, rows_without
-from tests.folders import config, write_run
+from tests.figures.looking import all_inside, diverging_rows, drawn, inside, made, rows_without, write_run
+from tests.folders import config
 
 
 def lines(figure: Figure, panel: int) -> dict[str, Any]:
@@ -126,11 +126,12 @@ def test_the_curves_are_wide_enough_for_a_page(tmp_path):
 def test_mixup_is_named_as_the_reason_for_a_missing_training_accuracy(tmp_path):
     rows = rows_without(("train_accuracy",))
     mixed = made(tmp_path / "mixed", rows=rows, settings={"reg": config()["reg"] | {"mixup": 0.2}})
-    assert "under mixup" in drawn(curves(mixed)).axes[1].get_xlabel()
+    figure = curves(mixed)
+    all_inside(figure)
+    assert "under mixup" in figure.axes[1].get_xlabel()
     unknown = drawn(curves(made(tmp_path / "unknown", rows=rows)))
     assert "no training accuracy: not recorded" in unknown.axes[1].get_xlabel()
     assert unknown.axes[0].get_xlabel() == "epoch"
-    all_inside(curves(mixed))
 
 
 def test_each_validation_metric_has_a_panel_in_which_its_column_stands_out(tmp_path):

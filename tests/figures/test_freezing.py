@@ -17,8 +17,8 @@ from labrunner.audit import COLUMNS
 from labrunner.figures.freezing import freezing
 from labrunner.figures.look import BLUE, PALE, look
 from labrunner.records import Run, load_run
-from tests.figures.looking import all_inside, everything
-from tests.folders import HOSTILE, write_run
+from tests.figures.looking import all_inside, everything, write_run
+from tests.folders import HOSTILE
 
 LONG = "backbone.features.{}.a_stage_with_a_name_that_is_rather_long_{}"
 TABLES: dict[str, list[list[Any]]] = {

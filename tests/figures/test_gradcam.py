@@ -17,8 +17,8 @@ from labrunner.figures.look import look
 from labrunner.figures.probed.gradcam import arranged, blended, gradcam, overlaid, picture, read
 from labrunner.probes.images import GradCam
 from labrunner.records import Run, load_run
-from tests.figures.looking import all_inside, everything
-from tests.folders import DIGITS, HOSTILE, write_run
+from tests.figures.looking import all_inside, everything, write_run
+from tests.folders import DIGITS, HOSTILE
 
 RNG = np.random.default_rng(0)
 PAIRS = [(0, 0), (1, 1), (2, 4), (3, 5), (6, 5), (9, 0)]  # true and predicted class of the images

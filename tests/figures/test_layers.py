@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -15,8 +16,8 @@ from labrunner.figures.look import look
 from labrunner.figures.probed import signals as probed
 from labrunner.files import to_csv
 from labrunner.records import load_run, load_sweep
-from tests.figures.looking import all_inside, made
-from tests.sweeps import write_sweep
+from tests.figures.looking import all_inside, made, write_sweep
+from tests.lines import cases
 
 
 def note(folder, layers=3, epochs=4, name="backbone.linear{}", factor=0.5, blank=False, empty=False):
@@ -88,21 +89,29 @@ def test_a_run_without_probes_has_no_such_figure(tmp_path, name):
     assert probed.FIGURES[name][0](made(tmp_path)) is None
 
 
-@pytest.mark.parametrize("name", list(probed.FIGURES))
-@pytest.mark.parametrize(
-    "how",
-    [
-        {},
-        {"layers": 1, "epochs": 1},
-        {"layers": 60, "epochs": 2},
-        {"name": "backbone.a_block_with_a_very_long_name.of_many_parts.linear{}"},
-        {"factor": 1e-9},
-        {"epochs": 0},
-    ],
-)
-def test_every_network_can_be_drawn(noted, name, how):
-    run = noted(**how)
-    if name == "updates" and how.get("epochs") == 0:
+NETWORKS = {
+    "three layers": {},
+    "one layer": {"layers": 1, "epochs": 1},
+    "sixty layers": {"layers": 60, "epochs": 2},
+    "long names": {"name": "backbone.a_block_with_a_very_long_name.of_many_parts.linear{}"},
+    "vanishing": {"factor": 1e-9},
+    "before training": {"epochs": 0},
+}
+OF_EACH = {  # the networks that each figure is drawn of each time
+    "gradients": ["three layers", "sixty layers", "vanishing"],
+    "activations": ["three layers", "one layer", "before training"],
+    "weights": ["three layers", "long names"],
+    "updates": ["three layers", "one layer", "before training"],
+    "weight_histograms": ["three layers", "vanishing"],
+    "activation_histograms": ["sixty layers", "long names"],
+}
+EACH_TIME = [(name, network) for name, networks in OF_EACH.items() for network in networks]
+
+
+@pytest.mark.parametrize(("name", "network"), cases(itertools.product(probed.FIGURES, NETWORKS), fast=EACH_TIME))
+def test_every_network_can_be_drawn(noted, name, network):
+    run = noted(**NETWORKS[network])
+    if name == "updates" and network == "before training":
         assert probed.FIGURES[name][0](run) is None  # no step has been made
     else:
         drawn(probed.FIGURES[name][0], run)
@@ -148,7 +157,7 @@ def test_a_running_median_is_that_of_numpy():
 
 
 def sweep_of(path, values, layers=lambda value: 3, **how):
-    sweep = write_sweep(path / "sweep", values, epochs=4, **how.pop("written", {}))
+    sweep = write_sweep(path / "sweep", values, epochs=4, samples=20, **how.pop("written", {}))
     for member in sweep.members:
         if member.run is not None:
             note(member.path, layers=layers(member.values), **how)
@@ -181,8 +190,20 @@ def swept(tmp_path_factory):
 LAYERED = ["gradients_by_layer", "activation_spread", "activation_grid", "dead_units", "weights_compared"]
 
 
-@pytest.mark.parametrize("name", LAYERED)
-@pytest.mark.parametrize("kind", list(SWEEPS))
+SWEPT_EACH_TIME = [  # runs of several starts are drawn below as well
+    ("starts", "activation_spread"),
+    ("one run each", "dead_units"),
+    ("one run each", "weights_compared"),
+    ("depths", "gradients_by_layer"),
+    ("depths", "activation_grid"),
+    ("depths", "dead_units"),
+    ("many", "gradients_by_layer"),
+    ("many", "activation_spread"),
+    ("many", "weights_compared"),
+]
+
+
+@pytest.mark.parametrize(("kind", "name"), cases(itertools.product(SWEEPS, LAYERED), fast=SWEPT_EACH_TIME))
 def test_every_sweep_can_be_drawn(swept, name, kind):
     drawn(compared.FIGURES[name][0], swept(kind))
 
@@ -250,14 +271,14 @@ def test_activation_functions_are_drawn_where_runs_differ_in_them(tmp_path):
 
 
 def regularized(path, values):
-    sweep = write_sweep(path / "sweep", values, epochs=5)
+    sweep = write_sweep(path / "sweep", values, epochs=5, samples=20)
     for member in sweep.members:
         file = member.path / "config.yaml"
         file.write_text(file.read_text().replace("dropout: 0.0", f"dropout: {member.values['reg.dropout']}"))
     return load_sweep(path / "sweep")
 
 
-@pytest.mark.parametrize(("seeds", "rates"), [(1, 2), (3, 2), (1, 40), pytest.param(3, 40, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("seeds", "rates"), cases([(1, 2), (3, 2), (1, 40), (3, 40)], fast=[(3, 2), (1, 40)]))
 def test_the_gap_is_drawn_where_runs_differ_in_regularization(tmp_path, seeds, rates):
     values = [{"reg.dropout": rate / 50, "seed": seed} for rate in range(rates) for seed in range(seeds)]
     figure = drawn(compared.generalization_gap, regularized(tmp_path, values))

@@ -14,9 +14,9 @@ from labrunner.figures.look import GREY, VERMILLION
 from labrunner.figures.probed.linear import FIGURES, boundaries, margins, perceptron_updates, shown_epochs
 from labrunner.records import load_run, load_sweep
 from tests.arrays import write_boundary
-from tests.figures.looking import all_inside, everything
-from tests.folders import HOSTILE, write_run
-from tests.sweeps import curve, write_sweep
+from tests.figures.looking import all_inside, everything, write_run, write_sweep
+from tests.folders import HOSTILE
+from tests.sweeps import curve
 
 
 def noted(path: Path, name: str, header: str, rows: list[str]) -> None:
@@ -72,19 +72,21 @@ def test_each_kept_plane_has_a_panel_and_the_chosen_one_stands_in_its_place(tmp_
     folder = write_run(tmp_path / "run", classes=("a", "b"))
     with_planes(folder, [0, 1, 2, 4, 8])
     write_boundary(folder, ("a", "b"))  # of epoch 7
-    titles = [axes.get_title() for axes in boundaries(load_run(folder)).axes if axes.get_title()]
+    figure = boundaries(load_run(folder))
+    titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
     assert titles == ["start", "epoch 1", "epoch 2", "epoch 4", "epoch 7, chosen", "epoch 8"]
-    all_inside(boundaries(load_run(folder)))
+    all_inside(figure)
 
 
 def test_planes_of_a_run_that_diverged_and_of_one_with_a_damaged_file_are_drawn(tmp_path):
     folder = write_run(tmp_path / "run", classes=("a", "b", "c"))
     with_planes(folder, [2**power for power in range(20)], classes=3)
     (folder / "probes" / "boundaries_00002.npy").write_bytes(b"none")
-    titles = [axes.get_title() for axes in boundaries(load_run(folder)).axes if axes.get_title()]
+    figure = boundaries(load_run(folder))
+    titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
     assert titles[:2] == ["epoch 1", "epoch 4"]
     assert len(titles) == 12
-    all_inside(boundaries(load_run(folder)))
+    all_inside(figure)
 
 
 def test_names_from_outside_stay_inside_of_the_picture(tmp_path):
@@ -216,7 +218,9 @@ def test_without_a_val_split_the_accuracy_is_that_of_the_shown_plane(tmp_path):
 
 
 def test_of_thirty_planes_twelve_are_drawn_and_it_is_said(tmp_path):
-    write_sweep(tmp_path / "sweep", [{"optim.lr": 0.1 * n} for n in range(1, 31)], epochs=2, classes=("a", "b"))
+    write_sweep(
+        tmp_path / "sweep", [{"optim.lr": 0.1 * n} for n in range(1, 31)], epochs=2, classes=("a", "b"), samples=20
+    )
     for number in range(30):
         write_boundary(tmp_path / "sweep" / str(number), ("a", "b"))
     figure = boundaries_beside(load_sweep(tmp_path / "sweep"))
@@ -264,9 +268,10 @@ def write_rate(folder: Path, lr: float) -> None:
 
 @pytest.mark.parametrize("excess", [[1.0, 1e300, None], [0.0, 0.0], [1e-30, 1e-31, 0.0], [None, None]])
 def test_odd_descents_are_drawn_or_left_out(tmp_path, excess):
-    write_sweep(tmp_path / "sweep", [{"optim.lr": lr} for lr in np.geomspace(1e-6, 1e6, 30).tolist()], epochs=2)
-    for number in range(30):
-        write_rate(tmp_path / "sweep" / str(number), float(np.geomspace(1e-6, 1e6, 30)[number]))
+    rates = np.geomspace(1e-6, 1e6, 30).tolist()
+    write_sweep(tmp_path / "sweep", [{"optim.lr": lr} for lr in rates], epochs=2, samples=20)
+    for number, lr in enumerate(rates):
+        write_rate(tmp_path / "sweep" / str(number), lr)
         with_descent(tmp_path / "sweep" / str(number), excess)
     figure = descent(load_sweep(tmp_path / "sweep"))
     if figure is not None:

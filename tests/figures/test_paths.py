@@ -12,8 +12,8 @@ from labrunner.figures.comparison import COMPARISONS
 from labrunner.figures.look import look
 from labrunner.figures.probed import paths
 from labrunner.records import Run, Sweep, load_run
-from tests.figures.looking import all_inside, made
-from tests.sweeps import write_sweep
+from tests.figures.looking import all_inside, made, write_sweep
+from tests.lines import cases
 
 WEIGHTS, DIRECTIONS = ("w1", "w2"), ("direction1", "direction2")
 
@@ -146,7 +146,7 @@ def test_weights_that_explode_get_a_scale_on_which_the_first_steps_are_seen(tmp_
 
 def swept(path: Path, count: int, key: str = "optim.lr", settings=None, **how) -> Sweep:
     values = [{key: 0.1 * (number + 1)} for number in range(count)]
-    sweep = write_sweep(path / "sweep", values, epochs=3, settings=settings or {}, **how)
+    sweep = write_sweep(path / "sweep", values, epochs=3, samples=20, settings=settings or {}, **how)
     for member in sweep.members:
         if member.run is not None:
             write_surface(member.run)
@@ -160,7 +160,7 @@ def test_a_sweep_without_the_probe_has_no_figure(tmp_path):
     assert loss_surfaces(write_sweep(tmp_path / "sweep", [{"optim.lr": 0.1}, {"optim.lr": 1.0}], epochs=2)) is None
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 5, 8, 12, 30])
+@pytest.mark.parametrize("count", cases([1, 2, 3, 5, 8, 12, 30], fast=[1, 2, 5, 30]))
 def test_each_run_gets_a_panel_of_one_scale_and_what_is_left_out_is_said(tmp_path, count):
     figure = drawn(loss_surfaces, swept(tmp_path, count))
     all_inside(figure)

@@ -27,9 +27,8 @@ from labrunner.figures.probed.images import (
 from labrunner.files import to_json
 from labrunner.probes.images import Embedding, FeatureMaps, Kernels, Shift
 from labrunner.records import Run, Sweep, load_run, load_sweep
-from tests.figures.looking import all_inside, everything
-from tests.folders import HOSTILE, write_run
-from tests.sweeps import write_sweep
+from tests.figures.looking import all_inside, everything, write_run, write_sweep
+from tests.folders import HOSTILE
 
 RNG = np.random.default_rng(0)
 
@@ -258,7 +257,7 @@ def test_accuracy_stands_against_parameters_with_its_spread(tmp_path):
 def test_a_run_without_a_mistake_and_thirty_models_are_drawn_too(tmp_path):
     values = [{"model.hidden": [width]} for width in range(1, 31)]
     rows = {0: [write_row(epoch, 1.0) for epoch in (1, 2)], 1: [write_row(epoch, 0.0) for epoch in (1, 2)]}
-    sweep = swept(tmp_path, values, [75 * width for width in range(1, 31)], rows=rows)
+    sweep = swept(tmp_path, values, [75 * width for width in range(1, 31)], rows=rows, samples=20)
     with look(), warnings.catch_warnings():
         warnings.simplefilter("error")
         all_inside(compared.parameters(sweep))
@@ -299,7 +298,7 @@ def test_a_damaged_config_stops_no_figure(tmp_path):
 @pytest.mark.parametrize("count", [1, 3, 13])
 def test_shifts_and_silhouettes_of_a_sweep_are_lines(tmp_path, count):
     values = [{"model.kernel": 2 * i + 1, "seed": seed} for i in range(count) for seed in (0, 1)]
-    sweep = swept(tmp_path, values)
+    sweep = swept(tmp_path, values, samples=20)
     assert compared.shifts(sweep) is None
     assert compared.silhouettes(sweep) is None
     for member in sweep.members:

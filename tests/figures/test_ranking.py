@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -24,6 +26,7 @@ from labrunner.figures.ranking import (
 from labrunner.records import Run, load_run
 from tests.figures.looking import NAMES, all_inside, drawn, made
 from tests.folders import HOSTILE
+from tests.lines import cases
 
 RANDOM = np.random.default_rng(0)
 CASES = {
@@ -142,10 +145,15 @@ def test_where_no_class_can_be_ranked_nothing_is_drawn(tmp_path):
         assert function(made(tmp_path / f"none_{function.__name__}", status="interrupted")) is None
 
 
-@pytest.mark.parametrize("function", [roc, precision_recall])
-@pytest.mark.parametrize("names", [NAMES[2], NAMES[10], HOSTILE, NAMES[100]], ids=["2", "10", "hostile", "100"])
-def test_no_entry_is_cut_off_and_no_name_starts_a_formula(tmp_path, function, names):
-    figure = function(made(tmp_path, classes=names, samples=500))
+CLASSES = {"2": NAMES[2], "10": NAMES[10], "hostile": HOSTILE, "100": NAMES[100]}
+EACH_TIME = [("2", roc), ("10", precision_recall), ("hostile", roc), ("100", roc), ("100", precision_recall)]
+
+
+@pytest.mark.parametrize(
+    ("names", "function"), cases(itertools.product(CLASSES, (roc, precision_recall)), fast=EACH_TIME)
+)
+def test_no_entry_is_cut_off_and_no_name_starts_a_formula(tmp_path, names, function):
+    figure = function(made(tmp_path, classes=CLASSES[names], samples=500))
     all_inside(figure)
     assert not any(text.get_parse_math() for text in figure.legends[0].get_texts())
 

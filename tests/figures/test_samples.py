@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from labrunner.figures.look import PAGE, VERMILLION, look, shortened
 from labrunner.figures.samples import TILE, _picture, _wrapped, mistakes, percent, samples
 from labrunner.records import Run, load_run
 from tests.arrays import write_samples
-from tests.figures.looking import NAMES, everything, inside
-from tests.folders import HOSTILE, write_run
+from tests.figures.looking import NAMES, everything, inside, write_run
+from tests.folders import HOSTILE
+from tests.lines import cases
 
 
 def made(path: Path, shape: tuple[int, ...] = (1, 8, 8), white: float = 16.0, **choices: Any) -> Run:
@@ -134,14 +136,25 @@ LONG = (
 )
 
 
-@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 64, 48)], ids=["grey", "colours"])
+CLASSES = {"2": NAMES[2], "long": LONG, "10": NAMES[10], "hostile": HOSTILE, "100": NAMES[100]}
+SHAPES = {"grey": (1, 8, 8), "colours": (3, 64, 48)}
+EACH_TIME = [
+    (samples, "hostile", "grey"),
+    (samples, "100", "grey"),
+    (samples, "long", "colours"),
+    (mistakes, "long", "grey"),
+    (mistakes, "100", "grey"),
+    (mistakes, "2", "colours"),
+    (mistakes, "10", "colours"),
+]
+
+
 @pytest.mark.parametrize(
-    "names", [NAMES[2], LONG, NAMES[10], HOSTILE, NAMES[100]], ids=["2", "long", "10", "hostile", "100"]
+    ("figure", "names", "shape"), cases(itertools.product((samples, mistakes), CLASSES, SHAPES), fast=EACH_TIME)
 )
-@pytest.mark.parametrize("figure", [samples, mistakes])
-def test_no_text_leaves_the_page_or_touches_another(tmp_path, names, shape, figure):
+def test_no_text_leaves_the_page_or_touches_another(tmp_path, figure, names, shape):
     with look():
-        drawn = figure(made(tmp_path, shape=shape, classes=names, samples=1000))
+        drawn = figure(made(tmp_path, shape=SHAPES[shape], classes=CLASSES[names], samples=1000))
         everything(drawn)
     assert drawn.get_figwidth() == PAGE
     texts = drawn.axes[0].texts

@@ -12,8 +12,7 @@ from labrunner.figures.comparison import steps as swept
 from labrunner.figures.probed import steps as probed
 from labrunner.records import load_run
 from labrunner.records.sweep import load_sweep
-from tests.figures.looking import all_inside, drawn, made
-from tests.sweeps import write_sweep
+from tests.figures.looking import all_inside, drawn, made, write_sweep
 
 STEPS = 34  # of an epoch
 
@@ -164,7 +163,7 @@ def test_the_suggestion_is_marked_where_it_is(tmp_path):
 
 
 def sweep_of(path, values, note, **choices):
-    sweep = write_sweep(path / "sweep", values, **choices)
+    sweep = write_sweep(path / "sweep", values, samples=20, **choices)
     for number, (_, run) in enumerate(sweep.runs):
         note(run, number)
     return load_sweep(path / "sweep")
@@ -184,11 +183,11 @@ NAMES = [{"variant": name} for name in ("sgd", "a variant with a name of some le
 @pytest.mark.parametrize("values", [RATES, SEEDS, MANY, NAMES, RATES[:1]])
 def test_sweeps_of_all_kinds_are_drawn_and_no_text_is_cut(tmp_path, values):
     def note(run, number):
-        note_steps(run, loss=lambda step: (number + 1) / step)
+        note_steps(run, epochs=6, loss=lambda step: (number + 1) / step)
         note_outputs(run)
         note_updates(run, lambda step: 0.01 * (number + 1) / step)
 
-    sweep = sweep_of(tmp_path, values, note)
+    sweep = sweep_of(tmp_path, values, note, epochs=6)
     for figure in (swept.convergence, swept.outputs, swept.updates):
         all_inside(figure(sweep))
 
@@ -200,9 +199,10 @@ def test_a_run_that_diverged_or_lacks_the_file_leaves_the_others_in_the_figure(t
             note_outputs(run)
 
     sweep = sweep_of(tmp_path, RATES, note, statuses={2: "diverged"})
-    for figure in (swept.convergence, swept.outputs):
-        all_inside(figure(sweep))
-    lines = [line for line in drawn(swept.convergence(sweep)).axes[0].lines if line.get_linewidth() > 1]
+    all_inside(swept.outputs(sweep))
+    convergence = swept.convergence(sweep)
+    all_inside(convergence)
+    lines = [line for line in convergence.axes[0].lines if line.get_linewidth() > 1]
     assert len(lines) == 2
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.labs.outcomes import copied, crosses, outcomes, settings
+from tests.lines import cases
 
 SABOTAGE = {  # check -> what is changed in the lab's file
     "below_the_limit_it_arrives": ("sgd_0.4: {optim.lr: 0.4}", "sgd_0.4: {optim.lr: 0.55}"),
@@ -33,7 +34,7 @@ def test_all_checks_pass_with_the_numbers_of_the_closed_form(lab):
         assert found[check][1] == pytest.approx(2.0 * abs(1.0 - 4.0 * lr) ** 20, rel=1e-5)  # w2 <- (1 - 4 lr) w2
 
 
-@pytest.mark.parametrize("check", SABOTAGE)
+@pytest.mark.parametrize("check", cases(SABOTAGE, fast=1))
 def test_each_check_falls_alone_where_its_run_is_another(lab, check):
     copied(lab, "gradient_descent", SABOTAGE[check])
     assert crosses(outcomes(lab, "experiment=mine", QUICK)) == [check]

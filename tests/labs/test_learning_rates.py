@@ -6,6 +6,7 @@ import pytest
 
 from labrunner.labs import LABS
 from tests.labs.outcomes import copied, crosses, outcomes, settings
+from tests.lines import cases
 
 SABOTAGE = {
     # in five epochs neither of them gets there
@@ -32,6 +33,6 @@ def test_it_passes_with_fewer_epochs(lab):
     assert crosses(found(lab, "epochs=16")) == []
 
 
-@pytest.mark.parametrize("check", SABOTAGE)
+@pytest.mark.parametrize("check", cases(SABOTAGE, fast=1))
 def test_each_check_falls_alone_where_its_reason_is_taken_away(lab, check):
     assert crosses(found(lab, *SABOTAGE[check])) == [check]

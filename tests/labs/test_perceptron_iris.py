@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.labs.outcomes import crosses, outcomes, settings
+from tests.lines import cases
 
 SHRUNK = ("experiment=perceptron_iris", "seed=0,1", "epochs=20")
 SABOTAGE = {
@@ -33,7 +34,7 @@ def test_a_few_epochs_of_two_seeds_pass_all_checks(lab):
     assert 5 <= found["stops_within_the_bound"][1] <= 7
 
 
-@pytest.mark.parametrize("check", SABOTAGE)
+@pytest.mark.parametrize("check", cases(SABOTAGE, fast=["comes_to_rest", "no_line_exists"]))
 def test_each_check_falls_where_its_reason_is_taken_away_and_only_rest_brings_another_down(lab, check):
     found = outcomes(lab, "experiment=perceptron_iris", "seed=0,1", *SABOTAGE[check])
     assert crosses(found) == [check, *BRINGS.get(check, [])]

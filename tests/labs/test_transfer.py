@@ -10,6 +10,7 @@ import yaml
 from labrunner.files import read_json
 from labrunner.labs import LABS
 from tests.labs.outcomes import crosses, outcomes, settings
+from tests.lines import cases
 
 NAMES = ("transfer_efficientnet", "transfer_shufflenet")
 CHECKS = [
@@ -28,7 +29,7 @@ def found(lab, name, **backbone):
     first = said["sweep"]["first"] | {"dataset.per_class": 2, "dataset.size": 32, "epochs": 1}
     said["sweep"] = said["sweep"] | {"first": first, "variants": kept}
     said["dataset"] = said["dataset"] | {"per_class": 2, "size": 32, "val_fraction": 0.01, "test_fraction": 0.01}
-    said["epochs"] = 1
+    said["epochs"], said["threads"] = 1, 1
     lab.write("conf/experiment/mine.yaml", "# @package _global_\n# Mine.\n" + yaml.safe_dump(said, sort_keys=False))
     return outcomes(lab, "experiment=mine")
 
@@ -39,7 +40,7 @@ def test_its_checks_are_those_of_the_course(name):
     assert len(CHECKS) >= LABS[name].checks
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", cases(NAMES, fast=["transfer_shufflenet"]))
 def test_a_frozen_backbone_leaves_the_head_and_its_weights_are_those_of_the_first_run(lab, name, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(lab.folder))  # where no weights of ImageNet are
     outcome = found(lab, name)
@@ -50,6 +51,7 @@ def test_a_frozen_backbone_leaves_the_head_and_its_weights_are_those_of_the_firs
     assert Path(used).name == "0"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_stage_that_trains_is_seen_in_the_count(lab, name):
     change = {"freeze": "partial", "freeze.stages": 1, "model.weights": "none"}

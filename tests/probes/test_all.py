@@ -49,11 +49,14 @@ WITH = {  # probe -> set-ups that it has something to say of
 }
 CASES = [(name, number) for name in PROBES for number in range(len(WITH[name]))]
 SETTINGS = list(dict.fromkeys(setting for several in WITH.values() for setting in several))
-# each time all probes of a set-up at once, and by `make test-slow` each alone
+# each time all probes of a set-up at once, as few set-ups as have all probes, and by `make test-slow` each alone
 TOGETHER = [(setting, [name for name in PROBES if setting in WITH[name]]) for setting in SETTINGS]
 ALONE = [(WITH[name][number], [name]) for name, number in CASES if (WITH[name][number], [name]) not in TOGETHER]
-EACH = cases([*TOGETHER, *ALONE], fast=TOGETHER)
+FEW = [CNN, NUMPY, (*NUMPY, *EXACT), *(WITH[name][-1] for name in ("trajectory", "boundaries")), *WITH["least_squares"]]
+FEW.append(WITH["separation"][0])
+EACH = cases([*TOGETHER, *ALONE], fast=[(setting, names) for setting, names in TOGETHER if setting in FEW])
 cut_short = pytest.mark.parametrize(("setting", "names"), EACH, ids=" ".join)
+one_by_one = pytest.mark.parametrize(("name", "number"), cases(CASES, fast=[(name, 0) for name in PROBES]))
 
 
 def overrides(name: str, number: int) -> tuple[str, ...]:
@@ -81,9 +84,10 @@ def last_state(folder: Path) -> dict[str, bytes]:
 
 def test_each_probe_of_the_schema_is_there_and_tried_here():
     assert set(PROBES) == set(get_args(schema.Probe)) == set(WITH) == set(known_facts.PROBES)
+    assert set(PROBES) == {name for setting, names in TOGETHER if setting in FEW for name in names}
 
 
-@pytest.mark.parametrize(("name", "number"), CASES)
+@one_by_one
 def test_a_run_computes_the_same_bytes_with_a_probe_and_without(lab, name, number):
     watched = lab.train("watched", *overrides(name, number))
     alone = lab.train("alone", *overrides(name, number), "probes=[]")
@@ -142,7 +146,7 @@ def type_of(folder: Path) -> str:
     return load_run(folder).config["model"]["name"]
 
 
-@pytest.mark.parametrize(("name", "number"), CASES)
+@one_by_one
 def test_a_probe_survives_a_run_that_diverges_and_one_that_is_cut_small(lab, name, number):
     folder = lab.train("small", *overrides(name, number), "smoke=true")
     facts = json.loads((folder / "facts.json").read_text())

@@ -379,7 +379,7 @@ def test_a_sweep_killed_at_a_write_is_finished_and_each_run_made_once(forking, t
 
 @needs_proc
 @line(11, "the process of a sweep of two jobs is killed at a random instant")
-@pytest.mark.parametrize("seed", cases(10, fast=1))
+@pytest.mark.parametrize("seed", cases(10, fast=0))
 def test_a_killed_sweep_of_two_jobs_is_finished_at_once_while_its_processes_still_save(
     forks, tmp_path, undisturbed, seed
 ):
