@@ -6,6 +6,7 @@ says in a ``data-src`` attribute which record it shows; `labrunner.report.origin
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -18,10 +19,10 @@ from labrunner.report.measured import measured
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def render(run: Run) -> str:
-    """The page of a run, with the figures that stand in its folder."""
-    drawn = content.figures(run)
-    environment = Environment(
+@cache
+def environment() -> Environment:
+    """The templates, each compiled once."""
+    return Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,  # class names, messages and values come from outside
         undefined=StrictUndefined,
@@ -29,7 +30,13 @@ def render(run: Run) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    return environment.get_template("run.html").render(
+
+
+def render(run: Run) -> str:
+    """The page of a run, with the figures that stand in its folder."""
+    drawn = content.figures(run)
+    template = environment().get_template("run.html")
+    return template.render(
         title=content.title(run),
         name=run.path.resolve().name,
         status=content.status(run),
