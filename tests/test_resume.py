@@ -12,8 +12,10 @@ import yaml
 
 from labrunner import checkpoint, records, running, trainer
 from labrunner.checkpoint import Position
+from labrunner.deep import TorchLearner
 from labrunner.files import WriteError
 from labrunner.records import load_run
+from tests.cli.cuts import interrupt_at
 from tests.cli.lab import Lab, assert_same_run
 from tests.data.written import network, write
 
@@ -84,6 +86,33 @@ def test_reading_a_folder_makes_no_file_in_it(run):
     (run / "status.json").write_text('{"status": "running"}')
     assert load_run(run).status == "interrupted"
     assert sorted(path.name for path in run.iterdir()) == before
+
+
+@pytest.mark.parametrize("planned", [4, "many", None])
+def test_a_cut_run_keeps_the_epochs_it_was_begun_with(lab, monkeypatch, planned):
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, TorchLearner, "train_batch", 5)
+        assert lab("hydra.run.dir=run", *TINY, "epochs=4").code == 143
+    config = lab.folder / "run" / "config.yaml"
+    config.write_text(config.read_text().replace("epochs: 4", f"epochs: {json.dumps(planned)}"))
+    before = lab.tree()
+    ended = lab("resume", "run", "epochs=2")
+    if planned == 4:
+        assert (ended.code, lab.tree()) == (2, before)
+        assert ended.err == "labrunner: error: epochs=2: the run is one of 4; a resume can only add to them\n"
+    assert "Traceback" not in ended.err
+
+
+def test_checkpoints_in_the_middle_of_an_epoch_can_be_left_out_from_a_resume_on(lab, run):
+    for key in ("checkpoint.every_minutes", "checkpoint.every_batches"):
+        assert "has no value" in lab("resume", "run", "epochs=4", f"{key}=").err
+        assert (
+            lab("resume", "run", f"{key[:-1]}=4").err
+            == f"labrunner: error: there is no {key[:-1]}; did you mean {key}?\n"
+        )
+    without = ("checkpoint.every_minutes=null", "checkpoint.every_batches=null")
+    assert lab("resume", "run", "epochs=4", *without).code == 0
+    assert load_run(run).config["checkpoint"] == {"every_minutes": None, "every_batches": None}
 
 
 class Killed(BaseException):

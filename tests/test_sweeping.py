@@ -499,6 +499,19 @@ def test_the_list_of_a_sweep_cannot_lead_to_other_folders(lab, made):
     assert made == [0, 1]
 
 
+def test_what_is_left_of_a_damaged_run_is_named_with_a_way_out_that_leads_out(lab):
+    assert lab("-m", "seed=0,1", *SMALL, "hydra.sweep.dir=sweep").code == 0
+    (lab.folder / "sweep" / "1" / "metrics.csv").unlink()
+    before = (lab.folder / "sweep" / "0" / "metrics.csv").read_bytes()
+    ended = lab("resume", "sweep")
+    assert ended.code == 1
+    assert "it has no metrics.csv\nmove that folder elsewhere, or delete it" in ended.err
+    (lab.folder / "sweep" / "1").rename(lab.folder / "elsewhere")
+    assert lab("resume", "sweep").code == 0
+    assert (lab.folder / "sweep" / "0" / "metrics.csv").read_bytes() == before
+    assert_same_run(lab.folder / "sweep" / "1", lab.train("alone", *SMALL, "seed=1"))
+
+
 def test_a_resumed_sweep_from_a_stranger_executes_nothing_and_downloads_nothing(lab):
     lab.write("my_models.py", MODELS)
     lab.write("conf/model/tiny.yaml", "# Own.\n_target_: my_models.net\nwidth: 8  # hidden\n")

@@ -233,7 +233,7 @@ def resume(
     RequestError
         when the request cannot be carried out; nothing has been written.
     RunError
-        when no checkpoint of this run can be read.
+        when no checkpoint of this run can be read; nothing has been written.
     """
     recorded = records.load_run(run_folder.path).environment
     threads = recorded.get("threads")
@@ -241,6 +241,7 @@ def resume(
     refuse_download(config)
     ready = prepare(config, shared, kept_threads, saved, preprocessed(run_folder.path))
     refuse_other_data(recorded, ready.data)
+    found = restore(ready, run_folder.path, shared)
     shared.begin(ready.threads)
     with (
         signals.deferred() as stop,
@@ -249,7 +250,7 @@ def resume(
         watched(ready, shared, run_folder, stop),
     ):
         run_folder.unseal()
-        start = restore(ready, run_folder, shared)
+        start = cut_back(ready, run_folder, found)
         now = environment(ready.threads, command, own_files(config))
         record_resume(recorded, now | {"data": ready.data.samples.fingerprint}, len(start.rows), run_folder, shared)
         run_folder.write("config.yaml", to_yaml(dict(config if saved is None else saved)))
@@ -335,40 +336,65 @@ def record_start(ready: Ready, run_folder: RunFolder) -> None:
     run_folder.record_start(ready.learner.start_epoch(0))
 
 
-def restore(ready: Ready, run_folder: RunFolder, shared: Shared) -> Start:
-    """Load the newest checkpoint that is whole and this run's; cut the rows beyond it."""
-    from labrunner.trainer import Start, kept_epochs
+@dataclass(frozen=True)
+class Found:
+    """Where a run can be gone on with, and the checkpoints that cannot be used, by name, with the reason."""
 
-    folder = run_folder.path / "checkpoints"
-    listed = checkpoint.listed(folder)
-    for place, (_, _, path) in reversed(list(enumerate(listed))):
+    position: checkpoint.Position
+    passed: Mapping[str, str]
+
+
+def restore(ready: Ready, folder: Path, shared: Shared) -> Found:
+    """Load the newest checkpoint that is whole, this run's, and no further than its rows; nothing is written.
+
+    A run that was cut before its first checkpoint begins anew.
+
+    Raises
+    ------
+    RunError
+        when there is none, and what the run has got to would be lost.
+    """
+    listed = checkpoint.listed(folder / "checkpoints")
+    epochs = len(records.read_rows(folder / "metrics.csv"))
+    passed = {}
+    for _, _, path in reversed(listed):
         try:
             state, position = checkpoint.read(path, ready.plan.config_hash)
+            if position.epoch > epochs:
+                raise checkpoint.DamagedCheckpoint(f"metrics.csv has {epochs} epochs")
             ready.learner.load(state)
         except (checkpoint.DamagedCheckpoint, ValueError) as error:
             shared.say(f"labrunner: warning: passing over {path}: {error}")
-            run_folder.log(f"passing over {path.name}: {error}")
+            passed[path.name] = str(error)
             continue
-        step = position.epoch * ready.data.train.batch_count + position.batch
-        run_folder.cut_back(position.epoch, step)
-        if step == 0:  # stopped before the first batch: the start is cut, too
-            record_start(ready, run_folder)
-        rows = records.read_rows(run_folder.path / "metrics.csv")
-        if len(rows) != position.epoch:
-            raise RunError(
-                f"{run_folder.path / 'metrics.csv'} has {len(rows)} epochs, {path.name} follows {position.epoch}"
-            )
-        # a crash between a checkpoint and the end of the one that it supersedes leaves both
-        older = {each for _, _, each in listed[:place]}
-        for each in older.intersection(checkpoint.superseded(folder, kept_epochs(rows, ready.plan), position)):
-            with writing(each):
-                each.unlink(missing_ok=True)
-        return Start(rows, position.batch, position.sums)
+        return Found(position, passed)
     if listed:
         raise RunError(f"none of the {len(listed)} checkpoints in {folder} can be read; start the run anew")
-    run_folder.cut_back(0, 0)
-    record_start(ready, run_folder)  # it may have been cut before these were written
-    return Start()
+    if epochs > 1 or records.load_run(folder).status == "done":
+        raise RunError(f"there is no checkpoint in {folder}, which has {epochs} epochs; start the run anew")
+    return Found(checkpoint.Position(0), passed)
+
+
+def cut_back(ready: Ready, run_folder: RunFolder, found: Found) -> Start:
+    """Drop what a run has beyond the place from which it goes on."""
+    from labrunner.trainer import Start, kept_epochs
+
+    position = found.position
+    for name, reason in found.passed.items():
+        run_folder.log(f"passing over {name}: {reason}")
+    step = position.epoch * ready.data.train.batch_count + position.batch
+    run_folder.cut_back(position.epoch, step)
+    if step == 0:  # stopped before the first batch: the start may be cut, too
+        record_start(ready, run_folder)
+    rows = records.read_rows(run_folder.path / "metrics.csv")
+    # a crash between a checkpoint and the end of the one that it supersedes leaves both
+    folder = run_folder.path / "checkpoints"
+    place = (position.epoch, position.batch)
+    older = {path for epoch, batch, path in checkpoint.listed(folder) if (epoch, batch) < place}
+    for each in older.intersection(checkpoint.superseded(folder, kept_epochs(rows, ready.plan), position)):
+        with writing(each):
+            each.unlink(missing_ok=True)
+    return Start(rows, position.batch, position.sums)
 
 
 def carry_out(ready: Ready, run_folder: RunFolder, shared: Shared, start: Start, stop: signals.Stop) -> Result:
@@ -454,10 +480,12 @@ def kept(run_folder: RunFolder, stop: signals.Stop) -> Iterator[None]:
         how = f"interrupted; to go on: {resume_command(run_folder.path)}"
         raise Interrupted(interrupted.signum, how) from None
     except LabrunnerError as error:
-        failed(run_folder, error, str(error))
+        message = failed(run_folder, error, str(error))
+        if isinstance(error, WriteError) and (run_folder.path / "config.yaml").is_file():
+            error = WriteError(f"{message}; once there is room: {resume_command(run_folder.path)}")
         if stop.signum is not None:
             raise Interrupted(stop.signum, str(error)) from error
-        raise
+        raise error
     except (Exception, SystemExit) as error:  # a model of the user's may call sys.exit()
         said = f"{type(error).__name__}: {error}".splitlines()[0]
         message = failed(run_folder, error, f"the run failed: {said}")

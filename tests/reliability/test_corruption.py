@@ -14,7 +14,7 @@ import pytest
 from labrunner import checkpoint
 from tests.cli.cuts import copies_at_each_write
 from tests.cli.kinds import TINY
-from tests.cli.lab import Lab, Undrawn, assert_same_run
+from tests.cli.lab import Lab, Undrawn, assert_same_run, tree
 from tests.lines import cases, line
 
 RUN = (*TINY, "epochs=3", "checkpoint.every_batches=2")
@@ -135,8 +135,41 @@ def test_where_none_is_left_the_resume_fails_and_touches_nothing(lab, template, 
             path.unlink()
             continue
         WHOLE[damage](path)
-    rows = (folder / "metrics.csv").read_bytes()
-    ended = lab("resume", "run")
+    assert_refused_untouched(lab, "none of the ")
+
+
+def assert_refused_untouched(lab: Lab, said: str, *changes: str) -> None:
+    before = tree(lab.folder / "run")
+    ended = lab("resume", "run", *changes)
     assert ended.code == 1
-    assert ended.err.splitlines()[-1].startswith("labrunner: error: none of the ")
-    assert (folder / "metrics.csv").read_bytes() == rows
+    assert ended.err.splitlines()[-1].startswith(f"labrunner: error: {said}")
+    assert ended.err.splitlines()[-1].endswith("start the run anew")
+    assert tree(lab.folder / "run") == before
+
+
+@line(6, "none left of a finished run, none at all")
+@pytest.mark.parametrize("kind", ["finished, damaged", "finished, gone", "cut, gone"])
+def test_neither_a_finished_run_nor_rows_are_given_up_for_lack_of_a_checkpoint(lab, template, kind):
+    folder = lab.folder / "run"
+    shutil.copytree(template[0 if kind.startswith("finished") else 1], folder)
+    for _, _, path in checkpoint.listed(folder / "checkpoints"):
+        zeroed(path) if kind.endswith("damaged") else path.unlink()
+    changes = ("epochs=9",) if kind.startswith("finished") else ()
+    assert_refused_untouched(lab, "none of the " if kind.endswith("damaged") else "there is no checkpoint", *changes)
+
+
+@line(6, "rows that do not reach the newest")
+@pytest.mark.parametrize("kind", ["cut", "finished"])
+def test_a_checkpoint_that_the_rows_do_not_reach_is_passed_over_aloud(lab, template, kind):
+    whole, cut = template
+    folder = lab.folder / "run"
+    shutil.copytree(whole if kind == "finished" else cut, folder)
+    newest = checkpoint.listed(folder / "checkpoints")[-1][2]
+    os.truncate(folder / "metrics.csv", (folder / "metrics.csv").stat().st_size - 9)
+    ended = lab("resume", "run", *(("epochs=9",) if kind == "finished" else ()))
+    assert ended.code == 0, ended
+    assert f"passing over run/checkpoints/{newest.name}: metrics.csv" in ended.err
+    if kind == "cut":
+        assert_same_run(whole, folder)
+    else:
+        assert len((folder / "metrics.csv").read_text().splitlines()) == 10

@@ -63,6 +63,8 @@ def assert_said_in_one_line(ended: Outcome, folder: Path, why: str) -> None:
     assert ended.err.startswith("labrunner: error: cannot ")
     assert str(folder) in ended.err
     assert why in ended.err
+    if (folder / "config.yaml").is_file():
+        assert ended.err.endswith(f"; once there is room: labrunner resume {folder}\n")
 
 
 def assert_nothing_is_half(folder: Path) -> None:

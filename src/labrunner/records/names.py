@@ -66,6 +66,11 @@ def refuse_used(path: Path) -> None:
     if is_range_folder(path):
         raise RequestError(f"{path} holds a range test already; give hydra.run.dir another folder")
     if path.is_dir() and (path / "config.yaml").is_file():
+        if not (path / "metrics.csv").exists():  # which is there before a config is
+            raise RequestError(
+                f"the run folder {path} holds what is left of a run: it has no metrics.csv\n"
+                "move that folder elsewhere, or delete it, to make the run anew"
+            )
         raise RequestError(
             f"the run folder {path} holds a run already\n"
             f"to go on with it: {resume_command(path)}; otherwise give hydra.run.dir another folder"
@@ -148,13 +153,13 @@ def refuse_links(path: Path) -> None:
         raise RequestError(f"{path / TABLES} is not what a run writes; what it names is left alone")
 
 
-def held(path: Path) -> str:
-    """Who works on a run folder, in words."""
+def held(path: Path, what: str = "run") -> str:
+    """Who works on a run folder, or on a sweep's, in words."""
     status = read_json(path / "status.json") or {}  # of whoever began, which a resume that sets itself up is not yet
     pid = locker(path / ".lock")
     who = status if pid is None else {"pid": pid, "host": socket.gethostname()}
     holder = f"process {who['pid']} on {who.get('host')}" if "pid" in who else "another process"
-    return f"the run in {path} is being worked on by {holder}"
+    return f"the {what} in {path} is being worked on by {holder}"
 
 
 def locker(path: Path) -> int | None:

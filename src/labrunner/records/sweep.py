@@ -17,7 +17,7 @@ from typing import Any
 from labrunner.aliases import check_aliases
 from labrunner.errors import RequestError
 from labrunner.files import WriteError, atomic_write, from_yaml, to_csv, to_yaml, writing
-from labrunner.records.names import FORMAT, MONITORS
+from labrunner.records.names import FORMAT, MONITORS, held
 from labrunner.records.reading import Run
 
 SWEEP, COMPARISON = "sweep.yaml", "comparison.yaml"
@@ -168,7 +168,7 @@ class SweepFolder:
                 try:
                     folder._lock.acquire(timeout=LOCK_SECONDS)
                 except Timeout:  # an OSError too
-                    raise RequestError(f"the sweep in {path} is being worked on by another process") from None
+                    raise RequestError(held(path, "sweep")) from None
             with writing(path):
                 (path / "figures").mkdir(exist_ok=True)
         except WriteError as error:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from labrunner import schema
 from labrunner.errors import RequestError
 from labrunner.files import to_yaml
-from labrunner.helping import Catalogue, own_folders
+from labrunner.helping import Catalogue, nearest, own_folders
 from labrunner.machine import command_line
 from labrunner.records import Run, RunFolder, is_sweep_folder, load_run, load_sweep, resume_command
 from labrunner.selection import stopped_early
@@ -40,10 +40,8 @@ def main(arguments: Arguments) -> int:
         run = load_run(folder)
         saved = schema.changed(run.config, changes)
         config = checked_config(saved, run.choices, Catalogue(own_folders(arguments.config_dir)), trust=arguments.trust)
-        if config["epochs"] < run.epochs and not config["smoke"]:
-            raise RequestError(
-                f"epochs={config['epochs']}: the run has {run.epochs} already; a resume can only add to them"
-            )
+        if not config["smoke"]:
+            refuse_fewer(run, config)
         over = nothing_left(run, config)
         if over is None:
             with shared_for() as shared:
@@ -103,6 +101,15 @@ def vet_saved(trust: bool) -> Callable[[dict[str, Any]], None]:
     return vet
 
 
+def refuse_fewer(run: Run, config: dict[str, Any]) -> None:
+    """A run has the epochs it was begun with, by which its schedule counts, or more."""
+    planned = run.config.get("epochs")
+    is_fewer = schema.takes("epochs", planned) and config["epochs"] < planned
+    if config["epochs"] < run.epochs or is_fewer:
+        has = f"has {run.epochs} already" if config["epochs"] < run.epochs else f"is one of {planned}"
+        raise RequestError(f"epochs={config['epochs']}: the run {has}; a resume can only add to them")
+
+
 def nothing_left(run: Run, config: dict[str, Any]) -> str | None:
     """Why a run has nothing left to train, and what can be done; None if it has."""
     if run.status != "done":
@@ -123,6 +130,8 @@ def read_changes(overrides: list[str]) -> dict[str, Any]:
     changes = {}
     for override in overrides:
         key, _, text = override.partition("=")
+        if key not in schema.KEYS and (meant := nearest(key, schema.RESUMABLE)):
+            raise RequestError(f"there is no {key}; did you mean {meant}?")
         if key not in schema.RESUMABLE:
             raise RequestError(
                 f"{override}: a resume keeps what the run computes; it may change {', '.join(schema.RESUMABLE)}\n"
@@ -132,7 +141,7 @@ def read_changes(overrides: list[str]) -> dict[str, Any]:
             value = yaml.safe_load(text)
         except yaml.YAMLError:
             value = text
-        if value is None:
+        if not text.strip():
             raise RequestError(f"{key}= has no value; it takes {schema.describe(schema.KEYS[key])}")
         schema.check_value(key, schema.KEYS[key], value)
         changes[key] = value
