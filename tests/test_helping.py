@@ -162,6 +162,12 @@ def test_explain_tells_of_every_key_what_it_means_takes_and_is_worth(lab, key):
         assert f"default  {yaml.safe_load((CONF / 'config.yaml').read_text())[key]}".lower() in ended.out.lower()
 
 
+def test_explain_takes_a_section(lab):
+    said = lab("explain", "checkpoint").out
+    assert "checkpoint.every_batches: " in said
+    assert "checkpoint.every_minutes: " in said
+
+
 def test_explain_names_the_architectures(lab):
     said = lab("explain", "model.arch").out
     assert all(name in said for name in ("efficientnet_v2_s", "resnet18", "vit_b_16", "wide_resnet50_2"))

@@ -203,8 +203,11 @@ class Catalogue:
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that was probably meant; for ``lr`` also ``optim.lr``."""
+    """The known word that was probably meant; for ``lr`` also ``optim.lr``, for a beginning the whole."""
     known = list(known)
+    begun = word if "." in word else f"{word}."
+    if whole := [name for name in known if name.startswith(begun)]:
+        return whole[0]
     tails = [name for name in known if name.rpartition(".")[2] == word.rpartition(".")[2]]
     if tails:
         return max(tails, key=lambda name: difflib.SequenceMatcher(None, word, name).ratio())

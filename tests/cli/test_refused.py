@@ -111,6 +111,8 @@ REFUSED: dict[str, tuple[str, ...]] = {
     "explain optim.lrr": ("no key optim.lrr", "did you mean optim.lr?"),
     "explain softmax": ("no key softmax", "did you mean model=softmax?"),
     "dataset=csv dataset.path=x.csv dataset.features=[a(b)]": ("dataset.features", "needs quotes"),
+    "explain checkpoint.every": ("no key checkpoint.every", "did you mean checkpoint.every_"),
+    "checkpoint=5": ("no key checkpoint", "did you mean checkpoint.every_"),
     "explain optm": ("no key optm", "did you mean optim?"),
     "explain optim=sgdd": ("no optim=sgdd", "did you mean optim=sgd?"),
     # run folders

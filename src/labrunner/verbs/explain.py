@@ -35,6 +35,8 @@ def explain(word: str, known: Catalogue) -> str:
         return "\n".join([f"{name}: {key.meaning}", f"  takes    {takes(name)}", f"  default  {key.value}"])
     if name in VERBS and not equals:
         return f"{name}: {VERBS[name]}\n  a verb   labrunner {name}"
+    if section := [key for key in known.top if key.startswith(f"{name}.")]:
+        return "\n".join(explain(key, known) for key in section)
     owners = known.owners(name)
     if not owners and not equals and (said := measured(name)) is not None:
         return said
