@@ -94,7 +94,7 @@ def test_the_order_of_layers_counts():
     assert identity(nn.Sequential(nn.ReLU(), nn.Tanh())) != identity(nn.Sequential(nn.Tanh(), nn.ReLU()))
 
 
-def test_another_process_comes_to_the_same_name_and_an_edited_file_to_another(tmp_path, monkeypatch):
+def test_another_process_comes_to_the_same_name_and_an_edited_file_to_another(tmp_path, monkeypatch, as_it_was):
     text = "from torch import nn\nclass Own(nn.Module):\n    def forward(self, x):\n        return x.relu()\n"
     code = "import own, labrunner.deep.identity as i; print(i.identity(own.Own()))"
 
@@ -105,7 +105,7 @@ def test_another_process_comes_to_the_same_name_and_an_edited_file_to_another(tm
         return done.stdout.strip()
 
     def name_here():
-        monkeypatch.delitem(sys.modules, "own", raising=False)
+        sys.modules.pop("own", None)
         return identity(importlib.import_module("own").Own())
 
     monkeypatch.syspath_prepend(tmp_path)
