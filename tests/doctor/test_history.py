@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from labrunner import checkpoint
-from labrunner.doctor import Finding, history
+from labrunner.doctor import Finding, history, unjudged
 from labrunner.records import METRICS, load_run
 from tests.folders import DIGITS, write_run
 
@@ -202,6 +202,73 @@ def test_labels_are_of_other_samples_where_what_is_learned_carries_nothing_over(
     made = rows(LEARNS, trained, val_accuracy=validated)
     path = write(tmp_path / "run", made, facts={"val_samples": samples})
     assert ("labels of other samples" in found(path)) is is_named
+
+
+@pytest.mark.parametrize(
+    ("trained", "train_loss", "val_loss", "validated", "is_named"),
+    [
+        (0.25, 0.94 * LN10, 0.96 * LN10, 0.12, True),
+        (0.25, 0.96 * LN10, 0.96 * LN10, 0.12, False),  # nothing is learned by heart yet
+        (0.25, 0.94 * LN10, 0.94 * LN10, 0.12, False),  # something of it carries over
+        (EDGE - 0.001, 0.94 * LN10, 0.96 * LN10, 0.12, False),  # of training samples no more than chance is known
+        (0.25, 0.94 * LN10, 0.96 * LN10, 0.2, False),  # of the others more
+    ],
+)
+def test_labels_of_chance_are_named_by_the_losses_before_much_is_learned_by_heart(
+    tmp_path: Path, trained: float, train_loss: float, val_loss: float, validated: float, is_named: bool
+):
+    fall, rise = np.linspace(LN10, train_loss, 8), np.linspace(val_loss, val_loss + 0.1, 8)
+    path = write(tmp_path / "run", rows(fall, trained, rise, validated))
+    assert ("labels of other samples" in found(path)) is is_named
+
+
+def test_a_loss_that_is_no_cross_entropy_is_not_set_beside_guessing(tmp_path: Path):
+    made = rows(np.linspace(LN10, 2.0, 8), 0.25, np.linspace(2.3, 2.4, 8), 0.12)
+    path = write(tmp_path / "run", made, settings={"model": MLP | {"loss": "mse"}})
+    assert "labels of other samples" not in found(path)
+
+
+@pytest.mark.parametrize(("noise", "is_named"), [(0.49, False), (0.5, True), (0.9, True), (None, False), (True, False)])
+@pytest.mark.parametrize(
+    ("made", "instead"),
+    [
+        (rows(np.linspace(2.3, 2.0, 10), 0.3), "learning rate too small"),
+        (rows([2.3] * 10, 0.1), "nothing learned"),
+        (rows(LEARNS, 0.9, val_accuracy=0.12), "labels of other samples"),
+    ],
+)
+def test_random_labels_are_named_as_the_cause_of_what_comes_of_them(
+    tmp_path: Path, made: list[dict[str, Any]], instead: str, noise: Any, is_named: bool
+):
+    path = write(tmp_path / "run", made, settings={"dataset": {"name": "digits", "label_noise": noise}})
+    names = found(path)
+    assert ("random labels" in names, instead in names) == (is_named, not is_named)
+    if is_named:
+        assert names["random labels"].evidence.startswith(f"dataset.label_noise={noise} of the training labels")
+
+
+def test_a_run_that_learns_in_spite_of_random_labels_has_no_finding(tmp_path: Path):
+    settings = {"dataset": {"name": "digits", "label_noise": 0.5}}
+    assert found(write(tmp_path / "run", rows(LEARNS), settings=settings)) == {}
+
+
+@pytest.mark.parametrize(
+    ("epochs", "facts", "settings", "said"),
+    [
+        (0, {}, {}, "no history to judge yet"),
+        (2, {}, {}, "fewer than 3 epochs"),
+        (3, {}, {}, None),
+        (3, {"steps": 19}, {}, "fewer than 20 batches"),
+        (3, {"train_samples": 49}, {}, "fewer than 50 training samples"),
+        (3, {}, {"smoke": True}, "smoke=true"),
+    ],
+)
+def test_why_a_history_cannot_be_judged_is_said(
+    tmp_path: Path, epochs: int, facts: dict[str, int], settings: dict[str, Any], said: str | None
+):
+    path = write(tmp_path / "run", rows(LEARNS[:epochs]), facts=facts, settings=settings, status="interrupted")
+    why = unjudged(load_run(path))
+    assert why is None if said is None else said in (why or "")
 
 
 def rising(to: float, lowest: float = 0.6) -> list[float]:

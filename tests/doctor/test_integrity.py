@@ -106,6 +106,18 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
         lambda folder: (folder / "config.yaml").write_text("{epochs: ["),
         ("damaged file", "config.yaml"),
     ),
+    "a lost status": (removed("status.json"), ("missing file: status.json is not there",)),
+    "a lost config": (removed("config.yaml"), ("missing file: config.yaml", "next: nothing yet: config.yaml, which")),
+    "lost rows": (removed("metrics.csv"), ("missing file: metrics.csv", "next: nothing yet: metrics.csv, which")),
+    "rows that are none": (
+        lambda folder: (folder / "metrics.csv").write_text("x,y\n"),
+        ("damaged file", "next: nothing yet: metrics.csv, which says how far it got, cannot be read"),
+    ),
+    "a config that is none": (
+        lambda folder: (folder / "config.yaml").write_text("{epochs: ["),
+        ("damaged file", "next: nothing yet: config.yaml, which says what it was asked to do, cannot be read"),
+    ),
+    "a lost timing": (removed("timing.csv"), ("missing file: timing.csv", "3 of 3 epochs")),
     "a lost file": (removed("confusion.csv"), ("missing file", "confusion.csv")),
     "a flipped bit of a checkpoint": (flip("checkpoints/00003.safetensors", -9), ("damaged checkpoint", "checksum")),
     "a loss that is no number": (
@@ -208,8 +220,8 @@ def test_of_a_whole_folder_nothing_is_said_and_what_is_next(lab: Lab, done: Path
     before = lab.tree()
     look = lab("doctor", "run")
     assert (look.code, look.err) == (0, "")
-    assert "nothing found" in look.out
-    assert "labrunner resume run epochs=13" in look.out
+    assert "nothing found: the files are whole; there is no history to judge: fewer than 20 batches\n" in look.out
+    assert "labrunner resume run epochs=13\n" in look.out
     assert lab.tree() == before
 
 
@@ -219,7 +231,8 @@ def test_a_cut_run_is_whole_and_the_next_batch_is_named(lab: Lab, monkeypatch: p
         assert lab("hydra.run.dir=run", "figures=none", *TINY, "epochs=3").code == 143
     look = lab("doctor", "run")
     assert look.code == 0, look.out
-    assert "interrupted" in look.out
+    assert "interrupted, 1 of 3 epochs, batch 2 of the next; checkpoints" in look.out
+    assert "there is no history to judge yet: fewer than 3 epochs\n" in look.out
     assert "labrunner resume run goes on after epoch 1, batch 2, of 3 epochs" in look.out
 
 
@@ -247,6 +260,9 @@ def test_who_works_on_a_run_is_said(lab: Lab, done: Path):
     with FileLock(folder / ".lock"):
         look = lab("doctor", "run")
     assert f"worked on by process {os.getpid()}" in look.out
+    assert "files are not looked at while a process works on them" in look.out
+    assert "whole," not in look.out
+    assert "learns" not in look.out
     assert "interrupted" in lab("doctor", "run").out, "nobody holds the lock any more"
 
 
@@ -269,7 +285,218 @@ def test_of_a_sweep_each_run_is_looked_at_and_those_that_have_not_begun_are_coun
     assert look.code == 1
     assert "sweep/0: done, nothing found" in look.out
     assert "test.json holds no JSON object" in look.out
-    assert look.out.splitlines()[-1] == "1 of 2 runs with findings; 1 have not begun"
+    assert look.out.splitlines()[-4:] == [
+        "1 of 2 runs with findings; 1 has not begun",
+        "sweep:",
+        "  has not begun: run 1 (seed=1)",
+        "  next: labrunner resume sweep",
+    ]
+
+
+def become(folder: Path, status: str, error: str | None = None) -> None:
+    """The run as it would be, had it not come to its end."""
+    said = json.loads((folder / "status.json").read_text())
+    (folder / "status.json").write_text(json.dumps(said | {"status": status, "error": error}))
+    (folder / "checksums.json").unlink()
+
+
+def without_checkpoints(folder: Path) -> None:
+    for _, _, path in checkpoint.listed(folder / "checkpoints"):
+        path.unlink()
+
+
+def without_rows(folder: Path, count: int) -> None:
+    for name in ("metrics.csv", "timing.csv"):
+        lines = (folder / name).read_text().splitlines()
+        (folder / name).write_text("\n".join(lines[: len(lines) - count]) + "\n")
+
+
+def last(text: str) -> str:
+    return text.splitlines()[-1].strip()
+
+
+def test_a_run_that_failed_says_of_what_in_one_line(lab: Lab, done: Path):
+    shutil.copytree(done, lab.folder / "run")
+    become(lab.folder / "run", "failed", "OSError: no space left\nand a second line")
+    look = lab("doctor", "run")
+    assert look.code == 1
+    assert "  failed: OSError: no space left\n" in look.out
+    assert last(look.out) == "next: labrunner resume run goes on after epoch 3, of 3 epochs"
+
+
+@pytest.mark.parametrize(("rows", "is_named"), [(1, False), (2, True), (3, True)])
+def test_rows_without_any_checkpoint_are_a_finding_that_no_kill_leaves(lab: Lab, done: Path, rows: int, is_named: bool):
+    folder = lab.folder / "run"
+    shutil.copytree(done, folder)
+    shutil.rmtree(folder / "probes")
+    without_rows(folder, 3 - rows)
+    without_checkpoints(folder)
+    become(folder, "interrupted")
+    look = lab("doctor", "run")
+    assert look.code == int(is_named), look.out
+    assert (f"no checkpoint: metrics.csv has {rows} epochs" in look.out) is is_named
+    anew, first = "start the run anew: it has no checkpoint", "labrunner resume run begins with the first epoch"
+    assert last(look.out) == f"next: {anew if is_named else first}"
+
+
+@pytest.mark.parametrize("kind", ["gone", "damaged"])
+def test_a_finished_run_without_a_whole_checkpoint_is_not_said_to_be_extendable(lab: Lab, done: Path, kind: str):
+    shutil.copytree(done, lab.folder / "run")
+    for _, _, path in checkpoint.listed(lab.folder / "run" / "checkpoints"):
+        path.unlink() if kind == "gone" else os.truncate(path, 9)
+    look = lab("doctor", "run")
+    assert look.code == 1
+    assert "labrunner resume" not in look.out
+    assert "a resume passes it over" not in look.out
+    assert last(look.out).startswith("next: nothing is left, and it cannot be extended: ")
+    assert last(look.out).endswith("start the run anew")
+
+
+@pytest.mark.parametrize("status", ["interrupted", "done"])
+def test_a_checkpoint_that_the_rows_do_not_reach_is_not_gone_on_from(lab: Lab, done: Path, status: str):
+    folder = lab.folder / "run"
+    shutil.copytree(done, folder)
+    without_rows(folder, 1)
+    become(folder, status)
+    look = lab("doctor", "run")
+    assert look.code == 1
+    assert "contradiction: checkpoints/00003.safetensors follows epoch 3, and metrics.csv has 2 epochs" in look.out
+    reached = "goes on after epoch 2, of 3 epochs: the newest whole checkpoint that metrics.csv reaches"
+    assert last(look.out) == f"next: labrunner resume run {reached}"
+    without_rows(folder, 1)  # the checkpoint of epoch 1 is not kept
+    anew = "start the run anew: metrics.csv reaches none of its whole checkpoints"
+    assert [each[0] for each in checkpoint.listed(folder / "checkpoints")] == [2, 3]
+    assert last(lab("doctor", "run").out) == f"next: {anew}"
+
+
+def test_a_finished_run_of_which_nothing_is_drawn_is_no_finding_and_the_command_is_named(lab: Lab, done: Path):
+    folder = lab.folder / "run"
+    shutil.copytree(done, folder)
+    (folder / "checksums.json").unlink()
+    (folder / "report.html").unlink(missing_ok=True)
+    assert "labrunner draw" not in lab("doctor", "run").out, "figures=none"
+    edit("config.yaml", "figures: none", "figures: few")(folder)
+    look = lab("doctor", "run")
+    assert look.code == 0
+    assert last(look.out).endswith("; to draw it: labrunner draw run")
+    for name in ("report.html", "figures/loss.png"):
+        (folder / name).touch()
+        assert "labrunner draw" not in lab("doctor", "run").out
+        (folder / name).unlink()
+
+
+def test_a_run_cut_before_its_config_has_lost_nothing(lab: Lab):
+    for name in ("checkpoints", "probes", "figures"):
+        (lab.folder / "run" / name).mkdir(parents=True)
+    for name in (".lock", "metrics.csv"):
+        (lab.folder / "run" / name).touch()
+    look = lab("doctor", "run")
+    assert (look.code, look.out.splitlines()[0]) == (0, "run: interrupted before it began, nothing is lost")
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory: pytest.TempPathFactory, done: Path) -> Path:
+    """A sweep of nine runs, all of them copies of one, listed as a sweep lists them."""
+    folder = tmp_path_factory.mktemp("sweep") / "sweep"
+    folder.mkdir()
+    runs = [
+        {
+            "number": number,
+            "folder": str(number),
+            "values": {"seed": number},
+            "overrides": [],
+            "config_hash": None,
+            "epochs": 3,
+        }
+        for number in range(9)
+    ]
+    said = {"format": 1, "command": "", "overrides": [], "keys": ["seed"], "monitor": "val_loss", "threshold": None}
+    (folder / "sweep.yaml").write_text(json.dumps(said | {"runs": runs}))
+    for number in range(3):
+        shutil.copytree(done, folder / str(number))
+    return folder
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "metrics.csv"])
+def test_a_run_of_a_sweep_that_is_not_whole_is_named_and_those_that_have_not_begun(lab: Lab, sweep: Path, name: str):
+    shutil.copytree(sweep, lab.folder / "sweep")
+    (lab.folder / "sweep" / "1" / name).unlink()
+    become(lab.folder / "sweep" / "2", "interrupted")
+    look = lab("doctor", "sweep")
+    assert look.code == 1
+    assert f"sweep/1: done; checkpoints: 2 whole\n  missing file: {name}" in look.out
+    assert "sweep/2: interrupted, 3 of 3 epochs, nothing found" in look.out
+    listed = ", ".join(f"run {number} (seed={number})" for number in range(3, 8))
+    assert look.out.splitlines()[-4:] == [
+        "1 of 3 runs with findings; 6 have not begun",
+        "sweep:",
+        f"  have not begun: {listed} and 1 more",
+        "  next: labrunner resume sweep; run 1 (seed=1) only once its folder is whole, or taken away",
+    ]
+
+
+@pytest.mark.parametrize("status", ["interrupted", "failed", "done"])
+def test_what_makes_the_rest_of_a_sweep_is_named_where_there_is_a_rest(lab: Lab, sweep: Path, status: str):
+    folder = lab.folder / "sweep"
+    shutil.copytree(sweep, folder)
+    said = json.loads((folder / "sweep.yaml").read_text())
+    (folder / "sweep.yaml").write_text(json.dumps(said | {"runs": said["runs"][:3]}))
+    become(folder / "1", status, "no room")
+    assert (last(lab("doctor", "sweep").out) == "next: labrunner resume sweep") is (status != "done")
+
+
+def test_a_sweep_at_work_is_not_said_to_be_resumed(lab: Lab, sweep: Path):
+    shutil.copytree(sweep, lab.folder / "sweep")
+    with FileLock(lab.folder / "sweep" / ".lock"):
+        assert last(lab("doctor", "sweep").out).startswith("next: nothing: the sweep in sweep is being worked on")
+
+
+def test_of_a_folder_of_runs_and_sweeps_each_is_looked_at_once(lab: Lab, done: Path, sweep: Path):
+    shutil.copytree(done, lab.folder / "outputs" / "runs" / "one")
+    shutil.copytree(done, lab.folder / "outputs" / "runs" / "two")
+    (lab.folder / "outputs" / "runs" / "two" / "config.yaml").unlink()
+    shutil.copytree(sweep, lab.folder / "outputs" / "sweeps" / "some")
+    (lab.folder / "outputs" / "notes").mkdir()
+    look = lab("doctor", "outputs")
+    assert look.code == 1, look
+    assert "outputs/runs/one: done, nothing found" in look.out
+    assert "outputs/runs/two: done; checkpoints: 2 whole\n  missing file: config.yaml" in look.out
+    assert "1 of 5 runs with findings; 6 have not begun" in look.out
+    assert last(look.out) == "next: labrunner resume outputs/sweeps/some"
+    assert "1 of 2 runs with findings\n" in lab("doctor", "outputs/runs").out
+    assert "1 of 2 runs with findings\n" in lab("doctor", "outputs/runs", "outputs/runs/two").out, "each once"
+
+
+def test_what_cannot_be_opened_in_a_folder_of_runs_keeps_nobody_from_the_others(lab: Lab, done: Path, sweep: Path):
+    shutil.copytree(done, lab.folder / "outputs" / "runs" / "one")
+    shutil.copytree(sweep, lab.folder / "outputs" / "sweeps" / "some")
+    (lab.folder / "outputs" / "sweeps" / "some" / "sweep.yaml").write_text("{format: [")
+    look = lab("doctor", "outputs")
+    assert look.code == 1
+    assert "outputs/runs/one: done, nothing found" in look.out
+    assert "outputs/sweeps/some: not looked at: cannot read outputs/sweeps/some/sweep.yaml" in look.out
+    assert last(look.out) == "1 of 2 runs with findings"
+    assert lab("doctor", "outputs/sweeps/some").code == 2
+
+
+@pytest.mark.parametrize("name", ["a\0b", "..", "/", "x" * 200, "1/../1"])
+def test_whatever_folder_a_sweep_names_is_answered(lab: Lab, sweep: Path, monkeypatch: pytest.MonkeyPatch, name: str):
+    monkeypatch.setenv("LABRUNNER_DEBUG", "1")  # an error that nobody foresaw is raised
+    shutil.copytree(sweep, lab.folder / "sweep")
+    said = json.loads((lab.folder / "sweep" / "sweep.yaml").read_text())
+    said["runs"][0]["folder"] = name
+    (lab.folder / "sweep" / "sweep.yaml").write_text(json.dumps(said))
+    assert "has not begun" in (look := lab("doctor", "sweep")).out or "have not begun" in look.out, look
+
+
+@pytest.mark.parametrize("files", [(), ("status.json",), ("test.json",)])
+def test_a_folder_with_neither_config_nor_rows_is_no_run(lab: Lab, files: tuple[str, ...]):
+    (lab.folder / "run").mkdir()
+    for name in files:
+        (lab.folder / "run" / name).write_text("{}")
+    look = lab("doctor", "run")
+    assert (look.code, look.out) == (2, "")
+    assert "run is no run folder" in look.err
 
 
 def test_it_imports_nothing_that_takes_seconds(fresh: Callable[..., subprocess.Popen[str]], done: Path):

@@ -28,6 +28,11 @@ def shuffled(folder: Path) -> None:
     table(folder / "data.csv", DIGITS.data[:600], np.random.default_rng(0).permutation(DIGITS.target[:600]))
 
 
+def of_chance(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    table(folder / "data.csv", rng.normal(size=(400, 5)), rng.integers(0, 3, 400))
+
+
 def rare(folder: Path) -> None:
     rng = np.random.default_rng(0)
     table(folder / "data.csv", rng.normal(size=(400, 5)), (rng.random(400) < 0.06).astype(int))
@@ -56,6 +61,8 @@ DEEP = ("model.hidden=[32,32,32,32,32,32]", "model.activation=sigmoid")
 # what was done -> (overrides, what the doctor says among other things)
 SABOTAGES: dict[str, tuple[tuple[str, ...], str]] = {
     "labels shuffled": ((*TABLE, "epochs=60"), "labels of other samples"),
+    "labels of chance": ((*TABLE, "epochs=60"), "labels of other samples"),
+    "random labels": (("dataset.label_noise=0.9",), "random labels"),
     "learning rate that diverges": (("optim=sgd", "optim.lr=1e9", "epochs=3"), "diverged"),
     "learning rate too large": (("optim=sgd", "optim.lr=3", "epochs=6"), "learning rate too large"),
     "learning rate too small": (("optim.lr=5e-7", "epochs=8"), "learning rate too small"),
@@ -78,6 +85,7 @@ SABOTAGES: dict[str, tuple[tuple[str, ...], str]] = {
 }
 MADE = {
     "labels shuffled": shuffled,
+    "labels of chance": of_chance,
     "one class": rare,
     "inputs without a difference": constant,
     "leakage into validation": lambda folder: photos(folder, "val"),

@@ -39,12 +39,16 @@ LASTING = 3  # epochs, at least, for which something has been so at the end
 TINY = 0.01  # the largest weight of a network that knows nothing any more; others begin above it
 DEAD = 0.4  # of the units of a layer
 VANISHED = 1e-3  # movement of the first layer over that of the head, both as shares of their lengths
+BY_HEART = 0.2  # of training accuracy above chance: something is known by heart,
+CHEAPER = 0.95  # or a training loss below so much of what guessing costs; a validation loss above it knows nothing
+NOISE = 0.5  # of the training labels, from which label noise is what a run is about
 STEPS = 20  # batches below which a history says nothing,
 SAMPLES = 50  # and training samples
 MOST = 1e15  # that a fact of a run comes to; a stranger's may be anything
 
 TOO_LARGE, TOO_SMALL = "learning rate too large", "learning rate too small"
 ZEROS, ALIKE = "zero initialization", "units all alike"
+NOTHING, OTHERS = "nothing learned", "labels of other samples"
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,14 @@ class Told:
     def section(self, name: str) -> dict[str, Any]:
         """A section of the config."""
         return dict(self.run.config.get(name, {}))
+
+    @cached_property
+    def guessing(self) -> float | None:
+        """The cross-entropy of whoever knows how frequent the classes are, and no more; None where that is unknown."""
+        total = sum(self.support)
+        if not self.is_cross_entropy or not total:
+            return None
+        return -sum(count / total * math.log(count / total) for count in self.support if count)
 
     @cached_property
     def is_cross_entropy(self) -> bool:
@@ -126,19 +138,42 @@ class Told:
 
 
 def history(run: Run) -> list[Finding]:
-    """The findings of a run; none of one that was cut short by ``smoke``, or that has hardly begun."""
+    """The findings of a run; of one that cannot be judged, that it diverged, and the leaks of its data."""
     told = read(run)
     found = list(diverged(told))
-    facts = told.facts
-    short = int(facts.get("steps", STEPS)) < STEPS or int(facts.get("train_samples", SAMPLES)) < SAMPLES
-    if run.config.get("smoke") or short:
+    if too_short(told) is not None:
         return found + list(leaks(told))
     for look in LOOKS:
         found += look(told)
     names = {finding.name for finding in found}
     if names & {ZEROS, ALIKE}:  # which are slow by themselves
         found = [finding for finding in found if finding.name != TOO_SMALL]
+    if names & {TOO_SMALL, NOTHING, OTHERS} and (cause := list(random_labels(told))):
+        found = [*cause, *(finding for finding in found if finding.name not in (TOO_SMALL, NOTHING, OTHERS))]
     return found
+
+
+def unjudged(run: Run) -> str | None:
+    """Why nothing can be said of a history, in words; None where something can."""
+    told = read(run)
+    if not told.rows:
+        return "there is no history to judge yet"
+    if (why := too_short(told)) is not None:
+        return f"there is no history to judge: {why}"
+    if len(told.rows) < LASTING:
+        return f"there is no history to judge yet: fewer than {LASTING} epochs"
+    return None
+
+
+def too_short(told: Told) -> str | None:
+    """What is so small about a run that its history says nothing; None where it is large enough."""
+    if told.run.config.get("smoke"):
+        return "smoke=true"
+    if int(told.facts.get("steps", STEPS)) < STEPS:
+        return f"fewer than {STEPS} batches"
+    if int(told.facts.get("train_samples", SAMPLES)) < SAMPLES:
+        return f"fewer than {SAMPLES} training samples"
+    return None
 
 
 def read(run: Run) -> Told:
@@ -212,7 +247,7 @@ def nothing(told: Told) -> Iterator[Finding]:
     moved = (max(losses) - min(losses)) / abs(losses[0]) if losses[0] else 0.0
     how = "stands still" if moved < FLAT else f"moves by {moved:.1%}"
     yield Finding(
-        "nothing learned",
+        NOTHING,
         f"training accuracy {best}, and {told.chance:.3f} is chance; the training loss {how}",
         "see the other findings; else: can this model tell the classes apart, do inputs and labels belong together?",
     )
@@ -249,13 +284,35 @@ def carries_nothing_over(told: Told) -> Iterator[Finding]:
     samples = int(told.facts.get("val_samples", 0))
     if not trained or not validated or samples < 20:
         return
-    if max(trained) > told.chance + 0.2 and told.at_chance(max(validated), "val"):
+    if not told.at_chance(max(validated), "val"):
+        return
+    said = (
+        f"training accuracy reaches {max(trained):.3f}, validation accuracy {max(validated):.3f} at best, "
+        f"and {told.chance:.3f} is chance"
+    )
+    costs, lowest = told.guessing, [min(told.column(name), default=math.nan) for name in ("train_loss", "val_loss")]
+    if max(trained) > told.chance + BY_HEART:
+        known = True
+    else:  # by less, if the losses say so as well
+        known = costs is not None and lowest[0] < CHEAPER * costs < lowest[1] and not told.learned_nothing
+        said += f"; the training loss falls to {lowest[0]:.4g}, the validation loss to {lowest[1]:.4g}"
+        said += "" if costs is None else f", and guessing costs {costs:.4g}"
+    if known:
         yield Finding(
-            "labels of other samples",
-            f"training accuracy reaches {max(trained):.3f}, validation accuracy {max(validated):.3f} at best, "
-            f"and {told.chance:.3f} is chance: what is learned by heart carries nothing over",
-            "look whether labels and samples stand in the same order, in training and in validation",
+            OTHERS,
+            f"{said}: what is learned by heart carries nothing over",
+            "look whether labels and samples stand in the same order, in training and in validation, and whether the "
+            "inputs tell anything of the labels",
         )
+
+
+def random_labels(told: Told) -> Iterator[Finding]:
+    """Labels that the config asks to replace; named where nothing comes of them, as the cause of that."""
+    dataset = told.run.config.get("dataset")
+    share = dataset.get("label_noise") if isinstance(dataset, dict) else None
+    if isinstance(share, int | float) and NOISE <= share <= 1 and share is not True:
+        said = f"dataset.label_noise={share} of the training labels are drawn at random"
+        yield Finding("random labels", said, "so the config asks; with a smaller dataset.label_noise it learns more")
 
 
 def overfitting(told: Told) -> Iterator[Finding]:

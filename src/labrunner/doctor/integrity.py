@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import math
 import os
+import shlex
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -26,8 +27,13 @@ STATUSES = ("running", "done", "diverged", "failed", "interrupted")
 ENDED = ("done", "diverged")
 SECTIONS = ("model", "optim", "reg", "freeze")  # of a config; an earlier version may lack one
 JSON = ("status.json", "environment.json", "initial.json", PREPROCESSING, "facts.json", "test.json", CHECKSUMS)
-OF_EVERY_END = ("metrics.csv", "timing.csv", "facts.json", "checks.csv", "initial.json", PREPROCESSING, "summary.txt")
+ALWAYS = ("config.yaml", "metrics.csv", "timing.csv", "status.json")  # in the folder of any run that has begun
+OF_EVERY_END = ("facts.json", "checks.csv", "initial.json", PREPROCESSING, "summary.txt")
 OF_A_TEST = ("test.json", "predictions.csv", "per_class.csv", "confusion.csv")
+SAYS = {  # what must be legible before anything can be told of a run
+    "config.yaml": "which says what it was asked to do",
+    "metrics.csv": "which says how far it got",
+}
 APART = 1e-9  # how far an accuracy may be from its own counts, by rounding
 
 
@@ -37,7 +43,8 @@ class Integrity:
 
     findings: list[Finding]
     status: str  # as `Run.status`
-    state: str  # in words: status, epochs, the tested one, checkpoints
+    progress: str  # in words: status, epochs, the tested one
+    checkpoints: str  # in words
     next: str  # what a resume would do
     is_legible: bool  # whether config and rows are what a run writes, so that the history can be read
 
@@ -47,16 +54,29 @@ def integrity(run: Run, config_hash: str | None) -> Integrity:
     folder = run.path
     others = list(strangers(folder))
     if others:  # nothing else is opened
-        return Integrity(others, "unknown", "not looked at", "take away what does not belong there first", False)
+        return Integrity(others, "unknown", "not looked at", "", "take away what does not belong there first", False)
     status = run.status if run.status in STATUSES else "interrupted"
-    findings = [*of_config(run), *of_rows(run)]
-    is_legible = not any(finding.name == "damaged file" for finding in findings)
+    of_files = {
+        "config.yaml": list(of_config(run)),
+        "metrics.csv": list(of_table(run, "metrics.csv", METRICS)),
+        "timing.csv": list(of_table(run, "timing.csv", TIMING)),
+    }
+    findings = [*of_status(run), *(finding for found in of_files.values() for finding in found)]
+    broken = [
+        name
+        for name, found in of_files.items()
+        if not (folder / name).is_file() or any(finding.name == "damaged file" for finding in found)
+    ]
+    needed = next((name for name in broken if name in SAYS), None)
+    is_legible = needed is None
     findings += [*of_json(folder), *of_missing(run), *of_test(folder), *of_checksums(folder)]
     good, damaged = checkpoints(folder, config_hash)
     for name, why in damaged.items():
-        findings.append(Finding("damaged checkpoint", f"checkpoints/{name}: {why}", "a resume passes it over, aloud"))
+        advice = "a resume passes it over, aloud" if good else "no other is whole, so that a resume refuses"
+        findings.append(Finding("damaged checkpoint", f"checkpoints/{name}: {why}", advice))
     if is_legible:
-        findings += [*of_notes(run), *of_choice(run, good)]
+        timed = None if "timing.csv" in broken else len(read_csv(folder / "timing.csv")[1])
+        findings += [*of_reach(run, timed, good, damaged), *of_notes(run), *of_choice(run, good)]
     findings += [
         Finding("left over", f"{path.relative_to(folder)}: a write that was cut", "it is not read, and may go")
         for path in sorted(folder.rglob(".*.tmp"))
@@ -64,10 +84,14 @@ def integrity(run: Run, config_hash: str | None) -> Integrity:
     if status == "running":  # what is being written is not whole
         findings = []
     listed = f"checkpoints: {len(good)} whole" + (f", {len(damaged)} damaged" if damaged else "")
-    state = f"{epochs_in_words(run, status) if is_legible else status}; {listed}"
-    unknown = "nothing: what it was asked to do cannot be read"
-    next_step = what_is_next(run, status, good, damaged) if is_legible else unknown
-    return Integrity(findings, status, state, next_step, is_legible)
+    progress = progress_in_words(run, status, good) if is_legible else status
+    if needed is None:
+        next_step = what_is_next(run, status, good, damaged)
+    elif status == "running":
+        next_step = f"nothing: {held(folder)}"
+    else:
+        next_step = f"nothing yet: {needed}, {SAYS[needed]}, cannot be read; put it back from a copy first"
+    return Integrity(findings, status, progress, listed, next_step, is_legible)
 
 
 def strangers(folder: Path) -> Iterator[Finding]:
@@ -85,6 +109,8 @@ def strangers(folder: Path) -> Iterator[Finding]:
 
 def of_config(run: Run) -> Iterator[Finding]:
     """Whether config.yaml can be read and holds what every run's does; who runs it checks the rest."""
+    if not (run.path / "config.yaml").is_file():  # which `of_missing` names
+        return
     try:
         config = run.config
     except RequestError as error:
@@ -106,6 +132,13 @@ def of_config(run: Run) -> Iterator[Finding]:
         yield Finding("damaged file", said, "put config.yaml back from a copy")
 
 
+def of_status(run: Run) -> Iterator[Finding]:
+    """Why a run failed, as it said itself."""
+    if run.status == "failed":
+        lines = str(run.error or "").strip().splitlines() or ["status.json does not say of what"]
+        yield Finding("failed", lines[0], "mend what it names, then go on as next: says")
+
+
 def of_json(folder: Path) -> Iterator[Finding]:
     for name in JSON:
         if (folder / name).is_file() and read_json(folder / name) is None:
@@ -118,30 +151,42 @@ def of_json(folder: Path) -> Iterator[Finding]:
         yield Finding("damaged file", f"{CHECKSUMS} holds no checksums", "put it back from a copy")
 
 
-def of_rows(run: Run) -> Iterator[Finding]:
-    """metrics.csv and what grows beside it: whole lines, epochs one after the other, as many in each."""
-    counts = {}
-    for name, columns in (("metrics.csv", METRICS), ("timing.csv", TIMING)):
-        path = run.path / name
-        try:
-            header, rows = read_csv(path)
-            epochs = [int(row[0]) for row in rows]
-            numbers = [float(cell) for row in rows for cell in row if cell]
-        except (OSError, ValueError, IndexError, csv.Error):
-            header, rows, epochs, numbers = [], [], [], []
-        is_whole = tuple(header) == columns and all(len(row) == len(columns) for row in rows)
-        if not is_whole or not all(map(math.isfinite, numbers)):
-            yield Finding("damaged file", f"{name} is not what a run writes", "put it back from a copy")
-            continue
-        counts[name] = len(epochs)
-        if epochs != list(range(1, len(epochs) + 1)):
-            yield Finding("damaged file", f"the epochs of {name} are not 1, 2, 3 and so on", "put it back from a copy")
-        if not path.read_bytes().endswith(b"\n"):
-            yield Finding("cut line", f"the last line of {name} is not whole", "a resume computes it again")
+def of_table(run: Run, name: str, columns: tuple[str, ...]) -> Iterator[Finding]:
+    """What grows by a row in each epoch: whole lines, epochs one after the other."""
+    path = run.path / name
+    if not path.is_file():
+        return
+    try:
+        header, rows = read_csv(path)
+        epochs = [int(row[0]) for row in rows]
+        numbers = [float(cell) for row in rows for cell in row if cell]
+    except (OSError, ValueError, IndexError, csv.Error):
+        header, rows, epochs, numbers = [], [], [], []
+    is_whole = tuple(header) == columns and all(len(row) == len(columns) for row in rows)
+    if not is_whole or not all(map(math.isfinite, numbers)):
+        yield Finding("damaged file", f"{name} is not what a run writes", "put it back from a copy")
+        return
+    if epochs != list(range(1, len(epochs) + 1)):
+        yield Finding("damaged file", f"the epochs of {name} are not 1, 2, 3 and so on", "put it back from a copy")
+    if not path.read_bytes().endswith(b"\n"):
+        yield Finding("cut line", f"the last line of {name} is not whole", "a resume computes it again")
+
+
+def of_reach(
+    run: Run, timed: int | None, good: list[checkpoint.Position], damaged: Mapping[str, str]
+) -> Iterator[Finding]:
+    """How far metrics.csv goes, beside timing.csv with `timed` rows and the checkpoints."""
+    epochs = len(run.row_list)
     # a row goes into one after the other: a kill in between leaves one more
-    if len(counts) == 2 and not 0 <= counts["metrics.csv"] - counts["timing.csv"] <= (run.status not in ENDED):
-        said = " and ".join(f"{count} rows in {name}" for name, count in counts.items())
+    if timed is not None and not 0 <= epochs - timed <= (run.status not in ENDED):
+        said = f"{epochs} rows in metrics.csv and {timed} rows in timing.csv"
         yield Finding("contradiction", said, "they grow together; put them back from a copy")
+    if good and good[-1].epoch > epochs:  # which is written after the row
+        said = f"checkpoints/{good[-1].file_name} follows epoch {good[-1].epoch}, and metrics.csv has {epochs} epochs"
+        yield Finding("contradiction", said, "put metrics.csv back from a copy, or have those epochs computed again")
+    if epochs > 1 and run.status not in ENDED and not good and not damaged:  # no kill leaves that
+        said = f"metrics.csv has {epochs} epochs, and there is no checkpoint of any"
+        yield Finding("no checkpoint", said, "put checkpoints/ back from a copy; else start the run anew")
 
 
 def of_notes(run: Run) -> Iterator[Finding]:
@@ -175,23 +220,23 @@ def of_choice(run: Run, good: list[checkpoint.Position]) -> Iterator[Finding]:
         yield Finding(
             "no weights",
             f"the checkpoint of the tested epoch {chosen.epoch} is not there, or not whole",
-            "predict and evaluate need it; resume with more epochs makes others",
+            "predict and evaluate need it; put it back from a copy",
         )
 
 
 def of_missing(run: Run) -> Iterator[Finding]:
     """Files that a run of this status has."""
-    if run.status not in ENDED:
-        return
-    data = read_json(run.path / "facts.json") or {}
-    names = [*OF_EVERY_END, *(OF_A_TEST if run.status == "done" and data.get("test_samples") else ())]
-    if read_json(run.path / "environment.json") is None or recorded(run.path) is None:
-        names = [
-            name for name in names if name not in ("facts.json", "checks.csv", PREPROCESSING)
-        ]  # an earlier version
+    names = list(ALWAYS)
+    if run.status in ENDED:
+        data = read_json(run.path / "facts.json") or {}
+        ends = [*OF_EVERY_END, *(OF_A_TEST if run.status == "done" and data.get("test_samples") else ())]
+        if read_json(run.path / "environment.json") is None or recorded(run.path) is None:  # an earlier version
+            ends = [name for name in ends if name not in ("facts.json", "checks.csv", PREPROCESSING)]
+        names += ends
     for name in names:
         if not (run.path / name).is_file() and name not in (recorded(run.path) or {}):  # those are looked at anyway
-            yield Finding("missing file", f"{name} is not there", "put it back from a copy")
+            said = "; without it the run is taken for interrupted" if name == "status.json" else ""
+            yield Finding("missing file", f"{name} is not there", f"put it back from a copy{said}")
 
 
 def of_test(folder: Path) -> Iterator[Finding]:
@@ -251,28 +296,59 @@ def checkpoints(folder: Path, config_hash: str | None) -> tuple[list[checkpoint.
     return good, damaged
 
 
-def epochs_in_words(run: Run, status: str) -> str:
+def progress_in_words(run: Run, status: str, good: list[checkpoint.Position]) -> str:
     """How far a run got: ``done, 30 of 30 epochs, epoch 29 tested``."""
     said = [status, f"{run.epochs} of {schema.epochs_of(run.config)} epochs"]
     if status == "done" and run.test is not None and run.chosen is not None:
         said.append(f"epoch {run.chosen.epoch} tested")
+    if status != "done" and good and good[-1].batch and good[-1].epoch == run.epochs:
+        said.append(f"batch {good[-1].batch} of the next")
     return ", ".join(said)
 
 
 def what_is_next(run: Run, status: str, good: list[checkpoint.Position], damaged: Mapping[str, str]) -> str:
     """What a resume would do."""
-    command = resume_command(run.path)
     if status == "running":
         return f"nothing: {held(run.path)}"
-    epochs, asked = run.epochs, schema.epochs_of(run.config)
-    if status == "done":
-        if stopped_early(run.row_list, run.config["monitor"], run.config.get("reg", {}).get("patience")):
-            return "nothing is left: it stopped early"
-        return f"nothing is left; to extend it: {resume_command(run.path, f'epochs={epochs + 10}')}"
     if status == "diverged":
         return "nothing: it would diverge again; start another run with a smaller optim.lr"
-    if not good:
-        return "no checkpoint can be read: start it anew" if damaged else f"{command} begins with the first epoch"
-    last = good[-1]
+    epochs, asked = run.epochs, schema.epochs_of(run.config)
+    reached = [position for position in good if position.epoch <= len(run.row_list)]
+    why_not = why_no_resume(run, status, good, damaged) if not reached else None
+    if status == "done":
+        early = stopped_early(run.row_list, run.config["monitor"], run.config.get("reg", {}).get("patience"))
+        drawn = undrawn(run)
+        if early:
+            return f"nothing is left: it stopped early{drawn}"
+        if run.config["smoke"]:
+            return f"nothing is left: a smoke run has one epoch{drawn}"
+        if epochs >= asked and why_not is not None:
+            return f"nothing is left, and it cannot be extended: {why_not}; for more epochs start the run anew{drawn}"
+        if epochs >= asked:
+            return f"nothing is left; to extend it: {resume_command(run.path, f'epochs={epochs + 10}')}{drawn}"
+    if why_not is not None:
+        return f"start the run anew: {why_not}"
+    if not reached:
+        return f"{resume_command(run.path)} begins with the first epoch"
+    last = reached[-1]
     where = f"after epoch {last.epoch}" + (f", batch {last.batch}" if last.batch else "")
-    return f"{command} goes on {where}, of {asked} epochs"
+    passed = "" if last is good[-1] else ": the newest whole checkpoint that metrics.csv reaches"
+    return f"{resume_command(run.path)} goes on {where}, of {asked} epochs{passed}"
+
+
+def why_no_resume(run: Run, status: str, good: list[checkpoint.Position], damaged: Mapping[str, str]) -> str | None:
+    """Why a run of which no checkpoint can be used is not gone on with; None where it begins with its first epoch."""
+    if good:
+        return "metrics.csv reaches none of its whole checkpoints"
+    if damaged:
+        return "no checkpoint can be read"
+    return "it has no checkpoint" if status == "done" or len(run.row_list) > 1 else None
+
+
+def undrawn(run: Run) -> str:
+    """What draws a finished run of which nothing is drawn, though figures are asked for."""
+    figures = run.path / "figures"
+    is_drawn = (run.path / "report.html").is_file() or (figures.is_dir() and any(figures.iterdir()))
+    if is_drawn or run.config.get("figures", "none") == "none":
+        return ""
+    return f"; to draw it: {shlex.join(['labrunner', 'draw', str(run.path)])}"
