@@ -87,7 +87,7 @@ def decode(content: bytes) -> tuple[dict[str, np.ndarray], Position]:
             raise DamagedCheckpoint("it is cut short")
         header = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["labrunner"])
         state = load(content)
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DamagedCheckpoint(f"it is no checkpoint: {error}") from None
     if not isinstance(header, dict):
         raise DamagedCheckpoint("it is no checkpoint: its header holds no object")

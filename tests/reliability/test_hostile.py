@@ -33,6 +33,7 @@ VERBS: dict[str, tuple[str, ...]] = {  # whatever takes a run folder
 EACH_TIME = [
     *("a pickle for checkpoints/00002.safetensors", "a pipe for status.json", "a link out for .lock", "a zip bomb"),
     *("tables that lead out", "a header of 2^60 bytes", "a hole of 1 TB for config.yaml", "JSON of depth 100,000"),
+    "a header of a deep list",
 ]
 
 

@@ -414,12 +414,12 @@ def test_a_run_that_does_not_listen_ends_soon_after_its_sweep_was_killed_with_al
     wait_until(lambda: (tmp_path / "deaf").is_file(), "the run that does not listen")
     process.kill()
     killed = time.monotonic()
-    assert "sleep" in {Path(f"/proc/{pid}/comm").read_text().strip() for pid in processes_in(tmp_path)}
+    assert any(command.startswith("sleep ") for command in processes_in(tmp_path))
     (tmp_path / "mended13").touch()
     again = forks(*typed[:-1])
     waits = "run 5 is still being worked on"
     wait_until(lambda: again.err.is_file() and waits in again.err.read_text(), "the word that it waits")
-    wait_until(lambda: {*processes_in(tmp_path)} <= {again.pid}, "the end of all other processes")
+    wait_until(lambda: len(processes_in(tmp_path)) <= 1, "the end of all processes but the one that waits")
     measured(request, "slowest end of a sweep's processes after it was killed (s)", time.monotonic() - killed)
     ended = again.wait()
     assert ended.code == 0, ended.err
