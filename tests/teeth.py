@@ -58,7 +58,7 @@ REMOVALS: dict[str, Removal] = {
     ),
     "fallback": Removal(
         "src/labrunner/running.py",
-        '            run_folder.log(f"passing over {path.name}: {error}")\n            continue\n',
+        "            passed[path.name] = str(error)\n            continue\n",
         '            raise RunError(f"{path} is damaged") from None\n',
         ("tests/reliability/test_corruption.py",),
     ),

@@ -212,6 +212,9 @@ def cut_after(folder, epochs: int) -> None:
     for path in sorted((folder / "checkpoints").iterdir()):
         if int(path.stem) > epochs:
             path.unlink()
+    for name in ("metrics.csv", "timing.csv"):
+        lines = (folder / name).read_text().splitlines(keepends=True)
+        (folder / name).write_text("".join(lines[: epochs + 2]))  # an epoch's row stands there before its checkpoint
     (folder / "status.json").write_text(json.dumps({"format": 1, "status": "running", "error": None}))
     (folder / "test.json").unlink()
 
