@@ -352,6 +352,22 @@ def test_a_disk_that_is_full_does_not_change_how_an_interrupted_command_ends(lab
     assert ended.err == "labrunner: error: interrupted; to go on: labrunner resume run\n"
 
 
+def test_an_interruption_that_hydra_makes_an_error_of_stays_one(lab, monkeypatch):
+    from hydra.errors import ConfigCompositionException
+
+    def interrupted(*arguments, **named):
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except BaseException:
+            raise ConfigCompositionException from None
+
+    monkeypatch.setattr("labrunner.compose.composing._by_hydra", interrupted)
+    ended = lab(*TINY, "optim.lr=0.0123")
+    assert (ended.code, ended.err) == (143, "labrunner: error: interrupted\n")
+    monkeypatch.undo()
+    assert not (lab.folder / "outputs").exists()
+
+
 def test_an_error_of_the_operating_system_that_is_no_writing_keeps_its_traceback(lab, monkeypatch):
     def missing(*arguments, **named):
         raise FileNotFoundError(2, "No such file or directory", "weights.bin")

@@ -72,6 +72,7 @@ def answer(argv: Sequence[str]) -> int:
         sys.stdout.flush()  # here, where a reader that has gone is expected, and not at the interpreter's end
         return code
     except LabrunnerError as error:
+        signals.raised().heed()  # a composition that was interrupted may end as a refusal
         if os.environ.get("LABRUNNER_DEBUG") == "1":
             raise
         complain(str(error))
