@@ -361,7 +361,7 @@ def test_an_interruption_that_hydra_makes_an_error_of_stays_one(lab, monkeypatch
         except BaseException:
             raise ConfigCompositionException from None
 
-    monkeypatch.setattr("labrunner.compose.composing._by_hydra", interrupted)
+    monkeypatch.setattr("labrunner.compose.composing.of_options", interrupted)
     ended = lab(*TINY, "optim.lr=0.0123")
     assert (ended.code, ended.err) == (143, "labrunner: error: interrupted\n")
     monkeypatch.undo()
