@@ -502,7 +502,7 @@ def test_what_is_no_file_of_a_run_is_not_read(tmp_path, name, put):
     rows = comparison.table(sweep)
     assert sorted(row["number"] for row in rows) == [0, 1]
     comparison.threshold(sweep)
-    comparison.choices_of(Run(path))
+    assert isinstance(Run(path).choices, dict)
     comparison.flips([Run(path), load_run(tmp_path / "b")])
     assert (oddity(path) is None) == (put is Path.mkdir and name not in READ)
 

@@ -20,7 +20,7 @@ from labrunner.files import read_csv, whole_lines
 from labrunner.helping import GROUPS
 from labrunner.records import MISSING, MONITORS, Member, Row, Run, Sweep, read_rows
 from labrunner.records.names import odd
-from labrunner.records.reading import read_yaml
+from labrunner.records.reading import read_mapping
 from labrunner.schema import NOT_COMPUTED
 from labrunner.selection import chosen, finished, monitored
 
@@ -148,26 +148,7 @@ def row_list(run: Run) -> list[Row]:
 
 def config_of(run: Run) -> dict[str, Any]:
     """`Run.config`, empty where it cannot be read."""
-    return _read_yaml(run.path / "config.yaml")
-
-
-def choices_of(run: Run) -> dict[str, str]:
-    """`Run.choices`: group -> chosen option; empty where they cannot be read."""
-    choices = _read_yaml(run.path / "overrides.yaml").get("choices")
-    return {str(group): str(name) for group, name in choices.items()} if isinstance(choices, dict) else {}
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file, empty where there is none that can be read."""
-    import yaml
-
-    if odd(path):
-        return {}
-    try:
-        said = read_yaml(path)
-    except (yaml.YAMLError, ValueError, RecursionError, OSError, RequestError):
-        return {}
-    return said if isinstance(said, dict) else {}
+    return read_mapping(run.path / "config.yaml")
 
 
 def _number(value: Any) -> float | None:

@@ -21,8 +21,6 @@ import numpy as np
 from labrunner.errors import RunError
 
 ODD = "backslashreplace"  # a path that is no UTF-8 is written as Python writes it; as JSON it reads back the same
-
-
 LINE_ENDS = "\x85\u2028\u2029"  # that YAML knows beside its own
 
 

@@ -370,7 +370,7 @@ def restore(ready: Ready, folder: Path, shared: Shared) -> Found:
         return Found(position, passed)
     if listed:
         raise RunError(f"none of the {len(listed)} checkpoints in {folder} can be read; start the run anew")
-    if epochs > 1 or records.load_run(folder).status == "done":
+    if records.load_run(folder).needs_checkpoint:
         raise RunError(f"there is no checkpoint in {folder}, which has {epochs} epochs; start the run anew")
     return Found(checkpoint.Position(0), passed)
 

@@ -184,7 +184,7 @@ def of_reach(
     if good and good[-1].epoch > epochs:  # which is written after the row
         said = f"checkpoints/{good[-1].file_name} follows epoch {good[-1].epoch}, and metrics.csv has {epochs} epochs"
         yield Finding("contradiction", said, "put metrics.csv back from a copy, or have those epochs computed again")
-    if epochs > 1 and run.status not in ENDED and not good and not damaged:  # no kill leaves that
+    if run.needs_checkpoint and run.status not in ENDED and not good and not damaged:  # no kill leaves that
         said = f"metrics.csv has {epochs} epochs, and there is no checkpoint of any"
         yield Finding("no checkpoint", said, "put checkpoints/ back from a copy; else start the run anew")
 
@@ -314,7 +314,7 @@ def what_is_next(run: Run, status: str, good: list[checkpoint.Position], damaged
         return "nothing: it would diverge again; start another run with a smaller optim.lr"
     epochs, asked = run.epochs, schema.epochs_of(run.config)
     reached = [position for position in good if position.epoch <= len(run.row_list)]
-    why_not = why_no_resume(run, status, good, damaged) if not reached else None
+    why_not = why_no_resume(run, good, damaged) if not reached else None
     if status == "done":
         early = stopped_early(run.row_list, run.config["monitor"], run.config.get("reg", {}).get("patience"))
         drawn = undrawn(run)
@@ -336,13 +336,13 @@ def what_is_next(run: Run, status: str, good: list[checkpoint.Position], damaged
     return f"{resume_command(run.path)} goes on {where}, of {asked} epochs{passed}"
 
 
-def why_no_resume(run: Run, status: str, good: list[checkpoint.Position], damaged: Mapping[str, str]) -> str | None:
+def why_no_resume(run: Run, good: list[checkpoint.Position], damaged: Mapping[str, str]) -> str | None:
     """Why a run of which no checkpoint can be used is not gone on with; None where it begins with its first epoch."""
     if good:
         return "metrics.csv reaches none of its whole checkpoints"
     if damaged:
         return "no checkpoint can be read"
-    return "it has no checkpoint" if status == "done" or len(run.row_list) > 1 else None
+    return "it has no checkpoint" if run.needs_checkpoint else None
 
 
 def undrawn(run: Run) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from labrunner.aliases import check_aliases, check_values
 from labrunner.errors import RequestError
 from labrunner.files import from_yaml, opened, read_bytes, read_csv, read_json, whole_lines
-from labrunner.records.names import EVALUATION, FORMAT, METRICS, Row, oddity
+from labrunner.records.names import EVALUATION, FORMAT, METRICS, Row, odd, oddity
 from labrunner.selection import Chosen, chosen, finished
 
 if TYPE_CHECKING:
@@ -72,6 +72,19 @@ def read_yaml(path: Path) -> Any:
     said = from_yaml(text)
     check_values(said, path)
     return said
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file, empty where there is none that can be read."""
+    import yaml
+
+    if odd(path):
+        return {}
+    try:
+        said = read_yaml(path)
+    except (yaml.YAMLError, ValueError, RecursionError, OSError, RequestError):
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def read_arrays(path: Path, names: Sequence[str], alike: Sequence[str]) -> dict[str, np.ndarray] | None:
@@ -167,14 +180,7 @@ class Run:
     @cached_property
     def overrides(self) -> dict[str, Any]:
         """What the user typed, and the chosen option of every group; empty if it cannot be read."""
-        import yaml
-
-        path = self.path / "overrides.yaml"
-        try:
-            said = read_yaml(path)
-        except (yaml.YAMLError, ValueError, RecursionError, OSError, RequestError):
-            return {}
-        return said if isinstance(said, dict) else {}
+        return read_mapping(self.path / "overrides.yaml")
 
     @property
     def choices(self) -> dict[str, str]:
@@ -291,6 +297,11 @@ class Run:
     def epochs(self) -> int:
         """How many epochs came to their end: not the one in which a run diverged."""
         return len(finished(self.row_list))
+
+    @property
+    def needs_checkpoint(self) -> bool:
+        """Whether no kill can have left it without one: it is done, or has more than the row before the first."""
+        return self.status == "done" or len(self.row_list) > 1
 
     @property
     def chosen(self) -> Chosen | None:

@@ -168,7 +168,7 @@ def beside_each_other(asked: Asked, folder: Path, command: str) -> Sweep:
 def values_of(run: Run, config: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
     """A run's values of the keys, options under the names that they were chosen by."""
     flat = comparison.flat(config)
-    for group, name in comparison.choices_of(run).items():
+    for group, name in run.choices.items():
         section = config.get(group)
         if isinstance(section, dict) and "name" not in section:  # a class of the user's own is called by its file
             flat[group] = name

@@ -177,7 +177,7 @@ def run_line(path: Path, when: str) -> Line:
         chosen=tables.BLANK if best is None else str(best["epoch"]),
         val=value_text(best, monitor),
         test=tables.metric_text(test),
-        what=what_of(config, comparison.choices_of(run)),
+        what=what_of(config, run.choices),
     )
 
 
