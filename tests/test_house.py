@@ -16,8 +16,9 @@ SOURCE = Path(labrunner.__file__).parent
 
 # imports go downward, and within a row the right may import the left
 FLOORS = """
-verbs  cli
-running  tasks  workers  sweeping  planning
+verbs  cli  api
+course
+running  saved  loading  predicting  tasks  workers  sweeping  planning
 trust  build  drawing
 trainer  agreement  facts  apart  checks  audit  results  preprocessing  remarks  doctor  verdict  report
 data  scratch  deep  probes  features  figures

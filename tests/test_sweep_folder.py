@@ -270,7 +270,7 @@ def test_a_sweep_that_names_folders_elsewhere_leads_nobody_to_write_there(lab: L
     before = tree(lab.folder / "outside")
     sweep = load_sweep(lab.folder / "mine/s")
     assert sweep.members[1].status == "interrupted"  # it can be looked at
-    for argv in (["ls", "mine/s"], ["compare", "mine/s"], ["draw", "mine/s"], ["draw", "mine/s", "figures=few"]):
+    for argv in (["ls", "mine/s"], ["compare", "mine/s"], ["report", "mine/s"], ["report", "mine/s", "figures=few"]):
         main(argv)
         assert tree(lab.folder / "outside") == before
     if where != "link":

@@ -19,7 +19,8 @@ from labrunner.errors import Interrupted, LabrunnerError, RequestError
 from labrunner.verbs.printing import complain, show
 
 CFG = ("job", "hydra", "all")
-TAKES_FOLDERS = ("resume", "draw", "compare", "ls", "doctor", "evaluate", "predict")
+TAKES_FOLDERS = ("resume", "report", "open", "compare", "ls", "doctor", "evaluate", "predict", "export", "grade")
+TAKES_WORDS = ("explain", "labs", "new", "bundle", "completion")
 SWEEPS = ("train", "plan")
 
 
@@ -134,7 +135,7 @@ def parse(argv: Sequence[str]) -> Arguments:
             loose.append(word)
     if loose and loose[0] in VERBS:
         arguments.verb = loose.pop(0)
-    takes_words = arguments.verb in ("explain", "labs", *TAKES_FOLDERS)
+    takes_words = arguments.verb in (*TAKES_WORDS, *TAKES_FOLDERS)
     for before, word in zip(["", *loose], loose, strict=False):
         if before.endswith(",") and "=" in before:
             raise RequestError(f"'{before} {word}': no space stands behind a comma: {before}{word}")

@@ -95,7 +95,7 @@ def test_the_drawing_process_draws_it_from_the_file(lab):
         assert drawing.finish() == []
     drawn = (folder / "lr_range.png").read_bytes()
     assert draw_range(folder).read_bytes() == drawn
-    ended = lab("draw", "find")
+    ended = lab("report", "find")
     assert (ended.code, ended.out) == (0, "drawn: find/lr_range.png\n")
 
 

@@ -118,12 +118,12 @@ def test_a_margin_around_the_centre_and_bicubic_are_cut_as_pillow_does(lab):
 
 
 def test_images_come_in_parts_that_fit_into_memory_and_no_number_changes(lab, digits, monkeypatch):
-    from labrunner.verbs import predict
+    from labrunner import predicting
 
     test_images(digits, load_digits().images, 16.0, lab.folder / "images")
     (lab.folder / "images" / "00000bad.png").write_text("no image")
     assert lab("predict", "run", "images", "csv=one.csv").code == 1
-    monkeypatch.setattr(predict, "AT_ONCE", 50 * 64)
+    monkeypatch.setattr(predicting, "AT_ONCE", 50 * 64)
     assert lab("predict", "run", "images", "csv=parts.csv", "figure=parts.png").code == 1
     one, parts = (probabilities(rows_of(lab.folder / name)) for name in ("one.csv", "parts.csv"))
     np.testing.assert_allclose(one, parts, rtol=0, atol=1e-6)

@@ -137,7 +137,7 @@ def test_help_and_refusals_import_nothing_heavy(fresh, tmp_path):
         ["-m", "model=mlp,cnn", "dataset=iris"],
         ["-m", "seed=1,2", "hydra.sweep.dir=notes"],
     ]
-    others += [["compare", "notes"], ["draw", "notes"]]
+    others += [["compare", "notes"], ["report", "notes"]]
     program = [sys.executable, "-P", "-c", LIGHT, json.dumps(without_hydra + others)]
     said = ended(fresh(python=program))
     assert said.code == 0, said.err

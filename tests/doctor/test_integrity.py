@@ -374,14 +374,14 @@ def test_a_finished_run_of_which_nothing_is_drawn_is_no_finding_and_the_command_
     shutil.copytree(done, folder)
     (folder / "checksums.json").unlink()
     (folder / "report.html").unlink(missing_ok=True)
-    assert "labrunner draw" not in lab("doctor", "run").out, "figures=none"
+    assert "labrunner report" not in lab("doctor", "run").out, "figures=none"
     edit("config.yaml", "figures: none", "figures: few")(folder)
     look = lab("doctor", "run")
     assert look.code == 0
-    assert last(look.out).endswith("; to draw it: labrunner draw run")
+    assert last(look.out).endswith("; to draw it: labrunner report run")
     for name in ("report.html", "figures/loss.png"):
         (folder / name).touch()
-        assert "labrunner draw" not in lab("doctor", "run").out
+        assert "labrunner report" not in lab("doctor", "run").out
         (folder / name).unlink()
 
 

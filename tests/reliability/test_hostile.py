@@ -24,7 +24,7 @@ VERBS: dict[str, tuple[str, ...]] = {  # whatever takes a run folder
     "evaluate": ("evaluate", "run"),
     "evaluate on other data": ("evaluate", "run", *OTHER, "hydra.run.dir=made/evaluated", "figures=none"),
     "predict": ("predict", "run", "picture.png", "csv=made/predicted.csv", "figure=made/predicted.png"),
-    "draw": ("draw", "run", "figures=few"),
+    "report": ("report", "run", "figures=few"),
     "compare": ("compare", "run", "whole", "hydra.run.dir=made/compared", "figures=few"),
     "ls": ("ls", "run", "whole"),
     "doctor": ("doctor", "run"),

@@ -227,7 +227,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "evaluate": ("evaluate", "one"),
     "predict": ("predict", "one", "pictures"),
     "plan": ("plan", "-m", "model=mlp,cnn", *SMALL),
-    "draw": ("draw", "one", "two"),
+    "report": ("report", "one", "two"),
     "compare": ("compare", "one", "two"),
     "lr-find": ("lr-find", "model=cnn", *SMALL),
 }
@@ -270,9 +270,9 @@ def test_a_signal_ends_every_verb_with_one_line_and_leaves_its_runs_as_they_are(
     seconds = rng.uniform(0.0, lived(tmp_path, *argv))
     while True:
         (tmp_path / "begun").unlink(missing_ok=True)
-        fork = forking.start(*argv, cwd=tmp_path, first=(DRAWN if verb == "draw" else "") + BEGUN)
+        fork = forking.start(*argv, cwd=tmp_path, first=(DRAWN if verb == "report" else "") + BEGUN)
         wait_until((tmp_path / "begun").exists, "main()")
-        if verb == "draw":  # the other process computes
+        if verb == "report":  # the other process computes
             wait_until(lambda: len(processes_in(tmp_path)) == 2, "the drawing process")
             time.sleep(10.0 * seconds)
         else:

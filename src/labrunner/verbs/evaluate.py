@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from labrunner.errors import RequestError, some
 from labrunner.files import atomic_write, read_json, to_csv, to_json
 from labrunner.helping import Catalogue, own_folders
+from labrunner.loading import CHANGES, Loaded, changes_in, load
 from labrunner.machine import command_line
 from labrunner.records import RunFolder, resume_command
 from labrunner.records.names import EVALUATION
 from labrunner.verbs import tables
-from labrunner.verbs.loaded import CHANGES, Loaded, changes_in, load
 from labrunner.verbs.places import made as newly_made
 from labrunner.verbs.places import new_place, refuse_used
 from labrunner.verbs.printing import one_line, say, show
@@ -67,7 +67,7 @@ def main(arguments: Arguments) -> int:
         refuse_used(folder)
     cache = {"cache": None if changes["cache"] == "null" else changes["cache"]} if "cache" in changes else {}
     changes.pop("cache", None)
-    loaded = load(Path(arguments.words[0]), changes, arguments)
+    loaded = load(Path(arguments.words[0]), changes, trust=arguments.trust, config_dir=arguments.config_dir, say=say)
     if loaded.preprocessing.soft:
         raise RequestError(f"the run in {loaded.run.path} has no classes that could be predicted rightly or wrongly")
     loaded = replace(loaded, config=loaded.config | cache)

@@ -16,10 +16,10 @@ from labrunner.files import to_yaml
 from labrunner.helping import Catalogue, nearest, own_folders
 from labrunner.machine import command_line
 from labrunner.records import Run, RunFolder, is_sweep_folder, load_run, load_sweep, resume_command
+from labrunner.saved import checked_config, new_cache
 from labrunner.selection import stopped_early
 from labrunner.trust import check_saved
 from labrunner.verbs.printing import one_line, print_result, say, show
-from labrunner.verbs.saved import checked_config, new_cache
 from labrunner.verbs.shared import shared_for
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ def main(arguments: Arguments) -> int:
     with RunFolder.reopen(folder) as run_folder:  # what is read from here on stays as it is
         run = load_run(folder)
         saved = schema.changed(run.config, changes)
-        config = checked_config(saved, run.choices, Catalogue(own_folders(arguments.config_dir)), trust=arguments.trust)
+        known = Catalogue(own_folders(arguments.config_dir))
+        config = checked_config(saved, run.choices, known, trust=arguments.trust, say=say)
         if not config["smoke"]:
             refuse_fewer(run, config)
         over = nothing_left(run, config)

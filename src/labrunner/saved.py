@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +10,19 @@ from labrunner.compose import check_config, completed
 from labrunner.errors import RequestError
 from labrunner.helping import GROUPS, Catalogue
 from labrunner.trust import check_saved
-from labrunner.verbs.printing import say
 
 
 def checked_config(
-    saved: dict[str, Any], choices: Mapping[str, str], known: Catalogue, *, trust: bool
+    saved: dict[str, Any],
+    choices: Mapping[str, str],
+    known: Catalogue,
+    *,
+    trust: bool,
+    say: Callable[[str], None],
 ) -> dict[str, Any]:
     """The saved config with the keys that came with later versions, checked as a typed one is.
+
+    `say` is told what is left out of it.
 
     Raises
     ------

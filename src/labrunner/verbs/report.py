@@ -1,4 +1,4 @@
-"""``labrunner draw RUN…``: figures and report of runs and sweeps again, from the files in their folders."""
+"""``labrunner report RUN…``: figures and report of runs and sweeps again, from the files in their folders."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DRAWING_SECONDS = 120.0  # that a folder may take
 def main(arguments: Arguments) -> int:
     words, which = read(arguments)
     if not words:
-        raise RequestError("draw takes run folders or sweep folders: labrunner draw outputs/runs/RUN [figures=all]")
+        raise RequestError("report takes run folders or sweep folders: labrunner report outputs/runs/RUN [figures=all]")
     asked = {word: folders_of(Path(word)) for word in words}
     folders = list(dict.fromkeys(folder for group in asked.values() for folder in group))
     for folder in folders:
@@ -61,11 +61,11 @@ def read(arguments: Arguments) -> tuple[list[str], str]:
         elif key == "figures":
             schema.check_value(key, schema.KEYS[key], value)
             if value == "none":
-                raise RequestError("figures=none leaves nothing to draw; draw takes figures=all or few")
+                raise RequestError("figures=none leaves nothing to draw; report takes figures=all or few")
             which = value
         else:
             raise RequestError(
-                f"{override}: draw shows what was recorded and changes nothing of it; it takes figures=all, few or none"
+                f"{override}: report shows what was recorded and changes none of it; it takes figures=all, few or none"
             )
     return list(dict.fromkeys(os.path.normpath(word) for word in words)), which
 
@@ -95,6 +95,6 @@ def folders_of(path: Path) -> list[Path]:
     if is_range_folder(path):
         return [path]
     if not path.is_dir():
-        raise RequestError(f"there is no folder {path}; labrunner draw takes run folders and sweep folders")
+        raise RequestError(f"there is no folder {path}; labrunner report takes run folders and sweep folders")
     load_run(path)
     return [path]

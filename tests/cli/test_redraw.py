@@ -1,4 +1,4 @@
-"""labrunner draw: figures and report again from the files, and nothing else."""
+"""labrunner report: figures and report again from the files, and nothing else."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from labrunner.cli import Arguments, main
 from labrunner.errors import RequestError
 from labrunner.records import Member, Sweep, SweepFolder
-from labrunner.verbs import draw
+from labrunner.verbs import report
 from tests.cli.lab import Undrawn
 from tests.folders import write_run
 
@@ -37,7 +37,7 @@ def asked(tmp_path, monkeypatch) -> list[tuple[str, str]]:
 
 
 def drawn(*words: str, overrides: tuple[str, ...] = ()) -> int:
-    return draw.main(Arguments(verb="draw", words=list(words), overrides=list(overrides)))
+    return report.main(Arguments(verb="report", words=list(words), overrides=list(overrides)))
 
 
 def write_sweep(path: Path, runs: list[Path], comparison: bool = False) -> Path:
@@ -94,7 +94,7 @@ def test_a_folder_whose_name_holds_an_equal_sign_is_a_folder(asked):
 @pytest.mark.parametrize(
     ("words", "overrides", "said"),
     [
-        ((), (), "draw takes run folders"),
+        ((), (), "report takes run folders"),
         (("nowhere",), (), "nowhere"),
         (("empty",), (), "no run folder"),
         (("one", "empty"), (), "no run folder"),
@@ -131,25 +131,25 @@ def test_what_could_not_be_drawn_is_said_and_the_exit_code_is_one(asked, capsys)
 def test_the_command_asks_for_a_run_that_was_trained_and_touches_nothing_but_its_page(lab):
     lab.train("run", "dataset=iris", "epochs=1")
     before = lab.tree()
-    ended = lab("draw", "run")
+    ended = lab("report", "run")
     assert (ended.code, ended.out, ended.err) == (0, f"drawn: {Path('run/report.html')}\n", "")
     after = lab.tree()
     assert after.pop("run/report.html") == b"figures=all"
     before.pop("run/report.html")
     assert after == before
-    assert lab("draw", "figures=few", "run").code == 0
+    assert lab("report", "figures=few", "run").code == 0
     assert lab.tree()["run/report.html"] == b"figures=few"
 
 
 def test_the_command_names_the_figures_of_a_sweep_since_that_is_what_there_is(lab):
     assert lab("-m", "hydra.sweep.dir=sweep", "dataset=iris", "epochs=1", "seed=0,1", "figures=none").code == 0
-    ended = lab("draw", "sweep")
+    ended = lab("report", "sweep")
     assert (ended.code, ended.err) == (0, "labrunner: drawing 3 folders\n")
     assert ended.out == f"drawn, with 2 runs: {Path('sweep/figures')}\n"
     assert lab.tree()["sweep/0/report.html"] == lab.tree()["sweep/1/report.html"] == b"figures=all"
 
 
-@pytest.mark.parametrize("argv", [("draw",), ("draw", "nowhere"), ("draw", "run", "epochs=3")], ids=" ".join)
+@pytest.mark.parametrize("argv", [("report",), ("report", "nowhere"), ("report", "run", "epochs=3")], ids=" ".join)
 def test_the_command_refuses_what_it_cannot_draw_with_exit_code_two(lab, argv):
     lab.train("run", "dataset=iris", "epochs=1")
     before = lab.tree()
@@ -162,10 +162,10 @@ def test_the_command_refuses_what_it_cannot_draw_with_exit_code_two(lab, argv):
 def test_the_command_draws_what_was_deleted_and_changes_no_other_file(tmp_path, capsys):
     folder = write_run(tmp_path / "run", epochs=4)
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    assert main(["draw", str(folder), "figures=few"]) == 0
+    assert main(["report", str(folder), "figures=few"]) == 0
     assert (folder / "report.html").is_file()
     assert sorted(path.name for path in (folder / "figures").iterdir()) == ["confusion.png", "curves.png"]
     assert before == {path: path.read_bytes() for path in before}
-    assert main(["draw", str(folder), "figures=none"]) == 2
+    assert main(["report", str(folder), "figures=none"]) == 2
     assert "all or few" in capsys.readouterr().err
     assert len(list((folder / "figures").iterdir())) == 2

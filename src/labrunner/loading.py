@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,12 +11,10 @@ from labrunner import checkpoint, schema
 from labrunner.errors import RequestError, RunError
 from labrunner.helping import Catalogue, own_folders
 from labrunner.records import Run, is_sweep_folder, load_run, resume_command
+from labrunner.saved import checked_config
 from labrunner.selection import chosen
-from labrunner.verbs.printing import say
-from labrunner.verbs.saved import checked_config
 
 if TYPE_CHECKING:
-    from labrunner.cli import Arguments
     from labrunner.learner import Learner
     from labrunner.preprocessing import Preprocessing
 
@@ -65,14 +64,23 @@ def changes_in(
     return changes, others
 
 
-def load(folder: Path, changes: dict[str, Any], arguments: Arguments) -> Loaded:
+def load(
+    folder: Path,
+    changes: dict[str, Any],
+    *,
+    trust: bool = False,
+    config_dir: str | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> Loaded:
     """The model of a run.
 
     Parameters
     ----------
     folder : a run folder
     changes : keys of `CHANGES` with their values
-    arguments : of the command, for ``--trust`` and ``--config-dir``
+    trust : whether the config may name code outside the current folder
+    config_dir : a folder of options beside ``./conf``
+    say : told what is worth knowing and no error
 
     Raises
     ------
@@ -84,9 +92,9 @@ def load(folder: Path, changes: dict[str, Any], arguments: Arguments) -> Loaded:
     if is_sweep_folder(folder):
         raise RequestError(f"{folder} is a sweep; name one of its runs, as {folder / '0'}")
     run = load_run(folder)
-    known = Catalogue(own_folders(arguments.config_dir))
-    config = checked_config(run.config | changes, run.choices, known, trust=arguments.trust)
-    epoch = epoch_of(run, config)
+    known = Catalogue(own_folders(config_dir))
+    config = checked_config(run.config | changes, run.choices, known, trust=trust, say=say)
+    epoch = epoch_of(run, config, say)
     from labrunner.machine import arithmetic, file_hash
     from labrunner.running import config_hash, own_files
 
@@ -95,7 +103,7 @@ def load(folder: Path, changes: dict[str, Any], arguments: Arguments) -> Loaded:
         state, _ = checkpoint.read(path, config_hash(run.config))
     except checkpoint.DamagedCheckpoint as error:
         raise RunError(f"the checkpoint of the chosen epoch, {path}, cannot be used: {error}") from None
-    config, preprocessing, learner = built(folder, config)
+    config, preprocessing, learner = built(folder, config, say)
     try:
         with arithmetic(1):
             learner.load(state)
@@ -109,7 +117,9 @@ def load(folder: Path, changes: dict[str, Any], arguments: Arguments) -> Loaded:
     return Loaded(run, config, learner, preprocessing, epoch, threads_of(run, config))
 
 
-def built(folder: Path, config: dict[str, Any]) -> tuple[dict[str, Any], Preprocessing, Learner]:
+def built(
+    folder: Path, config: dict[str, Any], say: Callable[[str], None]
+) -> tuple[dict[str, Any], Preprocessing, Learner]:
     """The config as its model wants it, how inputs are prepared, and the learner, whose weights are still to come.
 
     A folder of an earlier version does not say how inputs are prepared; there the data set is read for it.
@@ -130,7 +140,7 @@ def built(folder: Path, config: dict[str, Any]) -> tuple[dict[str, Any], Preproc
     return config, recorded, learner
 
 
-def epoch_of(run: Run, config: dict[str, Any]) -> int:
+def epoch_of(run: Run, config: dict[str, Any], say: Callable[[str], None]) -> int:
     """The chosen epoch, of a run that is not done the one that is chosen so far; says so.
 
     Raises
