@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+import labrunner.verbs
 from labrunner import schema
-from labrunner.cli import CFG
+from labrunner.cli import CFG, main
 from labrunner.helping import (
     EXAMPLES,
     FLAGS,
@@ -25,6 +26,7 @@ from labrunner.helping import (
     packaged_conf,
     read_keys,
 )
+from labrunner.usage import USAGES, verb_page
 
 CONF = packaged_conf()
 
@@ -82,9 +84,12 @@ def test_the_page_keeps_to_its_width(width):
 
 
 def test_help_is_one_page_wherever_the_flag_stands(lab):
-    pages = {lab(*argv).out for argv in (["--help"], ["-h"], ["resume", "--help"], ["model=cnn", "-h"], ["-h", "x=1"])}
+    pages = {lab(*argv).out for argv in (["--help"], ["-h"], ["model=cnn", "-h"], ["-h", "x=1"])}
     assert len(pages) == 1
-    assert pages.pop().startswith("usage: labrunner")
+    assert pages.pop().startswith("usage: labrunner [VERB]")
+    of_a_verb = {lab(*argv).out for argv in (["resume", "--help"], ["-h", "resume"], ["resume", "outputs", "-h"])}
+    assert len(of_a_verb) == 1
+    assert of_a_verb.pop().startswith("usage: labrunner resume")
 
 
 def test_the_examples_on_the_page_are_requests_that_are_not_refused(lab):
@@ -307,3 +312,24 @@ def test_the_description_of_an_option_is_its_first_comment_line_and_no_instructi
     assert catalogue.option("model", "b").meaning == ""
     assert not catalogue.option("model", "a").shipped
     assert Path(catalogue.option("model", "mlp").path).parent == CONF / "model"
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_page_of_a_verb_says_how_it_is_typed_and_its_examples_begin_with_it(verb, capsys):
+    assert main([verb, "--help"]) == 0
+    page = capsys.readouterr().out
+    form = page.splitlines()[0]
+    assert form.startswith("usage: labrunner [train]" if verb == "train" else f"usage: labrunner {verb}")
+    shown = page.split("\nexamples\n")[1].splitlines()
+    assert shown
+    named = [line for line in shown if "labrunner" in line]
+    assert all(line.strip().startswith(("labrunner", "eval")) for line in named)
+    assert any(verb in line or verb == "train" for line in named)
+    assert max(map(len, page.splitlines())) <= 110
+    assert verb_page(verb, 72).split() == page.split()
+
+
+def test_every_verb_has_a_page_and_a_file_of_its_own():
+    assert set(USAGES) == set(VERBS)
+    folder = Path(labrunner.verbs.__file__).parent
+    assert [verb for verb in VERBS if not (folder / f"{verb.replace('-', '_')}.py").is_file()] == []

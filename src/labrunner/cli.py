@@ -174,10 +174,15 @@ def dispatch(arguments: Arguments) -> int:
     if arguments.help:
         import shutil
 
+        width = max(72, min(shutil.get_terminal_size().columns, 110))
+        if arguments.verb in arguments.argv:  # and not left out
+            from labrunner.usage import verb_page
+
+            show(verb_page(arguments.verb, width))
+            return 0
         from labrunner.helping import Catalogue, help_page, own_folders
 
-        folders = own_folders(arguments.config_dir)
-        show(help_page(Catalogue(folders), width=max(72, min(shutil.get_terminal_size().columns, 110))))
+        show(help_page(Catalogue(own_folders(arguments.config_dir)), width))
         return 0
     if arguments.cfg is not None and arguments.verb != "train":
         raise RequestError(f"--cfg shows what a new run is composed of, and does not go with {arguments.verb}")

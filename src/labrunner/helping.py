@@ -244,7 +244,7 @@ VERBS = {
 
 FLAGS = {
     "-m, --multirun": "a sweep: a run for each value, and for each combination of several keys",
-    "--help, -h": "this page",
+    "--help, -h": "this page; behind a verb what that takes: resume --help",
     "--version": "the version",
     "--cfg job": "print the composed config and stop (job, hydra or all)",
     "--config-dir DIR": "a folder with options of your own, beside ./conf",
@@ -274,12 +274,12 @@ def help_page(catalogue: Catalogue, width: int = 100) -> str:
         if not options:
             continue
         lines.append(f"  {group}=…  {MEANINGS[group]}")
-        rows = []
+        named = []
         for option in options:
             mark = "*" if catalogue.defaults.get(group) == option.name else " "
             own = "" if option.shipped else " (yours)"
-            rows.append((f"{mark} {option.name}", option.meaning + own))
-        lines += _rows(rows, width, indent=4)
+            named.append((f"{mark} {option.name}", option.meaning + own))
+        lines += rows(named, width, indent=4)
     lines.append("")
     top = ((f"{key.name}={key.value}", key.meaning) for key in catalogue.top.values())
     lines += _table("keys of every run", top, width)
@@ -288,21 +288,21 @@ def help_page(catalogue: Catalogue, width: int = 100) -> str:
         default = catalogue.option(group, catalogue.defaults.get(group, ""))
         if default is not None:
             keys = default.keys.values()
-            lines += _rows(((f"{group}.{key.name}={key.value}", key.meaning) for key in keys), width)
+            lines += rows(((f"{group}.{key.name}={key.value}", key.meaning) for key in keys), width)
     lines.append("")
     lines += _table("flags, before or after the rest", FLAGS.items(), width)
-    lines += ["examples", *_rows(EXAMPLES, width, column=54)]
+    lines += ["examples", *rows(EXAMPLES, width, column=54)]
     return "\n".join(lines).rstrip()
 
 
-def _table(title: str, rows: Iterable[tuple[str, str]], width: int) -> list[str]:
-    return [title, *_rows(rows, width), ""]
+def _table(title: str, pairs: Iterable[tuple[str, str]], width: int) -> list[str]:
+    return [title, *rows(pairs, width), ""]
 
 
-def _rows(rows: Iterable[tuple[str, str]], width: int, indent: int = 2, column: int = 30) -> list[str]:
+def rows(pairs: Iterable[tuple[str, str]], width: int, indent: int = 2, column: int = 30) -> list[str]:
     """Two columns; what is meant wraps beside what is typed."""
     lines = []
-    for left, right in rows:
+    for left, right in pairs:
         head = f"{' ' * indent}{left}"
         wrapped = textwrap.wrap(right, width - column - 2) or [""]
         if len(head) > column:

@@ -462,4 +462,4 @@ def test_help_and_explain_know_the_verbs(lab):
     for verb in ("predict", "evaluate"):
         assert f"\n  {verb} " in page
         assert f"{verb} RUN" in " ".join(page.split())
-        assert f"a verb   labrunner {verb}" in lab("explain", verb).out
+        assert f"usage: labrunner {verb}" in lab("explain", verb).out

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from labrunner import architectures, known_facts, schema
 from labrunner.errors import RequestError
 from labrunner.helping import GROUPS, MEANINGS, VERBS, Catalogue, Option, nearest, own_folders
+from labrunner.usage import verb_page
 from labrunner.verbs.printing import show
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def explain(word: str, known: Catalogue) -> str:
         key = known.top[name]
         return "\n".join([f"{name}: {key.meaning}", f"  takes    {takes(name)}", f"  default  {key.value}"])
     if name in VERBS and not equals:
-        return f"{name}: {VERBS[name]}\n  a verb   labrunner {name}"
+        return verb_page(name)
     if section := [key for key in known.top if key.startswith(f"{name}.")]:
         return "\n".join(explain(key, known) for key in section)
     owners = known.owners(name)
