@@ -63,7 +63,7 @@ REMOVALS: dict[str, Removal] = {
         ("tests/reliability/test_corruption.py",),
     ),
     "escaping": Removal(
-        "src/labrunner/report/__init__.py",
+        "src/labrunner/report/page.py",
         "autoescape=True",
         "autoescape=False",
         ("tests/test_report.py", "tests/reliability/test_names.py"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 
+from labrunner.report.page import policy, script
+
 NAMES: dict[str, str] = {
     # a page
     "a script": "<script>alert(1)<",
@@ -72,32 +74,63 @@ NAMES: dict[str, str] = {
 
 
 class Page(HTMLParser):
-    """The elements of a page, and its text."""
+    """The elements of a page, its text, and what a browser would run or dress it in."""
 
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)
         self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.text = ""
+        self.within: dict[str, list[str]] = {"script": [], "style": []}
         self.feed(text)
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append((tag, dict(attrs)))
+        if tag in self.within:
+            self.within[tag].append("")
 
     def handle_data(self, data: str) -> None:
-        self.text += data
+        if self.cdata_elem in self.within:
+            self.within[self.cdata_elem][-1] += data
+        else:
+            self.text += data
+
+
+LINKS = (
+    "src",
+    "href",
+    "xlink:href",
+    "srcset",
+    "action",
+    "formaction",
+    "background",
+    "data",
+    "poster",
+    "ping",
+    "srcdoc",
+)
 
 
 def assert_nothing_gets_in(page: Page) -> None:
-    """No script, no handler, and nothing that is fetched from elsewhere."""
-    assert {tag for tag, _ in page.elements}.isdisjoint({"script", "svg", "iframe", "object", "base", "link", "form"})
+    """No script but ours to the byte, no handler, and nothing that is fetched from elsewhere."""
+    tags = {tag for tag, _ in page.elements}
+    assert tags.isdisjoint(
+        {"iframe", "object", "embed", "base", "link", "form", "foreignobject", "use", "animate", "set", "a"}
+    )
+    assert page.within["script"] == [script()]
+    assert len(page.within["style"]) == 1
+    assert "evil" not in page.within["style"][0]
+    assert [attributes for tag, attributes in page.elements if tag == "script"] == [{}]
+    policies = [
+        attributes["content"] for tag, attributes in page.elements if tag == "meta" and "http-equiv" in attributes
+    ]
+    assert policies == [policy()]
     for tag, attributes in page.elements:
         for name, value in attributes.items():
             assert not name.startswith("on"), (tag, name, value)
-            if name in ("src", "href", "srcset", "action", "background"):
+            if name in LINKS:
+                assert tag == "img", (tag, name)
                 assert (value or "").startswith("data:image/png;base64,"), (tag, value)
-    style = page.text[: page.text.index("</")] if "</" in page.text else ""
-    assert "evil" not in style
 
 
 def assert_the_terminal_stays_clean(text: str, name: str) -> None:

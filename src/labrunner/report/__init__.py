@@ -1,42 +1,29 @@
 """The report: one self-contained HTML page of a run, rendered from the files of its folder.
 
-Nothing in the page asks anything of anywhere: style and figures are inside, and there is no script. Every number in it
-says in a ``data-src`` attribute which record it shows; `labrunner.report.origin` defines how.
+Nothing in the page asks anything of anywhere: style, figures and the one script are inside, and a policy in its head
+has the browser refuse all else; `labrunner.report.page` says how. It can be read without the script, which only sorts,
+filters and points. Every number in it says in a ``data-src`` attribute which record it shows; `labrunner.report.origin`
+defines how.
 """
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from labrunner.files import atomic_write
 from labrunner.records import Run
 from labrunner.report import content
 from labrunner.report.measured import measured
+from labrunner.report.page import TEMPLATES, page
 
-TEMPLATES = Path(__file__).parent / "templates"
-
-
-@cache
-def environment() -> Environment:
-    """The templates, each compiled once."""
-    return Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,  # class names, messages and values come from outside
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+__all__ = ["TEMPLATES", "render", "write"]
 
 
 def render(run: Run) -> str:
     """The page of a run, with the figures that stand in its folder."""
     drawn = content.figures(run)
-    template = environment().get_template("run.html")
-    return template.render(
+    return page(
+        "run.html",
         title=content.title(run),
         name=run.path.resolve().name,
         status=content.status(run),
