@@ -1,4 +1,4 @@
-"""The page of one verb: how it is typed, what it takes, examples; for ``labrunner VERB --help`` and ``explain VERB``."""
+"""The page of one verb: how it is typed, what it takes, examples; ``labrunner VERB --help`` and ``explain VERB``."""
 
 from __future__ import annotations
 
