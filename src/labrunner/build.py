@@ -6,19 +6,16 @@ In this order: the data set's description, the learner for it, the data as the l
 from __future__ import annotations
 
 import functools
-import importlib
 import itertools
 import math
 import shlex
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labrunner import architectures, schema
 from labrunner.errors import RequestError
-from labrunner.helping import nearest
 from labrunner.learner import ANY, Wants
+from labrunner.own import named
 
 if TYPE_CHECKING:
     from labrunner.data import Data, Description
@@ -117,6 +114,7 @@ def check_fit(config: dict[str, Any], description: Description) -> None:
 
     model, name = config["model"], description.name
     kind = model.get("name")
+    refuse_oblong(description)
     augment.check(config["augment"], description.shape, name)
     mixing.check(config["reg"], description.shape, name)
     if "arch" in model and model["arch"] not in architectures.NAMES:
@@ -141,6 +139,16 @@ def check_fit(config: dict[str, Any], description: Description) -> None:
             f"model=perceptron needs classes to tell apart and dataset={name} has none; try model=adaline"
         )
     check_probes(config, description)
+
+
+def refuse_oblong(description: Description) -> None:
+    """Refuse images that are not square, as a data set of the user's own may have."""
+    if len(description.shape) == 3 and description.shape[1] != description.shape[2]:
+        height, width = description.shape[1:]
+        raise RequestError(
+            f"dataset={description.name} has images of {width} x {height} pixels, and they have to be square; "
+            f"try dataset.size={min(width, height)}, which cuts out the middle"
+        )
 
 
 def check_probes(config: dict[str, Any], description: Description) -> None:
@@ -257,37 +265,6 @@ def build_learner(
 
 def own_class(options: dict[str, Any]) -> functools.partial[Any]:
     """The user's class or function that ``_target_`` names, with the other keys of its YAML as arguments."""
-    target = str(options["_target_"])
-    module_name, _, name = target.rpartition(".")
-    if not module_name:
-        raise RequestError(f"_target_: {target} names no module; write file.ClassName, as in my_models.TinyNet")
-    here = str(Path.cwd())
-    if here not in sys.path:  # a console script has no current folder on its path
-        sys.path.append(here)
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name and module_name.startswith(error.name):
-            raise RequestError(
-                f"_target_: {target}: there is no module {module_name}\n"
-                f"start labrunner in the folder that holds {module_name.partition('.')[0]}.py (this is {here})"
-            ) from None
-        raise RequestError(f"_target_: {target}: {module_name} imports {error.name}, which is not installed") from error
-    except (Exception, SystemExit) as error:
-        what = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise RequestError(f"_target_: {target}: importing {module_name} raised {what}") from error
-    if not hasattr(module, name):
-        own = Path(here, f"{module_name.partition('.')[0]}.py")
-        if own.is_file() and Path(getattr(module, "__file__", None) or "") != own:
-            raise RequestError(
-                f"_target_: {target}: the name {module_name} belongs to another module, which comes before {own}\n"
-                "give your file a name of its own"
-            )
-        close = nearest(name, [word for word in vars(module) if not word.startswith("_")])
-        hint = f"; did you mean {module_name}.{close}?" if close else ""
-        raise RequestError(f"_target_: {module_name} has no {name}{hint}")
-    if not callable(getattr(module, name)):
-        kind = type(getattr(module, name)).__name__
-        raise RequestError(f"_target_: {target} is of type {kind}, and no class or function that makes a model")
+    function = named(str(options["_target_"]), "a model")
     arguments = {key: value for key, value in options.items() if key not in ("_target_", "name")}
-    return functools.partial(getattr(module, name), **arguments)
+    return functools.partial(function, **arguments)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from labrunner import known_facts, relations, schema
+from labrunner import known_facts, own, relations, schema
 from labrunner.errors import RequestError
 from labrunner.schema import Config
 
@@ -23,7 +23,7 @@ def _monitor_needs_val(config: Config) -> None:
     if config["dataset"].get("val_fraction", 0.0) == 0.0 and who is not None and config["monitor"].startswith("val_"):
         way_out = "dataset.val_fraction=0.2 or " if "val_fraction" in config["dataset"] else ""
         raise RequestError(
-            f"{who} watches {config['monitor']}, and dataset={config['dataset'].get('name')} is left no validation "
+            f"{who} watches {config['monitor']}, and dataset={own.name_of(config['dataset'])} is left no validation "
             f"split; try {way_out}monitor=train_loss"
         )
 
@@ -62,6 +62,15 @@ def _dropout_needs_hidden(config: Config) -> None:
         raise RequestError(
             f"reg.dropout={dropout} leaves out hidden units and model.hidden=[] has none; "
             "try reg.dropout=0 or model.hidden=[128]"
+        )
+
+
+def _numpy_takes_shipped_optimizers(config: Config) -> None:
+    name = config["model"].get("name")
+    if "_target_" in config["optim"] and name in schema.NUMPY_MODELS:
+        other = "model=mlp" if name == "mlp_numpy" else "model=softmax"
+        raise RequestError(
+            f"the chosen optim is an optimizer for torch, and model={name} computes in NumPy; try {other}, or optim=sgd"
         )
 
 
@@ -274,6 +283,7 @@ RULES: tuple[Callable[[Config], None], ...] = (
     _monitor_needs_val,
     _nesterov_needs_momentum,
     _dropout_needs_hidden,
+    _numpy_takes_shipped_optimizers,
     _rosenblatts_rule_takes_no_more,
     _samples_are_mixed_one_way,
     _own_model_has_its_own_dropout,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from labrunner import checkpoint, schema
 from labrunner.errors import RequestError, RunError
 from labrunner.helping import Catalogue, own_folders
+from labrunner.own import name_of
 from labrunner.records import Run, is_sweep_folder, load_run, resume_command
 from labrunner.saved import checked_config
 from labrunner.selection import chosen
@@ -110,7 +111,7 @@ def load(
     except ValueError as error:
         raise RunError(f"the checkpoint of the chosen epoch, {path}, cannot be used: {error}") from None
     versions = run.environment.get("versions")
-    for file in own_files(config):
+    for file in own_files({"model": config["model"]}):
         before = versions.get(file.name) if isinstance(versions, dict) else None
         if before not in (None, file_hash(file)):
             say(f"labrunner: warning: {file.name} has changed since the run began: its model may compute otherwise")
@@ -135,7 +136,7 @@ def built(
         return config, ready.preprocessing, ready.learner
     with arithmetic(1):
         config, own, wants = build.as_wanted(config, recorded.recorded())
-        description = recorded.description(config["dataset"]["name"])
+        description = recorded.description(name_of(config["dataset"]))
         learner = build.build_learner(config, description, own, wants, load_weights=False)
     return config, recorded, learner
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from labrunner.errors import LabrunnerError
 from labrunner.machine import arithmetic
+from labrunner.own import name_of
 from labrunner.running import Shared, prepare, refuse_download
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Costs:
     def of(self, config: Mapping[str, Any]) -> Cost:
         """The cost of one run, from its own learner and a few of its batches."""
         counted = {key: value for key, value in config.items() if key not in ALIKE}
-        counted["optim"] = {key: value for key, value in config["optim"].items() if key == "name"}
+        counted["optim"] = {key: value for key, value in config["optim"].items() if key in ("name", "_target_")}
         alike = json.dumps(counted, sort_keys=True, default=str)
         if alike not in self._known:
             self._known[alike] = self._look(dict(config))
@@ -93,7 +94,7 @@ class Costs:
         size = min(CHECKPOINTS, ready.plan.epochs) * state + predictions + rows + OTHER_BYTES + drawn
         samples, decoding = ready.data.samples, None
         if samples.listed:
-            decoding = Decoding(config["dataset"]["name"], len(samples.labels), samples.inputs.nbytes)
+            decoding = Decoding(name_of(config["dataset"]), len(samples.labels), samples.inputs.nbytes)
             if config.get("cache") is None:
                 decoding = decoding._replace(size=0)
         return Cost(seconds, size, ready.threads, DRAWING[config["figures"]], decoding=decoding), missing

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from labrunner.errors import RequestError
 from labrunner.files import expanded, opened, written
 from labrunner.loading import Loaded
+from labrunner.own import name_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,7 +72,7 @@ def of_images(loaded: Loaded, files: Sequence[Path], keep: int) -> Predicted:
     from labrunner.data.samples import Samples
 
     preprocessing, predicted = loaded.preprocessing, Predicted()
-    description = preprocessing.description(loaded.config["dataset"]["name"])
+    description = preprocessing.description(name_of(loaded.config["dataset"]))
     for part, images, bad in decoded(loaded, files):
         predicted.bad |= bad
         if not part:
@@ -133,7 +134,7 @@ def of_rows(loaded: Loaded, words: Sequence[str]) -> Predicted:
     if len(words) > 1:
         raise RequestError(f"the run learned from a table, and predict takes one CSV of rows, not {len(words)} files")
     inputs = csv_tables.features_of(words[0], preprocessing.feature_names, preprocessing.offsets)
-    description = preprocessing.description(loaded.config["dataset"]["name"])
+    description = preprocessing.description(name_of(loaded.config["dataset"]))
     samples = Samples(description, inputs, np.zeros(len(inputs), dtype=np.int64))
     rows = [str(number) for number in range(1, len(inputs) + 1)]
     return Predicted(rows, [probabilities(loaded, samples)])

@@ -72,7 +72,7 @@ class Preprocessing:
             resize=options.get("resize"),
             interpolation=options.get("interpolation", "bilinear"),
             feature_names=tuple(description.feature_names),
-            offsets=tables.offsets(dict(options)) if options["name"] in tables.NAMES else {},
+            offsets=tables.offsets(dict(options)) if options.get("name") in tables.NAMES else {},
             soft=description.soft,
             wants=learner.wants,
             weights=said_of(learner.origin),

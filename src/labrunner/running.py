@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labrunner import __version__, checkpoint, combinations, records, remarks, schema, signals
+from labrunner import __version__, checkpoint, combinations, own, records, remarks, schema, signals
 from labrunner.errors import Interrupted, LabrunnerError, RequestError, RunError
 from labrunner.files import WriteError, to_yaml, writing
 from labrunner.machine import arithmetic, bar_size, environment, threads_for
@@ -269,10 +268,8 @@ def preprocessed(folder: Path) -> Preprocessing | None:
 
 
 def own_files(config: Mapping[str, Any]) -> list[Path]:
-    """The file of the user's own model, which is imported by now: a resume compares it."""
-    module = sys.modules.get(str(config["model"].get("_target_", "")).rpartition(".")[0])
-    file = getattr(module, "__file__", None)
-    return [] if file is None else [Path(file)]
+    """The files of the user's own code, as far as they are imported by now: a resume compares them."""
+    return own.files_of(own.targets(config).values())
 
 
 def refuse_other_data(recorded: Mapping[str, Any], data: Data) -> None:

@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
+from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen, Predicate
 
 from labrunner.errors import RequestError
+from labrunner.own import is_dotted
 
 Config = dict[str, Any]
 
@@ -55,6 +56,7 @@ Probe = Literal[
     "lr_range",
     "gradcam",
 ]
+OwnProbe = Annotated[str, Predicate(is_dotted)]  # file.ClassName: a class of the user's
 
 KEYS: dict[str, Any] = {
     "seed": Seed,
@@ -66,7 +68,7 @@ KEYS: dict[str, Any] = {
     "precision": Literal["float32", "float64", "bf16"],
     "threads": Annotated[int, Ge(1), Le(1024)] | Literal["auto"],
     "figures": Literal["all", "few", "none"],
-    "probes": list[Probe],
+    "probes": list[Probe | OwnProbe],
     "checks": list[dict[str, Any]],
     "strict": bool,
     "smoke": bool,
@@ -175,6 +177,19 @@ TORCHVISION = ("efficientnet_b0", "shufflenet_v2_x1_0", "torchvision")  # networ
 CONVOLUTIONAL = ("cnn", "lenet", *TORCHVISION)  # which take images, and starting weights from elsewhere
 MLPS = ("mlp", "mlp_numpy")
 INDIFFERENT = "model=perceptron learns by Rosenblatt's rule, whose steps do the same at every learning rate"
+# keys of every data set of the user's own, at what they are where its file does not list them; its class gets none
+OWN_DATASET: Config = {
+    "val_fraction": 0.2,
+    "test_fraction": 0.2,
+    "split_seed": 0,
+    "normalize": "standard",
+    "classes": None,
+    "per_class": None,
+    "label_noise": 0.0,
+    "size": None,
+}
+RESERVED = ("cache", "memory", "listed", "resize", "interpolation")  # what a data set is told beside its keys
+KEPT = (*(f"dataset.{key}" for key in OWN_DATASET), "optim.lr")  # keys that mean ours in options of the user's own too
 FEW_WEIGHTS = 16  # of a model whose every weight is noted at every step
 WITHOUT_HIDDEN = ("perceptron", "adaline", "neuron", "softmax")  # from the inputs straight to the scores
 
@@ -195,7 +210,8 @@ def describe(kind: Any) -> str:
         if get_origin(base) is list:
             return describe(base) + _length(limits)
         if base is str:
-            return "text of at least 1 character"
+            dotted = any(isinstance(limit, Predicate) for limit in limits)
+            return "file.ClassName of your own" if dotted else "text of at least 1 character"
         return f"{describe(base)} {_range(limits)}".strip()
     if get_origin(kind) is list:
         (item,) = get_args(kind)
@@ -245,7 +261,7 @@ def check_types(config: Config) -> None:
         group = key.partition(".")[0]
         own = isinstance(config.get(group), dict) and "_target_" in config[group]
         found, value = lookup(config, key)
-        if found and not own:  # the keys of the user's own class mean what its author likes
+        if found and (not own or key in KEPT):  # others of the user's own class mean what its author likes
             check_value(key, kind, value)
 
 
@@ -283,15 +299,32 @@ def near(kind: Any, value: Any) -> str:
     """The nearest word among the choices of a type, for the end of a message."""
     import difflib
 
-    words = [str(word) for part in (kind, *get_args(kind)) if get_origin(part) is Literal for word in get_args(part)]
+    words = [str(word) for word in _words(kind)]
+    if isinstance(value, list):  # of several words the first that is none
+        value = next((each for each in value if str(each) not in words), value)
     # val_acc means val_accuracy, though val_auroc is nearer by letters
     found = [word for word in words if word.startswith(str(value))] or difflib.get_close_matches(str(value), words, n=1)
     return f"; did you mean {found[0]}?" if found else ""
 
 
+def _words(kind: Any) -> list[Any]:
+    """The choices of a type, those of a list's items and of a union's parts among them."""
+    if get_origin(kind) is Literal:
+        return list(get_args(kind))
+    return [word for part in get_args(kind) for word in _words(part)]
+
+
 def shown(value: Any) -> str:
     text = "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def with_own_defaults(config: Config) -> Config:
+    """A config with the keys that every data set of the user's own has, also where its file does not list them."""
+    dataset = config.get("dataset")
+    if not isinstance(dataset, dict) or "_target_" not in dataset:
+        return config
+    return {**config, "dataset": {**dataset, **{key: dataset.get(key, OWN_DATASET[key]) for key in OWN_DATASET}}}
 
 
 def lookup(config: Config, key: str) -> tuple[bool, Any]:

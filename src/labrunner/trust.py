@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from labrunner.errors import RequestError
+from labrunner.own import probes
 
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
@@ -21,6 +22,8 @@ DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 def check_saved(config: Any, here: Path, path: str = "") -> None:
     """Refuse a saved config that would execute code from elsewhere; imports nothing."""
     if isinstance(config, dict):
+        for name in probes(config.get("probes")) if not path else ():
+            _check_target(name, here, "probes")
         for key, value in config.items():
             if key == "_target_":
                 _check_target(value, here, path or "the config")

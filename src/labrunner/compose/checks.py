@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from labrunner import combinations, schema
+from labrunner import combinations, own, schema
 from labrunner.compose.names import refuse_key
 from labrunner.errors import RequestError
 from labrunner.helping import GROUPS, Catalogue, Option, nearest, packaged_conf
@@ -60,15 +60,7 @@ def check_keys(config: dict[str, Any], known: Catalogue) -> None:
                 )
             raise RequestError(f"{key}={schema.shown(value)}: this is a group; there are " + _names(key, known))
         if "_target_" in value:
-            if key != "model":
-                raise RequestError(
-                    f"the chosen {key} has a _target_, and this version takes code of your own for model alone\n"
-                    f"an option of yours for {key} takes a shipped name and the keys that {key}=NAME has"
-                )
-            if "name" in value:
-                raise RequestError(
-                    f"the chosen {key} has a name and a _target_; name is for shipped options, leave it out"
-                )
+            check_own(key, value)
             continue
         option = known.option(key, str(value.get("name")))
         if option is None or not option.shipped:
@@ -86,6 +78,32 @@ def check_keys(config: dict[str, Any], known: Catalogue) -> None:
     for key in known.top:
         if not schema.lookup(config, key)[0]:
             raise RequestError(f"the config has no {key}; the default is {key}={known.top[key].value}")
+
+
+def check_own(group: str, section: dict[str, Any]) -> None:
+    """Refuse a ``_target_`` where none is taken, and keys beside it that would mean two things."""
+    if group not in own.GROUPS:
+        takes = f"{', '.join(own.GROUPS[:-1])} and {own.GROUPS[-1]}"
+        raise RequestError(
+            f"the chosen {group} has a _target_, and code of your own is taken for {takes}, and for probes\n"
+            f"an option of yours for {group} takes a shipped name and the keys that {group}=NAME has"
+        )
+    if "name" in section:
+        raise RequestError(f"the chosen {group} has a name and a _target_; name is for shipped options, leave it out")
+    if group == "dataset" and (taken := [key for key in schema.RESERVED if key in section]):
+        raise RequestError(
+            f"dataset.{taken[0]}: a data set of your own cannot have a key of that name; give it another"
+        )
+    if group != "optim":
+        return
+    if "lr" not in section:
+        raise RequestError("the chosen optim has a _target_ and no lr; add a line such as lr: 0.01 to its file")
+    if "weight_decay" in section:
+        raise RequestError(
+            "optim.weight_decay: weight decay is reg.weight_decay, which your optimizer is given; leave it out here"
+        )
+    if "params" in section:
+        raise RequestError("optim.params: an optimizer is given its parameters by labrunner; give the key another name")
 
 
 def completed(config: dict[str, Any], known: Catalogue) -> dict[str, Any]:
@@ -113,7 +131,7 @@ def completed(config: dict[str, Any], known: Catalogue) -> dict[str, Any]:
         option = known.option(group, str(section.get("name")))
         if option is not None and option.shipped:
             full[group] = fill(section, shipped(option.path))
-    return full
+    return schema.with_own_defaults(full)
 
 
 def _dicts(*values: Any) -> bool:

@@ -18,6 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from labrunner import schema
 from labrunner.aliases import check_aliases
 from labrunner.compose.explained import explained
 from labrunner.compose.names import quote_paths, several, split_prefix
@@ -109,8 +110,15 @@ class Composer:
     def parsed(self, text: str) -> Override:
         """An override in Hydra's grammar, paths taken as they are."""
         if text not in self._parsed:
-            self._parsed[text] = self.in_grammar(quote_paths(text))
+            self._parsed[text] = self.in_grammar(self._for_hydra(text))
         return self._parsed[text]
+
+    def _for_hydra(self, text: str) -> str:
+        """An override as Hydra takes it: a data set of the user's own has keys that its file need not list."""
+        quoted = quote_paths(text)
+        key, is_plain = key_of(text), not split_prefix(text)[0]
+        added = is_plain and key in schema.KEPT and any(each.is_own for each in self.known.options("dataset"))
+        return f"++{quoted}" if added and key.startswith("dataset.") else quoted
 
     def in_grammar(self, text: str) -> Override:
         """An override in Hydra's grammar, paths too."""
@@ -135,7 +143,7 @@ class Composer:
 
     def afresh(self, texts: Sequence[str]) -> DictConfig:
         """Hydra's own composition, from the files."""
-        quoted = [quote_paths(text) for text in texts]
+        quoted = [self._for_hydra(text) for text in texts]
         if self.known.folders:
             paths = ",".join("'file://" + str(folder).replace("'", "\\'") + "'" for folder in self.known.folders)
             quoted.append(f"hydra.searchpath=[{paths}]")
@@ -230,7 +238,7 @@ def _values(config: DictConfig, choices: dict[str, Any]) -> dict[str, Any]:
         raise RequestError(
             f"experiment={choices['experiment']} sets nothing: its file must begin with the line '# @package _global_'"
         )
-    return plain
+    return schema.with_own_defaults(plain)
 
 
 def _plain(config: DictConfig, *, resolve: bool) -> dict[str, Any]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from labrunner.data.own import Arrays
 from labrunner.data.samples import Description, Samples
 from labrunner.data.sets import describe, identity, load
 from labrunner.data.splits import Data, Split, in_train, make
 
-__all__ = ["Data", "Description", "Samples", "Split", "describe", "in_train", "load", "make", "samples_of"]
+__all__ = ["Arrays", "Data", "Description", "Samples", "Split", "describe", "in_train", "load", "make", "samples_of"]
 
 
 def samples_of(config: dict[str, Any], shared: dict[Any, Any]) -> Samples:

@@ -13,6 +13,7 @@ from labrunner.files import atomic_write, read_json, to_csv, to_json
 from labrunner.helping import Catalogue, own_folders
 from labrunner.loading import CHANGES, Loaded, changes_in, load
 from labrunner.machine import command_line
+from labrunner.own import name_of
 from labrunner.records import RunFolder, resume_command
 from labrunner.records.names import EVALUATION
 from labrunner.verbs import tables
@@ -113,7 +114,8 @@ def asked_for(overrides: Sequence[str], loaded: Loaded, arguments: Arguments) ->
                 f"{override}: evaluate reads all of a data set, or its official test split; leave it out"
             )
     is_other = "dataset" in keys
-    chosen = [] if is_other else [f"dataset={own['name']}"]
+    choice = own["name"] if "name" in own else loaded.run.choices.get("dataset")
+    chosen = [] if is_other or choice is None else [f"dataset={choice}"]
     # what must be given for a data set is given, though the run has it
     needed = [f"dataset.path={own['path']}"] if not is_other and "path" in own and "path" not in keys else []
     composed = compose([*chosen, *needed, *overrides], Catalogue(own_folders(arguments.config_dir)))
@@ -134,13 +136,14 @@ def samples_as(loaded: Loaded, options: dict[str, Any]) -> Samples:
     from labrunner import data
     from labrunner.data import tables as csv_tables
 
-    preprocessing, name = loaded.preprocessing, options["name"]
+    preprocessing, name = loaded.preprocessing, options.get("name")  # None of a data set of the user's own
     if preprocessing.white is None:
         if name in csv_tables.NAMES:
             return csv_tables.labelled(options, preprocessing.description(name), preprocessing.offsets)
         return preprocessing.like_own(data.load(options))
     if name not in ANY_SHAPE and data.describe({**options, "size": None}).white is None:
-        raise RequestError(f"dataset={name} is a table, and the run in {loaded.run.path} learned from images")
+        other = name_of(options)
+        raise RequestError(f"dataset={other} is a table, and the run in {loaded.run.path} learned from images")
     geometry = {"resize": preprocessing.resize, "interpolation": preprocessing.interpolation}
     options = {**options, **geometry, "size": preprocessing.size, "cache": loaded.config.get("cache")}
     if name in ANY_SHAPE:
@@ -156,7 +159,7 @@ def refuse_trained_on(loaded: Loaded, options: dict[str, Any]) -> None:
     )
     if own == asked:
         raise RequestError(
-            f"dataset={options['name']} is what the run learned from, and these are not the samples that it was split "
+            f"dataset={name_of(options)} is what the run learned from, and these are not the samples that it was split "
             f"from\nits own test split is read by: labrunner evaluate {tables.folder_text(loaded.run.path)}"
         )
 
@@ -261,7 +264,7 @@ def other(loaded: Loaded, samples: Samples, options: dict[str, Any], folder: Pat
             "command": command,
         }
         writer.write(EVALUATION, to_json(said))
-    tell(loaded, f"{which} of dataset={options['name']}, {numbers['n']:,}", evaluation)
+    tell(loaded, f"{which} of dataset={name_of(options)}, {numbers['n']:,}", evaluation)
     say_missing(split, preprocessing.class_names)
     show(f"  {one_line(folder)}")
     return 0

@@ -26,6 +26,7 @@ from labrunner.figures.comparison.scales import legend_below, legend_shape, note
 from labrunner.figures.comparison.shown import Combination, Shown
 from labrunner.figures.look import page, plain
 from labrunner.figures.probed.images import depths
+from labrunner.own import name_of
 from labrunner.records import Sweep
 
 LINES = 12  # combinations that are drawn
@@ -119,7 +120,7 @@ def _parameters(each: Combination) -> float | None:
 def _data_set(each: Combination) -> str:
     run = each.entries[0].member.run
     try:
-        return "" if run is None else str(run.config["dataset"]["name"])
+        return "" if run is None else name_of(run.config["dataset"])
     except (LabrunnerError, LookupError, TypeError):  # a damaged folder
         return ""
 
