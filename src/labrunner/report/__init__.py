@@ -12,9 +12,12 @@ from pathlib import Path
 
 from labrunner.files import atomic_write
 from labrunner.records import Run
-from labrunner.report import content
+from labrunner.report import content, plot
+from labrunner.report.cells import MANY_CLASSES, confusion
+from labrunner.report.epochs import epochs
 from labrunner.report.measured import measured
 from labrunner.report.page import TEMPLATES, page
+from labrunner.report.settings import settings, typed
 
 __all__ = ["TEMPLATES", "render", "write"]
 
@@ -29,20 +32,28 @@ def render(run: Run) -> str:
         status=content.status(run),
         smoke=bool(run.config["smoke"]),
         progress=content.progress(run),
+        facts=content.facts(run),
         test=content.test(run),
         validation=content.validation(run),
         training=content.training(run),
         done=run.status == "done",
+        epochs=epochs(run),
+        width=plot.WIDTH,
+        height=plot.HEIGHT,
+        left=plot.LEFT,
+        right=plot.RIGHT,
+        top=plot.TOP,
+        bottom=plot.BOTTOM,
         checks=content.checks(run),
         figures=drawn,
         measured=measured(drawn),
         classes=content.classes(run),
-        many_classes=content.MANY_CLASSES,
-        confusions=content.confusions(run),
+        many_classes=MANY_CLASSES,
+        confusion=confusion(run),
         summary=content.summary(run),
         freezing=content.freezing(run),
-        typed=content.typed(run),
-        settings=content.settings(run),
+        typed=typed(run),
+        settings=settings(run),
         environment=content.environment(run),
     )
 

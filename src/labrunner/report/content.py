@@ -11,8 +11,6 @@ from labrunner.files import read_csv
 from labrunner.records import Run
 from labrunner.report.origin import BLANK, Shown, count, exact, measured, number, percent
 
-MOST_CONFUSIONS = 10
-MANY_CLASSES = 25  # the table of more is one click away
 SCORES = ("precision", "recall", "f1", "auroc")
 STATUS = {
     "running": "This run was still going when the page was written.",
@@ -37,21 +35,6 @@ class Progress(NamedTuple):
     reason: str
     value: Shown | None  # of the column that chose
     seconds: Shown | None
-
-
-class Setting(NamedTuple):
-    key: str
-    value: Shown
-    typed: bool
-
-
-class Group(NamedTuple):
-    """A config group, or the top-level keys, which have no option."""
-
-    name: str
-    option: Shown | None
-    typed: bool
-    settings: list[Setting]
 
 
 def title(run: Run) -> dict[str, Shown]:
@@ -102,6 +85,16 @@ def progress(run: Run) -> Progress | None:
         value,
         None if seconds is None else number(seconds, "timing.csv#*/seconds", 1 if seconds >= 10 else 2),
     )
+
+
+def facts(run: Run) -> dict[str, Shown]:
+    """How large the model is and on how much it learnt and was judged; what was not recorded is left out."""
+    names = ("parameters", "parameters_trainable", "train_samples", "val_samples", "test_samples", "steps")
+    return {name: count(run.facts[name], f"facts.json#{name}") for name in names if _counted(run.facts.get(name))}
+
+
+def _counted(value: Any) -> bool:
+    return isinstance(value, (int, float)) and np.isfinite(value)
 
 
 def test(run: Run) -> dict[str, Shown] | None:
@@ -180,31 +173,6 @@ def classes(run: Run) -> list[dict[str, Shown]] | None:
     return shown
 
 
-def confusions(run: Run) -> list[dict[str, Shown]] | None:
-    """The most frequent errors, ties in the order of the classes; None before the test split was read."""
-    if run.confusion is None or run.per_class is None:
-        return None
-    counts = run.confusion.to_numpy()
-    names = [Shown(name, f"per_class.csv#{index}/class") for index, name in enumerate(run.per_class["class"], start=1)]
-    wrong = counts.copy()
-    np.fill_diagonal(wrong, 0)
-    shown = []
-    for flat in np.argsort(-wrong, axis=None, kind="stable")[:MOST_CONFUSIONS]:
-        row, column = divmod(int(flat), len(counts))
-        if wrong[row, column] == 0:
-            break
-        cell, support = f"confusion.csv#{row + 1}/{column + 1}", f"per_class.csv#{row + 1}/support"
-        shown.append(
-            {
-                "true": names[row],
-                "predicted": names[column],
-                "count": count(counts[row, column], cell),
-                "share": percent(counts[row, column] / counts[row].sum(), f"{cell} over {support}"),
-            }
-        )
-    return shown
-
-
 def freezing(run: Run) -> list[dict[str, Any]]:
     """freeze.csv, a row for each stage; nothing where nothing was ever frozen, or before training ended."""
     path = run.path / "freeze.csv"
@@ -220,50 +188,6 @@ def freezing(run: Run) -> list[dict[str, Any]]:
 
 def summary(run: Run) -> Shown | None:
     return None if run.summary is None else Shown(run.summary, "summary.txt")
-
-
-def typed(run: Run) -> list[Shown]:
-    """The overrides as they were typed."""
-    return [
-        Shown(str(text), f"overrides.yaml#overrides/{index}")
-        for index, text in enumerate(run.overrides.get("overrides") or (), start=1)
-    ]
-
-
-def settings(run: Run) -> list[Group]:
-    """The config, group by group, the top-level keys first; what was typed is marked."""
-    keys = {str(text).split("=", 1)[0].lstrip("+~") for text in run.overrides.get("overrides") or ()}
-    choices = run.overrides.get("choices") or {}
-    top = Group("", None, False, [])
-    groups = [top]
-    for key, value in run.config.items():
-        if not isinstance(value, dict):
-            top.settings.append(_setting(keys, [key], value))
-            continue
-        option = None
-        if choices.get(key) is not None:
-            option = Shown(str(choices[key]), f"overrides.yaml#choices/{key}")
-        elif "name" in value:
-            option = exact(value["name"], f"config.yaml#{key}/name")
-        leaves = _leaves({name: inner for name, inner in value.items() if name != "name"}, [key])
-        groups.append(Group(key, option, key in keys, [_setting(keys, path, leaf) for path, leaf in leaves]))
-    return groups
-
-
-def _leaves(value: dict[str, Any], path: list[str]) -> list[tuple[list[str], Any]]:
-    """The values of nested dicts with the keys that lead there; lists and empty dicts are values."""
-    found: list[tuple[list[str], Any]] = []
-    for key, inner in value.items():
-        here = [*path, str(key)]
-        found += _leaves(inner, here) if isinstance(inner, dict) and inner else [(here, inner)]
-    return found
-
-
-def _setting(keys: set[str], path: list[str], value: Any) -> Setting:
-    # typing a whole section types what is in it; a group's own name chooses an option and types no value
-    dotted = [".".join(path[: end + 1]) for end in range(len(path))]
-    told = dotted if len(path) == 1 else dotted[1:]
-    return Setting(dotted[-1], exact(value, "config.yaml#" + "/".join(path)), any(name in keys for name in told))
 
 
 def environment(run: Run) -> dict[str, Any]:

@@ -7,7 +7,11 @@ The attribute ``data-src`` takes these forms; counting starts at 1, a blank cell
 ``metrics.csv#7/val_loss``                a cell of the row whose epoch is 7 (also ``timing.csv``)
 ``per_class.csv#3/recall``                a cell of the third row below the header (also ``checks.csv``, ``freeze.csv``)
 ``confusion.csv#3/5``                     samples of the third class that were predicted as the fifth
+``predictions.csv#3,9,12/index``          cells of several rows, with commas between them
+``samples.npz#3/confidence``              a value of the third sample kept (also ``index``)
+``samples.npz#3/5``                       how many of the samples kept are in that cell of ``confusion.csv``
 ``timing.csv#*/seconds``                  the sum of a column
+``conf/optim/adam.yaml#lr``               a value of the YAML that labrunner ships; ``defaults`` by their group
 ``A over B``                              the quotient of two of the above
 ``summary.txt``                           the whole file
 ========================================  =======================================================================
@@ -44,9 +48,9 @@ def number(value: Any, source: str, digits: int = 3) -> Shown:
     return Shown(BLANK if _is_blank(value) else f"{float(value):.{digits}f}", source)
 
 
-def measured(value: Any, source: str) -> Shown:
-    """A number of any size, to six digits."""
-    return Shown(BLANK if _is_blank(value) else f"{float(value):.6g}", source)
+def measured(value: Any, source: str, digits: int = 6) -> Shown:
+    """A number of any size, to so many digits."""
+    return Shown(BLANK if _is_blank(value) else f"{float(value):.{digits}g}", source)
 
 
 def percent(value: Any, source: str, digits: int = 1) -> Shown:
