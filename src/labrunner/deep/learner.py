@@ -15,7 +15,7 @@ from labrunner.deep import freeze
 from labrunner.deep.gradcam import ClassMaps, class_maps
 from labrunner.deep.losses import LOSSES
 from labrunner.deep.modes import untouched_buffers, untouched_randomness
-from labrunner.deep.optimizers import Optimizer
+from labrunner.deep.optimizers import Optimizer, check_names
 from labrunner.deep.stages import NORMS, stages
 from labrunner.deep.summary import layer_outputs, passed, summarize
 from labrunner.learner import ANY, Batch, BatchOut, Origin, Tally, Wants
@@ -239,7 +239,7 @@ class TorchLearner:
 
     def state(self) -> dict[str, np.ndarray]:
         state = {f"weights/{name}": values for name, values in self.weights().items()}
-        for name, slots in self.optimizer.slots.items():
+        for name, slots in self.optimizer.kept().items():
             state.update({f"optim/{name}/{slot}": to_numpy(value) for slot, value in slots.items()})
         return state
 
@@ -257,17 +257,11 @@ class TorchLearner:
                 if parameter not in self._named:
                     raise ValueError(f"the state of the optimizer names {parameter}, which the model does not have")
                 kept.setdefault(parameter, {})[slot] = values
-        slots = {parameter: self.optimizer.blank(parameter) for parameter in kept}
-        for parameter, blank in slots.items():
-            wanted = {f"{parameter}/{slot}": tuple(tensor.shape) for slot, tensor in blank.items()}
-            check_names({f"{parameter}/{slot}": v for slot, v in kept[parameter].items()}, wanted, "optimizer's slots")
+        slots = self.optimizer.restored(kept)
         with torch.no_grad():
             for name, tensor in own.items():
                 tensor.copy_(torch.from_numpy(given[name]))
-            for parameter, blank in slots.items():
-                for slot, tensor in blank.items():
-                    tensor.copy_(torch.from_numpy(kept[parameter][slot]))
-        self.optimizer.slots = slots
+        self.optimizer.take(slots)
 
     def parameters(self) -> dict[str, tuple[int, bool]]:
         return {name: (parameter.numel(), parameter.requires_grad) for name, parameter in self._named.items()}
@@ -285,16 +279,3 @@ def decaying(network: nn.Module, decay_all: bool) -> list[str]:
                 if isinstance(module, NORMS) or "bias" in name:  # as in in_proj_bias
                     spared.add(id(parameter))
     return [name for name, parameter in network.named_parameters() if id(parameter) not in spared]
-
-
-def check_names(given: Mapping[str, np.ndarray], own: Mapping[str, tuple[int, ...]], kind: str = "weights") -> None:
-    """Refuse weights that are not exactly this model's: ValueError names up to three that differ."""
-    missing, foreign = sorted(own.keys() - given.keys()), sorted(given.keys() - own.keys())
-    if missing or foreign:
-        said = [
-            f"{what} {', '.join(names[:3])}" for what, names in (("missing", missing), ("unknown", foreign)) if names
-        ]
-        raise ValueError(f"the {kind} are not this model's: {'; '.join(said)}")
-    for name, shape in own.items():
-        if given[name].shape != shape:
-            raise ValueError(f"{name} has shape {given[name].shape}, the model's is {shape}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.optim.adagrad import adagrad
@@ -74,14 +75,42 @@ class Optimizer:
                     parameter.grad.add_(parameter.sign(), alpha=self.l1)
             if self.clip_norm is not None:
                 self._clip(self.clip_norm)
-            for (weight_decay, factor), names in self._groups:
-                moving = [name for name in names if self.parameters[name].grad is not None]
-                for name in moving:
-                    if name not in self.slots:
-                        self.slots[name] = self.blank(name)
-                if moving:
-                    parameters = [self.parameters[name] for name in moving]
-                    self.update(parameters, [self.slots[name] for name in moving], weight_decay, lr * factor)
+            self.move(lr)
+
+    def move(self, lr: float) -> None:
+        """The step itself, once the gradients are what they are to be."""
+        for (weight_decay, factor), names in self._groups:
+            moving = [name for name in names if self.parameters[name].grad is not None]
+            for name in moving:
+                if name not in self.slots:
+                    self.slots[name] = self.blank(name)
+            if moving:
+                parameters = [self.parameters[name] for name in moving]
+                self.update(parameters, [self.slots[name] for name in moving], weight_decay, lr * factor)
+
+    def kept(self) -> dict[str, Slots]:
+        """All that outlives a step: parameter -> slot -> tensor."""
+        return self.slots
+
+    def take(self, slots: dict[str, Slots]) -> None:
+        """Go on from what `restored` gave."""
+        self.slots = slots
+
+    def restored(self, kept: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, Slots]:
+        """Slots, parameter by parameter, with the values that a checkpoint has of them; nothing has changed yet.
+
+        Raises
+        ------
+        ValueError
+            when they are not this optimizer's.
+        """
+        found = {parameter: self.blank(parameter) for parameter in kept}
+        for parameter, blank in found.items():
+            wanted = {f"{parameter}/{slot}": tuple(tensor.shape) for slot, tensor in blank.items()}
+            check_names({f"{parameter}/{slot}": v for slot, v in kept[parameter].items()}, wanted, "optimizer's slots")
+            for slot, tensor in blank.items():
+                tensor.copy_(torch.from_numpy(kept[parameter][slot]))
+        return found
 
     def update(
         self, parameters: Sequence[nn.Parameter], slots: Sequence[Slots], weight_decay: float, lr: float
@@ -109,6 +138,19 @@ class Optimizer:
         """A count of steps, where torch wants it: a fused update reads it on the parameter's device."""
         device = self.parameters[name].device if fused else "cpu"
         return torch.zeros((), dtype=torch.float32, device=device)
+
+
+def check_names(given: Mapping[str, np.ndarray], own: Mapping[str, tuple[int, ...]], kind: str = "weights") -> None:
+    """Refuse arrays that are not exactly the expected ones: ValueError names up to three that differ."""
+    missing, foreign = sorted(own.keys() - given.keys()), sorted(given.keys() - own.keys())
+    if missing or foreign:
+        said = [
+            f"{what} {', '.join(names[:3])}" for what, names in (("missing", missing), ("unknown", foreign)) if names
+        ]
+        raise ValueError(f"the {kind} are not this model's: {'; '.join(said)}")
+    for name, shape in own.items():
+        if given[name].shape != shape:
+            raise ValueError(f"{name} has shape {given[name].shape}, the model's is {shape}")
 
 
 def is_dense(parameter: torch.Tensor) -> bool:
@@ -301,7 +343,7 @@ def make(
     Parameters
     ----------
     parameters : name -> parameter, updated in place
-    options : name, and the keys of that optimizer
+    options : name, or ``_target_`` of the user's own, and the keys of that optimizer
     reg : weight_decay, l1 and clip_norm
     decayed : names of the parameters that weight decay and l1 pull at
     factors : name -> how many times the learning rate it moves by; 1 where it is missing
@@ -309,8 +351,14 @@ def make(
     Raises
     ------
     RequestError
-        when there is no optimizer of that name here.
+        when there is no optimizer of that name here, or the user's own cannot be made.
     """
+    if "_target_" in options:
+        from labrunner.deep.own_optimizer import UsersOwn
+
+        settings = {key: value for key, value in options.items() if key not in ("_target_", "lr")}
+        of_reg = Reg.of(reg, decayed)
+        return UsersOwn(parameters, str(options["_target_"]), options["lr"], settings, of_reg, factors)
     name = options["name"]
     if name not in KINDS:
         raise RequestError(f"optim={name}: there is no such optimizer; try one of {', '.join(KINDS)}")
