@@ -11,7 +11,7 @@ import math
 import statistics
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -198,6 +198,36 @@ def mean_and_sd(values: Sequence[float]) -> tuple[float | None, float | None]:
     return mean, float(statistics.stdev(map(float, values))) if len(values) > 1 else None
 
 
+def over_seeds(sweep: Sweep, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of a sweep's rivals `folded` over ``seed``; none where no two runs fold."""
+    if "seed" not in sweep.keys:
+        return []
+    numbers = {member.number for member in sweep.without_first.members}
+    groups = folded([row for row in rows if row["number"] in numbers], sweep.keys, NUMBERS)
+    return groups if any(group["n"] > 1 for group in groups) else []
+
+
+def best_of(sweep: Sweep, rows: Sequence[Mapping[str, Any]]) -> tuple[Member, Mapping[str, Any]] | None:
+    """The run at the head of the table, if it is done and there is something to be best in.
+
+    The run that the others start from is none of them.
+    """
+    members = {member.number: member for member in sweep.without_first.members}
+    row = next((row for row in rows if row["number"] in members), None)
+    if row is None or row["status"] != "done":
+        return None
+    member = members[row["number"]]
+    return None if monitored_value(member, sweep.monitor) is None else (member, row)
+
+
+def best_over_seeds(sweep: Sweep, groups: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Of `over_seeds` the setting of several seeds with the best mean; None where nothing but the seed varies."""
+    ranked = [group for group in groups if group["n"] > 1 and group.get(sweep.monitor) is not None]
+    if not ranked or set(sweep.keys) <= {"seed"}:
+        return None
+    return min(ranked, key=lambda group: group[sweep.monitor] * (1 if sweep.monitor.endswith("_loss") else -1))
+
+
 # how soon a run gets somewhere
 
 
@@ -339,6 +369,27 @@ def cautions(sweep: Sweep, configs: Sequence[Mapping[str, Any]]) -> list[str]:
     return lines
 
 
+def notes(sweep: Sweep) -> list[str]:
+    """What the table of a sweep alone would let one overlook; a line each."""
+    begun = replace(sweep, members=[member for member, _ in sweep.runs])
+    lines = cautions(begun, [config_of(run) for _, run in begun.runs])
+    done = [member.run for member in sweep.without_first.members if member.run is not None and member.status == "done"]
+    last = [run for run in done if still_improving(run)]
+    if last:
+        were = "run was" if len(done) == 1 else "runs were"
+        lines.append(f"{len(last)} of {len(done)} {were} best in the last epoch: more epochs may change the order")
+    return lines
+
+
+def still_improving(run: Run) -> bool:
+    """Whether the chosen epoch is the last of all that were asked for."""
+    config, rows = config_of(run), row_list(run)
+    best = chosen_row(run)
+    if best is None or config.get("select") != "best" or config.get("smoke"):
+        return False
+    return len(rows) > 1 and best["epoch"] == len(rows) == config.get("epochs")
+
+
 def data_of(run: Run) -> tuple[str, str] | None:
     """A run's data set by name, and the fingerprint of its samples; None where that is not recorded."""
     dataset = config_of(run).get("dataset")
@@ -397,8 +448,8 @@ class _Predicted:
     predicted: np.ndarray  # (N,)
 
 
-def flips(runs: Sequence[Run]) -> Flips:
-    """Which test samples are right in one run and wrong in another.
+def flips(runs: Sequence[Run], *, by_sample: bool = True) -> Flips:
+    """Which test samples are right in one run and wrong in another; without `by_sample` only how many.
 
     Samples are matched by their position in the data set, where the recorded fingerprint of the data and the names of
     the classes agree, and the labels too: runs of other data share no test samples.
@@ -427,7 +478,7 @@ def flips(runs: Sequence[Run]) -> Flips:
                 shared[a][b], lost[a][b] = int(both[i, j]), int(gone[i, j])
         flipped = right.any(axis=0) & (known & ~right).any(axis=0)
         names = parts[0].classes
-        for column in np.flatnonzero(flipped).tolist():
+        for column in np.flatnonzero(flipped).tolist() if by_sample else ():
             said: list[str | None] = [None] * n
             hit: list[bool | None] = [None] * n
             for part_at, at in enumerate(members):

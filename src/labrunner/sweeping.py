@@ -25,13 +25,14 @@ from labrunner.machine import cores, file_hash
 from labrunner.records import Member, Sweep, SweepFolder, is_sweep_folder, load_sweep, resume_command
 from labrunner.running import Shared, config_hash, duration
 from labrunner.tasks import Outcome, Task, carry_out, is_begun, was_cut_off
+from labrunner.verdict import MCNEMAR, VERDICT, Judgement, judge, write
 from labrunner.workers import STOP_SECONDS, Workers
 
 # what a run's own config says, whatever the sweep's way of making it
 ALONE = {"jobs": 1, "fail_fast": False, "strict": False}
 OVER = ("done", "diverged")  # what a run ends as that is not made again
 # what a sweep's folder may hold without a sweep.yaml, as where a kill came before it, or it was lost
-WRITTEN = ("sweep.yaml", "sweep.csv", "checks.csv")
+WRITTEN = ("sweep.yaml", "sweep.csv", VERDICT, MCNEMAR, "checks.csv")
 BESIDE_RUNS = {".lock", "figures", "report.html", *WRITTEN, *(f".{name}.tmp" for name in WRITTEN)}
 TOLD = 60.0  # seconds still to go from which they are told
 HELD_SECONDS = STOP_SECONDS + 5.0  # what processes of a killed sweep are given to let go of its runs
@@ -47,6 +48,7 @@ class SweepResult:
     sweep: Sweep  # read when it was over
     failures: dict[int, str]  # number -> cause, of the runs that failed this time
     verdicts: list[Verdict] = field(default_factory=list)  # of its checks
+    judgement: Judgement = field(default_factory=Judgement)  # what its runs say of each other
 
 
 @dataclass(frozen=True)
@@ -156,14 +158,23 @@ def sweep(
         except Interrupted as interrupted:
             table.keep(now=True)
             raise Interrupted(interrupted.signum, f"interrupted; to go on: {to_go_on}") from None
-        table.keep(now=True)
         listed = load_sweep(folder)
+        judgement = write_tables(sweep_folder, listed)
         checks = [] if plan.config["smoke"] else relations.parse(plan.config["checks"])
         verdicts = of_sweep(checks, listed, placed.left_out)
         sweep_folder.write_csv("checks.csv", COLUMNS, [verdict.row for verdict in verdicts])
     if shared.drawing is not None:
         shared.drawing.ask(folder, plan.config["figures"])
-    return SweepResult(listed, failures, verdicts)
+    return SweepResult(listed, failures, verdicts, judgement)
+
+
+def write_tables(sweep_folder: SweepFolder, listed: Sweep) -> Judgement:
+    """sweep.csv as its runs are now, and the verdict between them, which is returned."""
+    rows = comparison.table(listed)
+    sweep_folder.write_csv("sweep.csv", *comparison.lines(listed, rows))
+    judgement = judge(listed, rows)
+    write(sweep_folder, judgement)
+    return judgement
 
 
 class _EnoughError(Exception):

@@ -36,7 +36,8 @@ def test_two_runs_end_in_a_table_and_a_folder(lab: Lab):
     folder = lab.folder / ended.out.splitlines()[-1]
     assert re.fullmatch(r"outputs/comparisons/\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d_[0-9a-f]{4}", ended.out.splitlines()[-1])
     left = {path.name for path in folder.iterdir()} - {".lock"}
-    assert left == {"comparison.yaml", "comparison.csv", "differences.csv", "flips.csv", "figures", "report.html"}
+    tables = {"comparison.csv", "differences.csv", "flips.csv", "mcnemar.csv"}
+    assert left == {"comparison.yaml", *tables, "figures", "report.html"}
     assert (folder / "report.html").read_text() == "figures=few"
     sweep = load_sweep(folder)
     assert sweep.is_comparison

@@ -156,7 +156,8 @@ HOSTILE = ("\x1b[31mred", "two\nlines", "tab\there", "狗 and 猫", "$x_1$", "-"
 def test_values_from_outside_stay_in_their_cells(tmp_path, capsys):
     hostile = write_sweep(tmp_path / "s", [{"dataset.path": each} for each in HOSTILE], epochs=2)
     lines = printed(hostile, capsys)
-    assert len(lines) == 1 + len(HOSTILE) + 5
+    judged = 8  # a blank line, a title, four pairs, how many more, what it is about
+    assert len(lines) == 1 + len(HOSTILE) + judged + 5
     assert "\x1b" not in "".join(lines)
     assert any("two\\nlines" in line for line in lines)
     # cells to the right begin where their column does, whatever stands before them

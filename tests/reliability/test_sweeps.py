@@ -256,7 +256,8 @@ LIST = ["open s/.sweep.yaml.tmp", "os.rename s/sweep.yaml"]
 TABLE = ["open s/.sweep.csv.tmp", "os.rename s/sweep.csv"]
 MADE = [[f"os.mkdir s/{number}", f"os.utime s/{number}", *TABLE] for number in range(3)]
 BEGIN = ["os.mkdir s", "open s/.lock", "os.mkdir s/figures", *LIST, *TABLE]
-END = [*TABLE, "open s/.checks.csv.tmp", "os.rename s/checks.csv", "open s/report.html"]
+JUDGED = ["open s/.mcnemar.csv.tmp", "os.rename s/mcnemar.csv"]  # of one seed each
+END = [*TABLE, *JUDGED, "open s/.checks.csv.tmp", "os.rename s/checks.csv", "open s/report.html"]
 WRITES = {  # all that a sweep in one process writes beside its runs, in order
     "values": [*BEGIN, *MADE[0], *MADE[1], *MADE[2], *END],
     "facts of the first": [*BEGIN, *MADE[0], *LIST, *MADE[1], *MADE[2], *END],

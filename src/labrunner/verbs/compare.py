@@ -16,6 +16,8 @@ from labrunner.records import Member, Run, Sweep, SweepFolder, is_sweep_folder, 
 from labrunner.verbs import tables
 from labrunner.verbs.places import new_place, refuse_used
 from labrunner.verbs.printing import say, show
+from labrunner.verbs.verdicts import print_verdict
+from labrunner.verdict import judge, write
 
 if TYPE_CHECKING:
     from labrunner.cli import Arguments
@@ -56,7 +58,10 @@ def main(arguments: Arguments) -> int:
         with SweepFolder.open(folder) as comparison_folder:
             comparison_folder.write(sweep)
             write_tables(comparison_folder, sweep, rows, names, configs, differing, flips)
+            judgement = judge(sweep, rows, flips)
+            write(comparison_folder, judgement)
         print_table(asked, sweep, rows)
+        print_verdict(judgement, tables.terminal_width())
         print_differences(sweep, configs, differing)
         print_flips(sweep, rows, names, flips)
         for line in cautions(asked, sweep, configs):
@@ -255,7 +260,7 @@ def print_table(asked: Asked, sweep: Sweep, rows: Sequence[Mapping[str, Any]]) -
     paths = {member.number: member.path for member in sweep.members}
     folders = [tables.folder_text(paths[row["number"]]) for row in rows]
     show("\n".join(tables.table_of(sweep, rows, {"folder": folders} if asked.sweep is None else None)))
-    if groups := tables.folded_groups(sweep, rows):
+    if groups := comparison.over_seeds(sweep, rows):
         show("\n".join(["", *tables.folded_table(sweep, groups)]))
     show(f"\nin the order of {sweep.monitor} at the epoch that each run chose")
 

@@ -208,7 +208,7 @@ def sweep_line(sweep: Sweep, when: str) -> Line:
     status = ", ".join(f"{counts[name]} {name}" for name in comparison.RANKS if counts[name]) or "no runs"
     kind = "comparison" if sweep.is_comparison else "sweep"
     what = f"{kind} of {tables.cut(swept(sweep), 2 * MOST)}" if sweep.keys else f"{kind} of {len(sweep.members)} runs"
-    best = tables.best_of(sweep, rows)
+    best = comparison.best_of(sweep, rows)
     if best is None:
         return Line(sweep.path, when, status=status, what=what)
     member, row = best

@@ -8,13 +8,15 @@ import shutil
 import sys
 import unicodedata
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from labrunner import comparison
-from labrunner.records import Member, Run, Sweep
+from labrunner.records import Member, Sweep
 from labrunner.verbs.printing import one_line, show
+from labrunner.verbs.verdicts import print_verdict
+from labrunner.verdict import MCNEMAR, VERDICT, Judgement, judge
 
+REPORT = "report.html"
 BLANK = "-"
 MARK = "*"  # stands before the best row
 GAP = "  "
@@ -26,22 +28,31 @@ LAST_TO_GO = ("folder",)
 NUMBER = re.compile(r"-?\d[\d.,]*(e[-+]?\d+)?( ± \S+)?|\d+/\d+|nan")
 
 
-def print_sweep(sweep: Sweep) -> None:
-    """The table of a sweep's or a comparison's runs, the one folded over seeds, and where the best run is."""
+def print_sweep(sweep: Sweep, judgement: Judgement | None = None) -> None:
+    """The table of a sweep's or a comparison's runs, the one folded over seeds, the verdict, and where the best run is.
+
+    `judgement` is what is said between the runs, where that is known already.
+    """
     rows = comparison.table(sweep)
     show("\n".join(table_of(sweep, rows)))
-    groups = folded_groups(sweep, rows)
+    groups = comparison.over_seeds(sweep, rows)
     if groups:
         show("\n".join(["", *folded_table(sweep, groups)]))
-    best = best_of(sweep, rows)
+    print_verdict(judge(sweep, rows) if judgement is None else judgement, terminal_width())
+    best = comparison.best_of(sweep, rows)
     if best is not None:
         member, row = best
         show(f"\nbest: {best_text(sweep, groups, member, row)}")
         show(f"  {folder_text(member.path)}")
-    for line in notes(sweep):
+    for line in comparison.notes(sweep):
         show(f"note: {line}")
-    drawn = any((sweep.path / "figures").glob("*.png"))
-    show(f"all: sweep.csv{' and figures' if drawn else ''}\n  {folder_text(sweep.path)}")
+    if (sweep.path / REPORT).is_file():
+        show(f"report: {folder_text(sweep.path / REPORT)}")
+    judged = next((name for name in (VERDICT, MCNEMAR) if (sweep.path / name).is_file()), None)
+    drawn = "figures" if any((sweep.path / "figures").glob("*.png")) else None
+    files = [name for name in ("sweep.csv", judged, drawn) if name is not None]
+    several = f"{', '.join(files[:-1])} and {files[-1]}" if files[1:] else files[0]
+    show(f"all: {several}\n  {folder_text(sweep.path)}")
 
 
 def table_of(
@@ -52,7 +63,7 @@ def table_of(
     `more` are columns behind those, by their name, a cell for each row. What a narrow terminal has no room for is
     named in a last line.
     """
-    best = best_of(sweep, rows)
+    best = comparison.best_of(sweep, rows)
     names = comparison.columns(sweep)
     kept = [name for name in names if name not in comparison.NUMBERS or any(row[name] is not None for row in rows)]
     cells = [
@@ -71,28 +82,11 @@ def table_of(
     return [*aligned(header, cells), *([f"{file} has more: {', '.join(gone)}"] if gone else [])]
 
 
-def best_of(sweep: Sweep, rows: Sequence[Mapping[str, Any]]) -> tuple[Member, Mapping[str, Any]] | None:
-    """The run at the head of the table, if it is done and there is something to be best in.
-
-    The run that the others start from is none of them.
-    """
-    members = {member.number: member for member in sweep.without_first.members}
-    row = next((row for row in rows if row["number"] in members), None)
-    if row is None or row["status"] != "done":
-        return None
-    member = members[row["number"]]
-    return None if comparison.monitored_value(member, sweep.monitor) is None else (member, row)
-
-
 def best_text(sweep: Sweep, groups: Sequence[Mapping[str, Any]], member: Member, row: Mapping[str, Any]) -> str:
     """The best values and their metric; over several seeds the best setting, and not the luckiest seed."""
-    ranked = sorted(
-        (group for group in groups if group["n"] > 1 and group.get(sweep.monitor) is not None),
-        key=lambda group: group[sweep.monitor] if sweep.monitor.endswith("_loss") else -group[sweep.monitor],
-    )
-    keys = [key for key in sweep.keys if key != "seed"]
-    if ranked and keys:
-        first = ranked[0]
+    first = comparison.best_over_seeds(sweep, groups)
+    if first is not None:
+        keys = [key for key in sweep.keys if key != "seed"]
         said = " ".join(f"{key}={value_text(sweep, key, first[key])}" for key in keys)
         spread = spread_text(first[sweep.monitor], first[f"{sweep.monitor}_sd"])
         alone = " ".join(f"{key}={value_text(sweep, key, row[key])}" for key in sweep.keys)
@@ -101,38 +95,6 @@ def best_text(sweep: Sweep, groups: Sequence[Mapping[str, Any]], member: Member,
     value = comparison.monitored_value(member, sweep.monitor)
     metric = "" if value is None else f"{sweep.monitor} {metric_text(value)} at epoch {row['best_epoch']}"
     return ", ".join(part for part in (said, metric) if part)
-
-
-def notes(sweep: Sweep) -> list[str]:
-    """What a table alone would let one overlook."""
-    configs = [{} if member.run is None else comparison.config_of(member.run) for member in sweep.members]
-    begun = [member for member in sweep.members if member.run is not None]
-    lines = comparison.cautions(replace(sweep, members=begun), [config for config in configs if config])
-    done = [member.run for member in sweep.without_first.members if member.run is not None and member.status == "done"]
-    last = [run for run in done if still_improving(run)]
-    if last:
-        were = "run was" if len(done) == 1 else "runs were"
-        lines.append(f"{len(last)} of {len(done)} {were} best in the last epoch: more epochs may change the order")
-    return lines
-
-
-def still_improving(run: Run) -> bool:
-    """Whether the chosen epoch is the last of all that were asked for."""
-    config, rows = comparison.config_of(run), comparison.row_list(run)
-    best = comparison.chosen_row(run)
-    if best is None or config.get("select") != "best" or config.get("smoke"):
-        return False
-    return len(rows) > 1 and best["epoch"] == len(rows) == config.get("epochs")
-
-
-def folded_groups(sweep: Sweep, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The rows folded over ``seed``; none where no two runs fold."""
-    if "seed" not in sweep.keys:
-        return []
-    numbers = {member.number for member in sweep.without_first.members}
-    rivals = [row for row in rows if row["number"] in numbers]
-    groups = comparison.folded(rivals, sweep.keys, comparison.NUMBERS)
-    return groups if any(group["n"] > 1 for group in groups) else []
 
 
 def folded_table(sweep: Sweep, groups: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -1,0 +1,40 @@
+"""A verdict as a sweep and a comparison print it: a few sentences, and where the rest is."""
+
+from __future__ import annotations
+
+import itertools
+import textwrap
+
+from labrunner.verbs.printing import one_line, show
+from labrunner.verdict import MCNEMAR, VERDICT, Judgement, words
+
+MOST_PAIRS = 4
+MOST_REMARKS = 4
+
+
+def print_verdict(judgement: Judgement, room: int | None = None) -> None:
+    """What can be said between the runs, in so many columns; nothing where there is nothing to say."""
+    lines = lines_of(judgement)
+    if not lines:
+        return
+    wrapped = [textwrap.wrap(line, room, subsequent_indent="    ") if room else [line] for line in lines]
+    show("\n".join(["", *itertools.chain.from_iterable(wrapped)]))
+
+
+def lines_of(judgement: Judgement) -> list[str]:
+    """The pairs of the best first, as its file has them, and how many others there are."""
+    made = judgement.pairs or judgement.run_pairs
+    if not made:
+        return [f"verdict: none; {one_line(judgement.why_not)}"] if judgement.why_not else []
+    told = [words.plain(sentence) for sentence in words.sentences(judgement)]
+    lines = [f"verdict: {words.plain(words.title(judgement))}", *told[:MOST_PAIRS]]
+    if (rest := len(told) - MOST_PAIRS) > 0:
+        decided = sum(pair.decided for pair in made[MOST_PAIRS:])
+        file = VERDICT if judgement.pairs else MCNEMAR
+        lines.append(f"and {rest} more pair{'s' if rest > 1 else ''}, {decided or 'none'} decided: {file}")
+    remarks = [words.plain(sentence) for sentence in judgement.remarks]
+    lines += remarks[:MOST_REMARKS]
+    if len(remarks) > MOST_REMARKS:
+        lines.append(f"and {len(remarks) - MOST_REMARKS} more remarks on runs that are in no pair")
+    lines.append(words.scope(judgement))
+    return [f"{'  ' if at else ''}{one_line(line)}" for at, line in enumerate(lines)]
