@@ -1,0 +1,110 @@
+"""``labrunner grade MANIFEST FOLDER…``: what was handed in, held against a lecturer's manifest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from labrunner.errors import RequestError
+from labrunner.files import atomic_write, expanded
+from labrunner.helping import Catalogue, own_folders
+from labrunner.verbs import tables
+from labrunner.verbs.places import refuse_there
+from labrunner.verbs.printing import one_line, say, show
+
+if TYPE_CHECKING:
+    from labrunner.cli import Arguments
+    from labrunner.course.grading import Course, Student
+
+TAKES = ("csv", "html")
+
+
+def main(arguments: Arguments) -> int:
+    """0 when all folders were graded, whatever came out; 1 when one could not be."""
+    places = wanted_files(arguments.overrides)
+    if len(arguments.words) < 2:
+        raise RequestError("grade takes a manifest, and the folders of students: labrunner grade lab1.yaml handed_in/*")
+    course = course_of(Path(arguments.words[0]), arguments)
+    from labrunner.course import grading, submissions
+
+    folders = list(dict.fromkeys(expanded(word) for word in arguments.words[1:]))
+    students = grading.grade(course, submissions.named(folders), lambda text: say(f"labrunner: {one_line(text)}"))
+    write(places, course, students)
+    print_class(course, students)
+    return 1 if any(student.trouble is not None for student in students) else 0
+
+
+def wanted_files(overrides: list[str]) -> dict[str, Path]:
+    """The files that are asked for, by their kind."""
+    places = {}
+    for override in overrides:
+        key, _, value = override.partition("=")
+        if key not in TAKES or not value:
+            raise RequestError(f"{override}: grade takes csv=FILE and html=FILE; the rest is in the manifest")
+        places[key] = expanded(value)
+        refuse_there(places[key], key)
+    if len(set(places.values())) < len(places):
+        raise RequestError(f"csv and html are both {places['csv']}; give them two names")
+    return places
+
+
+def course_of(path: Path, arguments: Arguments) -> Course:
+    """The manifest, read and composed. Raises RequestError with the line of what is wrong."""
+    if path.is_dir():
+        raise RequestError(f"{path} is a folder; the manifest comes first: labrunner grade lab1.yaml {path}")
+    from labrunner.course import grading, manifest, wanted
+
+    read, lines = manifest.read(path)
+    known = Catalogue(own_folders(arguments.config_dir))
+    if read.labrunner is not None:
+        from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+        try:
+            SpecifierSet(read.labrunner)
+        except InvalidSpecifier:
+            raise lines.error(("labrunner",), f'{read.labrunner}: it takes versions, as ">=0.1,<0.2"') from None
+    code = None
+    if read.code is not None:
+        code = (path.parent / read.code).resolve()
+        if not code.is_dir():
+            raise lines.error(("code",), f"there is no folder {code}; it holds the modules that models are made of")
+    return grading.Course(read, wanted.composed(read, lines, known), known, code, arguments.trust)
+
+
+def write(places: dict[str, Path], course: Course, students: list[Student]) -> None:
+    for kind, path in places.items():
+        if kind == "csv":
+            from labrunner.course.table import csv_of
+
+            content = csv_of(students)
+        else:
+            from labrunner.course.page import render
+
+            content = render(course, students)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(path, content)
+        say(f"labrunner: {path}")
+
+
+def print_class(course: Course, students: list[Student]) -> None:
+    """The class as a table, then what speaks against whom."""
+    names = [wanted.name for wanted in course.wanted]
+    with_points = any(wanted.experiment.points is not None for wanted in course.wanted)
+    header = ["student", *names, *(["points"] if with_points else [])]
+    cells = []
+    for student in students:
+        if student.trouble is not None:
+            cells.append([student.name, *(["not graded"] * len(names)), *([tables.BLANK] if with_points else [])])
+            continue
+        points = [student.points_told] if with_points else []
+        cells.append([student.name, *(graded.verdict for graded in student.experiments), *points])
+    show("\n".join(tables.aligned(header, cells, left=["student", *names])))
+    for student in students:
+        lines = [] if student.trouble is None else [f"  {student.trouble}"]
+        for graded in student.experiments:
+            for label, reason in graded.all_reasons:
+                where = f"{graded.wanted.name}{f' ({label})' if label else ''}"
+                lines.append(f"  {reason.effect}: {where}: {reason.name}: {reason.evidence}")
+        lines += [f"  {reason.effect}: {reason.name}: {reason.evidence}" for reason in student.reasons]
+        if lines:
+            show("\n".join(map(one_line, [student.name, *lines])))
