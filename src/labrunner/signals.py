@@ -6,6 +6,9 @@ which it can be resumed. A second Ctrl-C there ends at once, and so does any onc
 
 While something is being imported nothing is raised: libraries in C++ abort, or lose it, when an exception comes out of
 what they call. The command ends there and then.
+
+A Python session is no command: it answers signals in its own way before and after a run, and outlives each of them
+(`listening`).
 """
 
 from __future__ import annotations
@@ -44,6 +47,7 @@ _deferred: Stop | None = None
 _raised = Stop()  # by which signal `Interrupted` was raised
 _say: Callable[[], object] | None = None  # what is said where the command ends at once
 _undone: list[Callable[[], object]] = []  # and what is done
+_outlives = False  # whether this process is a session, which no signal may end at once
 
 
 def _on_signal(signum: int, frame: FrameType | None) -> None:
@@ -56,6 +60,8 @@ def _on_signal(signum: int, frame: FrameType | None) -> None:
         _raised.signum = signum
         raise Interrupted(signum)
     if _deferred:  # asked before, and not patient any more
+        if _outlives:
+            raise Interrupted(signum)
         os._exit(128 + signum)
     _deferred.signum = signum
 
@@ -87,6 +93,31 @@ def listen(say: Callable[[], object] | None = None) -> None:
     _raised.signum = None
     if sys.unraisablehook is sys.__unraisablehook__:
         sys.unraisablehook = _on_unraisable
+
+
+@contextmanager
+def listening() -> Iterator[None]:
+    """Answer signals inside as a command does, but that none ends the process: a second one raises `Interrupted`.
+
+    Afterwards they are answered as before. What a session ignores, it goes on to ignore; outside the main thread no
+    signal comes.
+    """
+    global _say, _outlives
+    in_main = threading.current_thread() is threading.main_thread()
+    before = {signum: signal.getsignal(signum) for signum in SIGNALS} if in_main else {}
+    hook, said, outlived = sys.unraisablehook, _say, _outlives
+    try:
+        _outlives = True
+        listen()
+        for signum, handler in before.items():
+            if handler is signal.SIG_IGN:
+                signal.signal(signum, handler)
+        yield
+    finally:
+        for signum, handler in before.items():
+            if handler is not None:  # one that Python did not install
+                signal.signal(signum, handler)
+        sys.unraisablehook, _say, _outlives = hook, said, outlived
 
 
 @contextmanager

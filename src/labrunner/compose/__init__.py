@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from labrunner.compose.alone import alone
 from labrunner.compose.checks import check_config, completed
 from labrunner.compose.composing import Composed, compose_with_hydra, key_of
 from labrunner.compose.names import check_override, refuse_several
@@ -34,7 +35,11 @@ def request(overrides: Sequence[str], known: Catalogue, *, multirun: bool) -> Co
     RequestError
         for whatever is wrong with the request, or with any run of the sweep.
     """
-    overrides = list(overrides)
+    with alone():
+        return _requested(list(overrides), known, multirun)
+
+
+def _requested(overrides: list[str], known: Catalogue, multirun: bool) -> Composed | SweepPlan:
     for override in overrides:
         check_override(override, known)
     mode = _mode(overrides)

@@ -74,7 +74,12 @@ def features_of(path: str, names: Sequence[str], offsets: Mapping[str, float]) -
     RequestError
         for a column that is missing, and for values that are missing, no numbers, or texts that the model has not seen.
     """
-    return _by_names(_table(_text(str(file(path, "")), path, ""), path, "", fewest=1), names, offsets)
+    return features_in(_text(str(file(path, "")), path, ""), path, names, offsets)
+
+
+def features_in(text: str, title: str, names: Sequence[str], offsets: Mapping[str, float]) -> np.ndarray:
+    """The same of the text of a CSV, which messages call `title`."""
+    return _by_names(_table(unicodedata.normalize("NFC", text), title, "", fewest=1), names, offsets)
 
 
 def labelled(options: dict[str, Any], description: Description, offsets: Mapping[str, float]) -> Samples:

@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from labrunner import schema
 from labrunner.errors import RequestError
@@ -24,6 +25,8 @@ from labrunner.verbs.shared import shared_for
 
 if TYPE_CHECKING:
     from labrunner.cli import Arguments
+    from labrunner.compose.sweeps import SweepPlan
+    from labrunner.running import Result, Shared
 
 OF_SWEEPS = ("jobs", "fail_fast", "figures")  # what a resume of a sweep may change
 
@@ -34,57 +37,113 @@ def main(arguments: Arguments) -> int:
     folder = Path(arguments.words[0])
     if is_sweep_folder(folder):
         return resume_sweep(folder, arguments)
-    changes = read_changes(arguments.overrides)
+    ended = gone_on(
+        folder,
+        read_changes(arguments.overrides),
+        command_line(arguments.argv),
+        shared_for,
+        trust=arguments.trust,
+        config_dir=arguments.config_dir,
+        say=say,
+    )
+    if ended.result is not None:
+        return print_result(ended.result, ended.config, ended.choices)
+    if ended.drawn:
+        show(f"drawn again: {one_line(folder)}")
+    return 0
+
+
+class Ended(NamedTuple):
+    """How a resume of a run ended."""
+
+    result: Result | None  # None where there was nothing left to train
+    drawn: bool  # whether it was drawn again in place of that
+    config: dict[str, Any]
+    choices: dict[str, str]
+
+
+def gone_on(
+    folder: Path,
+    changes: dict[str, Any],
+    command: str,
+    shared_state: Callable[[], AbstractContextManager[Shared]],
+    *,
+    trust: bool = False,
+    config_dir: str | None = None,
+    say: Callable[[str], None] = say,
+) -> Ended:
+    """Go on with a run; where there is nothing left to train, draw it again if that is asked for, or never was.
+
+    Parameters
+    ----------
+    folder : of the run
+    changes : as `read_changes` gives them
+    command : for the record
+    shared_state : makes what surrounds the run; entered once the request cannot be refused any more without torch
+    trust : whether the config may name code outside the current folder
+    config_dir : a folder of options beside ``./conf``
+    say : told what is worth a line
+
+    Raises
+    ------
+    as `labrunner.running.resume`
+    """
     load_run(folder)  # what is none gets no lock
     with RunFolder.reopen(folder) as run_folder:  # what is read from here on stays as it is
         run = load_run(folder)
         saved = schema.changed(run.config, changes)
-        known = Catalogue(own_folders(arguments.config_dir))
-        config = checked_config(saved, run.choices, known, trust=arguments.trust, say=say)
+        known = Catalogue(own_folders(config_dir))
+        config = checked_config(saved, run.choices, known, trust=trust, say=say)
         if not config["smoke"]:
             refuse_fewer(run, config)
         over = nothing_left(run, config)
         if over is None:
-            with shared_for() as shared:
+            with shared_state() as shared:
                 from labrunner.running import resume
 
-                result = resume(config, run_folder, shared, saved=saved, command=command_line(arguments.argv))
-            return print_result(result, config, run.choices)
+                result = resume(config, run_folder, shared, saved=saved, command=command)
+            return Ended(result, False, config, run.choices)
         if "figures" not in changes and (folder / "report.html").is_file():
             say(f"labrunner: the run is done: {over}")
-            return 0
+            return Ended(None, False, config, run.choices)
         run_folder.rewrite("config.yaml", to_yaml(saved))
-        with shared_for() as shared:
+        with shared_state() as shared:
             assert shared.drawing is not None
             shared.drawing.ask(folder, config["figures"])
-        show(f"drawn again: {one_line(folder)}")
-        return 0
+        return Ended(None, True, config, run.choices)
 
 
 def resume_sweep(folder: Path, arguments: Arguments) -> int:
     """The sweep as it was typed, in the folder that there is."""
-    from labrunner.compose import Composed, request
     from labrunner.verbs.sweeps import make
+
+    plan = planned_again(folder, arguments.overrides, arguments.config_dir)
+    return make(plan, folder, arguments, vet_saved(arguments.trust))
+
+
+def planned_again(folder: Path, overrides: Sequence[str], config_dir: str | None) -> SweepPlan:
+    """The plan of a sweep's folder as it was typed, but for what `overrides` change of how it is made."""
+    from labrunner.compose import Composed, request
 
     sweep = load_sweep(folder)
     if sweep.is_comparison:
         raise RequestError(
             f"{folder} is a comparison of runs, and trains nothing; compare them again with labrunner compare"
         )
-    for override in arguments.overrides:
+    for override in overrides:
         key = override.partition("=")[0]
         if key not in OF_SWEEPS:
             raise RequestError(
                 f"{override}: a resumed sweep keeps what its runs compute; it may change {', '.join(OF_SWEEPS)}\n"
                 f"for another {key}, start a new sweep"
             )
-    changed = {override.partition("=")[0] for override in arguments.overrides}
+    changed = {override.partition("=")[0] for override in overrides}
     typed = [
         text for text in sweep.overrides if text.partition("=")[0].lstrip("+") not in ("hydra.sweep.dir", *changed)
     ]
-    asked = request([*typed, *arguments.overrides], Catalogue(own_folders(arguments.config_dir)), multirun=True)
+    asked = request([*typed, *overrides], Catalogue(own_folders(config_dir)), multirun=True)
     assert not isinstance(asked, Composed)
-    return make(replace(asked, overrides=sweep.overrides), folder, arguments, vet_saved(arguments.trust))
+    return replace(asked, overrides=sweep.overrides)
 
 
 def vet_saved(trust: bool) -> Callable[[dict[str, Any]], None]:
@@ -124,7 +183,7 @@ def nothing_left(run: Run, config: dict[str, Any]) -> str | None:
     return f"{run.epochs} epochs; to extend it: {resume_command(run.path, f'epochs={run.epochs + 10}')}"
 
 
-def read_changes(overrides: list[str]) -> dict[str, Any]:
+def read_changes(overrides: Sequence[str]) -> dict[str, Any]:
     """What a resume is asked to change, checked."""
     import yaml
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from labrunner.compose import Composed, request
@@ -12,14 +14,11 @@ from labrunner.verbs.shared import shared_for
 if TYPE_CHECKING:
     from labrunner.cli import Arguments
     from labrunner.compose.sweeps import SweepPlan
+    from labrunner.running import Result, Shared
 
 
 def main(arguments: Arguments) -> int:
-    folders = own_folders(arguments.config_dir)
-    for path in (folder / "config.yaml" for folder in folders):
-        if path.is_file():
-            say(f"labrunner: warning: {path} is not read: put what it sets into an experiment")
-    asked = request(arguments.overrides, Catalogue(folders), multirun=arguments.multirun)
+    asked = request(arguments.overrides, catalogue(arguments.config_dir, say), multirun=arguments.multirun)
     if arguments.cfg is not None:
         show_configs(asked, arguments.cfg)
         return 0
@@ -28,6 +27,15 @@ def main(arguments: Arguments) -> int:
 
         return make(asked, asked.sweep_dir, arguments)
     return train(asked, arguments)
+
+
+def catalogue(config_dir: str | None, say: Callable[[str], None]) -> Catalogue:
+    """What can be named here; says what lies in the user's folders and is not read."""
+    folders = own_folders(config_dir)
+    for path in (folder / "config.yaml" for folder in folders):
+        if path.is_file():
+            say(f"labrunner: warning: {path} is not read: put what it sets into an experiment")
+    return Catalogue(folders)
 
 
 def show_configs(asked: Composed | SweepPlan, which: str) -> None:
@@ -47,25 +55,42 @@ def show_configs(asked: Composed | SweepPlan, which: str) -> None:
 
 def train(composed: Composed, arguments: Arguments) -> int:
     """One run."""
+    from labrunner.machine import command_line
+
+    result = made(composed, command_line(arguments.argv), shared_for)
+    return print_result(result, composed.config, composed.choices)
+
+
+def made(composed: Composed, command: str, shared_state: Callable[[], AbstractContextManager[Shared]]) -> Result:
+    """Carry out one run.
+
+    Parameters
+    ----------
+    composed : checked
+    command : for the record
+    shared_state : makes what surrounds the run; entered once the request cannot be refused any more without torch
+
+    Raises
+    ------
+    as `labrunner.running.run`
+    """
     # NumPy comes with these, which a refused request need not wait for
     from labrunner.build import describe
     from labrunner.labs import refuse_too_few
-    from labrunner.machine import command_line
     from labrunner.records import refuse_used
 
     # before torch is imported; the run looks again
     refuse_too_few(composed.config, composed.choices.get("experiment"), sweep=False)
     refuse_used(composed.run_dir)
     describe(composed.config)
-    with shared_for() as shared:
+    with shared_state() as shared:
         from labrunner.running import run
 
-        result = run(
+        return run(
             composed.config,
             composed.run_dir,
             shared,
             overrides=composed.overrides,
             choices=composed.choices,
-            command=command_line(arguments.argv),
+            command=command,
         )
-    return print_result(result, composed.config, composed.choices)

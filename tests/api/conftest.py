@@ -1,0 +1,1 @@
+from tests.unsynced import unsynced  # noqa: F401 (for every test here)
