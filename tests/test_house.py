@@ -22,8 +22,8 @@ running  saved  loading  predicting  tasks  workers  sweeping  planning
 trust  build  drawing
 trainer  agreement  facts  apart  checks  audit  results  preprocessing  remarks  doctor  verdict  report
 data  scratch  deep  probes  features  figures
-checkpoint  records  averages  comparison  machine  compose  metrics  schedule  signals
-errors  own  seeding  initial  learner  kit  relations  labs  known_facts  architectures  schema  combinations  helping  usage  aliases  selection  thinning  reg  files  servers  children
+checkpoint  records  averages  comparison  board  machine  compose  metrics  schedule  signals
+errors  own  seeding  initial  learner  kit  relations  labs  known_facts  architectures  schema  combinations  helping  usage  aliases  selection  thinning  reg  told  files  servers  children
 """  # noqa: E501
 PLACES = {
     unit: (-row, column) for row, line in enumerate(FLOORS.split("\n")) for column, unit in enumerate(line.split())
@@ -36,6 +36,7 @@ ALONE = [
     "errors",
     "own",
     "thinning",
+    "told",
     "known_facts",
     "architectures",
     "labs",

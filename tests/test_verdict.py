@@ -18,6 +18,7 @@ from statsmodels.stats.power import TTestPower
 
 from labrunner import comparison
 from labrunner.records import METRICS, Sweep, SweepFolder, load_sweep
+from labrunner.told import plain
 from labrunner.verdict import Judgement, Pair, RunPair, judge, statistics, words, write
 from tests.sweeps import write_sweep
 from tests.unsynced import unsynced  # noqa: F401 (for every test here)
@@ -208,11 +209,11 @@ GOOD, FAIR, POOR = [0.95, 0.96, 0.955], [0.945, 0.962, 0.94], [0.80, 0.82, 0.808
 
 
 def said(judgement: Judgement) -> list[str]:
-    return [words.plain(sentence) for sentence in words.sentences(judgement)]
+    return [plain(sentence) for sentence in words.sentences(judgement)]
 
 
 def remarks(judgement: Judgement) -> str:
-    return "\n".join(words.plain(sentence) for sentence in judgement.remarks)
+    return "\n".join(plain(sentence) for sentence in judgement.remarks)
 
 
 def test_settings_are_judged_pair_by_pair_the_best_by_validation_first(tmp_path):
@@ -289,7 +290,7 @@ def test_words_claim_what_is_decided_after_the_correction_and_no_more(metric):
                 decided=bool(found.p_holm[column] <= 0.05),
                 seeds_needed=float(needed[column]),
             )
-            sentence = words.plain(words.of_pair(pair, 1))
+            sentence = plain(words.of_pair(pair, 1))
             kind = [
                 word for word in (" beats ", "enough for this pair alone", "cannot be told apart") if word in sentence
             ]
@@ -461,7 +462,7 @@ def run_pair(only_a: int, only_b: int, family: int = 1) -> RunPair:
     ids=["a", "b", "neither", "not after the correction", "equal"],
 )  # fmt: skip
 def test_two_runs_in_words(pair, end):
-    assert words.plain(words.of_runs(pair, 1)).endswith(end)
+    assert plain(words.of_runs(pair, 1)).endswith(end)
 
 
 def test_runs_without_predictions_have_no_verdict(tmp_path):
@@ -494,6 +495,6 @@ def test_the_files_read_back_to_the_bit_and_the_other_one_goes(tmp_path):
 def test_a_run_whose_config_cannot_be_read_spoils_no_note(tmp_path):
     sweep = lr_sweep(tmp_path / "s", {0.01: GOOD, 0.1: FAIR})
     (sweep.path / "4/config.yaml").write_text(": no : config :")
-    lines = comparison.notes(load_sweep(sweep.path))
+    lines = [plain(line) for line in comparison.notes(load_sweep(sweep.path))]
     assert "the config of run 4 cannot be read: how it differs is not known" in lines
     assert "run 4 is not done, and in no pair" in remarks(judge(load_sweep(sweep.path)))

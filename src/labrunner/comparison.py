@@ -11,7 +11,7 @@ import math
 import statistics
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +21,10 @@ from labrunner.helping import GROUPS
 from labrunner.records import MISSING, MONITORS, Member, Row, Run, Sweep, read_rows
 from labrunner.records.names import odd
 from labrunner.records.reading import read_mapping
+from labrunner.records.sweep import COMPARISON, SWEEP, relative
 from labrunner.schema import NOT_COMPUTED
 from labrunner.selection import chosen, finished, monitored
+from labrunner.told import Sentence, Told, listed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,6 +35,7 @@ NUMBERS = ("best_epoch", *VAL, *TEST, "seconds")
 
 RANKS = ("done", "diverged", "failed", "interrupted", "running", MISSING)  # the table's order where no value decides
 SPLIT = ("dataset.split_seed", "dataset.val_fraction", "dataset.test_fraction", "dataset.classes")
+MOST_NAMED = 6  # runs in a sentence
 REACHES = 0.95  # the share of the best validation accuracy that the automatic threshold asks for
 
 
@@ -344,41 +347,98 @@ def as_typed(value: Any) -> str:
 # what cannot be compared
 
 
-def cautions(sweep: Sweep, configs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What of several runs, with their configs, cannot be held against each other; a line each."""
-    lines = []
-    known = [config for config in configs if config]
-    unread = [str(m.number) for m, config in zip(sweep.members, configs, strict=True) if not config]
-    if unread:
-        lines.append(f"the config of run {', '.join(unread)} cannot be read: how it differs is not known")
+def cautions(sweep: Sweep) -> list[Sentence]:
+    """What of the runs that have begun cannot be held against each other; a sentence each."""
+    lines: list[Sentence] = []
+    configs = [(member, config_of(run)) for member, run in sweep.runs]
+    known = [(member, config) for member, config in configs if config]
+    if unread := [member.number for member, config in configs if not config]:
+        lines.append(["the config of ", *runs_told(sweep, unread), " cannot be read: how it differs is not known"])
     sets = list(dict.fromkeys(found for _, run in sweep.runs if (found := data_of(run)) is not None))
     if len(sets) > 1:
-        names = list(dict.fromkeys(name for name, _ in sets))
-        what = f"data sets ({', '.join(names)})" if len(names) > 1 else f"samples of {names[0]}"
-        lines.append(f"the runs have different {what}: their metrics are not of the same samples")
+        names: dict[str, Told] = {}
+        for member, config in known:
+            key = "name" if "name" in _section(config, "dataset") else "_target_"
+            name = str(_section(config, "dataset").get(key))
+            names.setdefault(name, Told(name, f"{_folder(sweep, member)}/config.yaml#dataset/{key}"))
+        told = [names[name] for name in dict.fromkeys(name for name, _ in sets) if name in names]
+        what: Sentence = ["data sets (", *listed(told), ")"] if len(told) > 1 else ["samples of ", *told]
+        lines.append(["the runs have different ", *what, ": their metrics are not of the same samples"])
     else:
-        split = [key for key in differing(known) if key in SPLIT]
+        split = [key for key in differing([config for _, config in known]) if key in SPLIT]
         if split:
-            lines.append(f"the runs split their data differently ({', '.join(split)}): metrics are of other samples")
-    losses = sorted({loss_of(config) for config in known})
+            lines.append([f"the runs split their data differently ({', '.join(split)}): metrics are of other samples"])
+    losses: dict[str, str | Told] = {}
+    for member, config in known:
+        named = _section(config, "model").get("loss") == loss_of(config)
+        source = f"{_folder(sweep, member)}/config.yaml#model/loss"
+        losses.setdefault(loss_of(config), Told(loss_of(config), source) if named else loss_of(config))
     if len(losses) > 1:
-        lines.append(f"the losses are of different kinds ({', '.join(losses)}) and cannot be compared")
-    monitors = sorted({str(config.get("monitor")) for config in known})
+        kinds = listed([losses[kind] for kind in sorted(losses)])
+        lines.append(["the losses are of different kinds (", *kinds, ") and cannot be compared"])
+    monitors: dict[str, Told] = {}
+    for member, config in known:
+        name = str(config.get("monitor"))
+        monitors.setdefault(name, Told(name, f"{_folder(sweep, member)}/config.yaml#monitor"))
     if len(monitors) > 1:
-        lines.append(f"the runs chose their epochs by different metrics ({', '.join(monitors)})")
+        told = [monitors[name] for name in sorted(monitors)]
+        lines.append(["the runs chose their epochs by different metrics (", *listed(told), ")"])
     return lines
 
 
-def notes(sweep: Sweep) -> list[str]:
-    """What the table of a sweep alone would let one overlook; a line each."""
-    begun = replace(sweep, members=[member for member, _ in sweep.runs])
-    lines = cautions(begun, [config_of(run) for _, run in begun.runs])
-    done = [member.run for member in sweep.without_first.members if member.run is not None and member.status == "done"]
-    last = [run for run in done if still_improving(run)]
-    if last:
+def notes(sweep: Sweep) -> list[Sentence]:
+    """What the table of a sweep alone would let one overlook; a sentence each."""
+    lines = cautions(sweep)
+    rivals = sweep.without_first.members
+    done = [(each.number, each.run) for each in rivals if each.run is not None and each.status == "done"]
+    if last := [number for number, run in done if still_improving(run)]:
+        some, all_of_them = count_told(sweep, last), count_told(sweep, [number for number, _ in done])
         were = "run was" if len(done) == 1 else "runs were"
-        lines.append(f"{len(last)} of {len(done)} {were} best in the last epoch: more epochs may change the order")
+        lines.append([some, " of ", all_of_them, f" {were} best in the last epoch: more epochs may change the order"])
     return lines
+
+
+def runs_told(sweep: Sweep, numbers: Sequence[int]) -> Sentence:
+    """``run 3, 4``, of many the first ones."""
+    pieces = [Told(str(number), f"{listing(sweep)}#runs/{at}/number") for number, at in _places(sweep, numbers).items()]
+    return ["run ", *listed(pieces, MOST_NAMED)]
+
+
+def count_told(sweep: Sweep, numbers: Sequence[int]) -> Told:
+    """How many these runs are."""
+    places = ",".join(map(str, _places(sweep, numbers).values()))
+    return Told(str(len(numbers)), f"{listing(sweep)}#runs/{places}/number count")
+
+
+def _places(sweep: Sweep, numbers: Sequence[int]) -> dict[int, int]:
+    """Number -> place in the list of runs."""
+    at = {member.number: place for place, member in enumerate(sweep.members, start=1)}
+    return {number: at[number] for number in numbers}
+
+
+def values_told(sweep: Sweep, number: int, keys: Sequence[str]) -> Sentence:
+    """A run's values of the keys, ``optim.lr=0.1 optim=adam``."""
+    place, member = next((at, each) for at, each in enumerate(sweep.members, start=1) if each.number == number)
+    said: Sentence = []
+    for key in keys:
+        name = Told(key, f"{listing(sweep)}#keys/{sweep.keys.index(key) + 1}")
+        value = Told(as_typed(member.values[key]), f"{listing(sweep)}#runs/{place}/values/{key}")
+        said += [*([" "] if said else []), name, "=", value]
+    return said
+
+
+def listing(sweep: Sweep) -> str:
+    """The file that lists a sweep's runs, or a comparison's."""
+    return COMPARISON if sweep.is_comparison else SWEEP
+
+
+def _folder(sweep: Sweep, member: Member) -> str:
+    return relative(member.path, sweep.path)
+
+
+def _section(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    section = config.get(name)
+    return section if isinstance(section, Mapping) else {}
 
 
 def still_improving(run: Run) -> bool:

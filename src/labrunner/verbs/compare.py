@@ -13,9 +13,10 @@ from labrunner import comparison, schema
 from labrunner.errors import RequestError
 from labrunner.machine import command_line
 from labrunner.records import Member, Run, Sweep, SweepFolder, is_sweep_folder, load_run, load_sweep
+from labrunner.told import plain
 from labrunner.verbs import tables
 from labrunner.verbs.places import new_place, refuse_used
-from labrunner.verbs.printing import say, show
+from labrunner.verbs.printing import one_line, say, show
 from labrunner.verbs.verdicts import print_verdict
 from labrunner.verdict import judge, write
 
@@ -64,7 +65,7 @@ def main(arguments: Arguments) -> int:
         print_verdict(judgement, tables.terminal_width())
         print_differences(sweep, configs, differing)
         print_flips(sweep, rows, names, flips)
-        for line in cautions(asked, sweep, configs):
+        for line in cautions(asked, sweep):
             show(line)
         drawing.ask(folder, changes.get("figures", "all"))
         for message in drawing.finish(DRAWING_SECONDS):
@@ -324,9 +325,9 @@ def print_flips(sweep: Sweep, rows: Sequence[Mapping[str, Any]], names: Sequence
         show(f"run {numbers[a]} and run {numbers[b]} share no test samples{more}")
 
 
-def cautions(asked: Asked, sweep: Sweep, configs: Sequence[Mapping[str, Any]]) -> list[str]:
+def cautions(asked: Asked, sweep: Sweep) -> list[str]:
     """What cannot be compared, a line each."""
-    lines = comparison.cautions(sweep, configs)
+    lines = [one_line(plain(line)) for line in comparison.cautions(sweep)]
     for path, count in asked.missing.items():
         if count:
             lines.append(

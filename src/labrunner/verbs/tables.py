@@ -12,6 +12,7 @@ from typing import Any
 
 from labrunner import comparison
 from labrunner.records import Member, Sweep
+from labrunner.told import plain
 from labrunner.verbs.printing import one_line, show
 from labrunner.verbs.verdicts import print_verdict
 from labrunner.verdict import MCNEMAR, VERDICT, Judgement, judge
@@ -45,7 +46,7 @@ def print_sweep(sweep: Sweep, judgement: Judgement | None = None) -> None:
         show(f"\nbest: {best_text(sweep, groups, member, row)}")
         show(f"  {folder_text(member.path)}")
     for line in comparison.notes(sweep):
-        show(f"note: {line}")
+        show(f"note: {one_line(plain(line))}")
     if (sweep.path / REPORT).is_file():
         show(f"report: {folder_text(sweep.path / REPORT)}")
     judged = next((name for name in (VERDICT, MCNEMAR) if (sweep.path / name).is_file()), None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import textwrap
 
+from labrunner.told import plain
 from labrunner.verbs.printing import one_line, show
 from labrunner.verdict import MCNEMAR, VERDICT, Judgement, words
 
@@ -26,13 +27,13 @@ def lines_of(judgement: Judgement) -> list[str]:
     made = judgement.pairs or judgement.run_pairs
     if not made:
         return [f"verdict: none; {one_line(judgement.why_not)}"] if judgement.why_not else []
-    told = [words.plain(sentence) for sentence in words.sentences(judgement)]
-    lines = [f"verdict: {words.plain(words.title(judgement))}", *told[:MOST_PAIRS]]
+    told = [plain(sentence) for sentence in words.sentences(judgement)]
+    lines = [f"verdict: {plain(words.title(judgement))}", *told[:MOST_PAIRS]]
     if (rest := len(told) - MOST_PAIRS) > 0:
         decided = sum(pair.decided for pair in made[MOST_PAIRS:])
         file = VERDICT if judgement.pairs else MCNEMAR
         lines.append(f"and {rest} more pair{'s' if rest > 1 else ''}, {decided or 'none'} decided: {file}")
-    remarks = [words.plain(sentence) for sentence in judgement.remarks]
+    remarks = [plain(sentence) for sentence in judgement.remarks]
     lines += remarks[:MOST_REMARKS]
     if len(remarks) > MOST_REMARKS:
         lines.append(f"and {len(remarks) - MOST_REMARKS} more remarks on runs that are in no pair")

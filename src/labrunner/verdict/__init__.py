@@ -12,11 +12,9 @@ from labrunner.verdict.judging import (
     Judgement,
     Pair,
     RunPair,
-    Sentence,
-    Told,
     judge,
     tables,
     write,
 )
 
-__all__ = ["MCNEMAR", "VERDICT", "Judgement", "Pair", "RunPair", "Sentence", "Told", "judge", "tables", "write"]
+__all__ = ["MCNEMAR", "VERDICT", "Judgement", "Pair", "RunPair", "judge", "tables", "write"]

@@ -10,20 +10,10 @@ import numpy as np
 
 from labrunner import comparison
 from labrunner.records import Member, Sweep, SweepFolder
+from labrunner.told import Sentence
 from labrunner.verdict.statistics import LEVEL, Paired, holm, mcnemar, paired, pairs, seeds_needed
 
 VERDICT, MCNEMAR = "verdict.csv", "mcnemar.csv"
-MOST_NAMED = 6  # runs in a remark
-
-
-class Told(NamedTuple):
-    """A piece of a sentence that stands in a file, and where: the forms of `labrunner.report.origin`."""
-
-    text: str
-    source: str
-
-
-Sentence = list[str | Told]
 
 
 class Pair(NamedTuple):
@@ -141,14 +131,14 @@ def settings_of(
     remarks: list[Sentence],
 ) -> list[Setting]:
     """The runs by setting, the best by validation first; of what is in no pair, `remarks` gets a sentence."""
-    at = Places(sweep, rows)
+    statuses = {row["number"]: row["status"] for row in rows}
     settings: dict[str, Setting] = {}
     repeats: list[int] = []
     for member in sweep.without_first.members:
         values = {key: value for key, value in member.values.items() if key != "seed"}
         known_by = repr(sorted(values.items()))  # a value may be a list
         setting = settings.setdefault(known_by, Setting(comparison.values_text(values), list(values)))
-        status, config = at.row(member.number)["status"], configs.get(member.number)
+        status, config = statuses[member.number], configs.get(member.number)
         if status == "diverged":
             setting.diverged.append(member.number)
         elif status != "done" or not config:
@@ -163,12 +153,17 @@ def settings_of(
     for setting in found:
         if setting.diverged:
             rest = "what is said of that setting is of the seeds that did not" if setting.done else "it is in no pair"
-            whose = at.values(setting.diverged[0], setting.keys)
-            remarks.append([*at.runs(setting.diverged), *whose, f" diverged: {rest}"])
+            its = comparison.values_told(sweep, setting.diverged[0], setting.keys)
+            whose: Sentence = [" (", *its, ")"] if its else []
+            remarks.append([*comparison.runs_told(sweep, setting.diverged), *whose, f" diverged: {rest}"])
     if left := [number for setting in found for number in setting.left]:
-        remarks.append([*at.runs(left), f" {'is' if len(left) == 1 else 'are'} not done, and in no pair"])
+        remarks.append(
+            [*comparison.runs_told(sweep, left), f" {'is' if len(left) == 1 else 'are'} not done, and in no pair"]
+        )
     if repeats:
-        remarks.append([*at.runs(repeats), " made once more what another run has made, and in no pair"])
+        remarks.append(
+            [*comparison.runs_told(sweep, repeats), " made once more what another run has made, and in no pair"]
+        )
     return sorted(found, key=lambda setting: rank(setting, sweep.monitor))
 
 
@@ -179,35 +174,6 @@ def rank(setting: Setting, monitor: str) -> tuple[bool, float]:
     if mean is None:
         return True, float("inf")
     return len(setting.done) < 2, mean if monitor.endswith("_loss") else -mean
-
-
-class Places:
-    """Where runs stand in sweep.csv, or comparison.csv."""
-
-    def __init__(self, sweep: Sweep, rows: Sequence[Mapping[str, Any]]) -> None:
-        self._file, self._list = (
-            ("comparison.csv", "comparison.yaml") if sweep.is_comparison else ("sweep.csv", "sweep.yaml")
-        )
-        self._keys = sweep.keys
-        self._rows = {row["number"]: (at, row) for at, row in enumerate(rows, start=1)}
-
-    def row(self, number: int) -> Mapping[str, Any]:
-        return self._rows[number][1]
-
-    def runs(self, numbers: Sequence[int]) -> Sentence:
-        """``run 3, 4``, of many the first ones."""
-        said: Sentence = ["run "]
-        for at, number in enumerate(numbers[:MOST_NAMED]):
-            said += [*([", "] if at else []), Told(str(number), f"{self._file}#{self._rows[number][0]}/number")]
-        return [*said, *([" and others"] if len(numbers) > MOST_NAMED else [])]
-
-    def values(self, number: int, keys: Sequence[str]) -> Sentence:
-        """`` (optim.lr=0.1 optim=adam)``, nothing of a run without keys."""
-        row, said = self._rows[number], list[str | Told]()
-        for key in keys:
-            said += [" " if said else " (", Told(key, f"{self._list}#keys/{self._keys.index(key) + 1}"), "="]
-            said += [Told(comparison.as_typed(row[1][key]), f"{self._file}#{row[0]}/{key}")]
-        return [*said, ")"] if said else []
 
 
 # over seeds

@@ -5,16 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from labrunner.verdict.judging import MCNEMAR, VERDICT, Judgement, Pair, RunPair, Sentence, Told
+from labrunner.told import Sentence, Told
+from labrunner.verdict.judging import MCNEMAR, VERDICT, Judgement, Pair, RunPair
 from labrunner.verdict.statistics import LEVEL
 
 AGAIN = "'seed=range(5)'"
 MOST_DIGITS = 4
-
-
-def plain(sentence: Sentence) -> str:
-    """A sentence as text."""
-    return "".join(piece if isinstance(piece, str) else piece.text for piece in sentence)
 
 
 def title(judgement: Judgement) -> Sentence:
