@@ -86,10 +86,12 @@ def prepare(
     has it, which names the run; None where it is `config` itself. `recorded` is what the folder says of a run whose
     checkpoint is loaded afterwards: no other weights are read.
     """
+    from labrunner import probes
     from labrunner.build import as_wanted, build
     from labrunner.preprocessing import Preprocessing
     from labrunner.schedule import make
 
+    probes.check(config)
     with arithmetic(1):  # starting weights must not depend on the threads that the environment names
         data, learner = build(config, shared.samples, None if recorded is None else recorded.recorded())
     refuse_blank_monitor(config, data)

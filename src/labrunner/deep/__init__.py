@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from labrunner import schema
-from labrunner.deep import classifiers, freeze, networks, optimizers, pretrained, stages
+from labrunner.deep import classifiers, freeze, networks, optimizers, own_optimizer, pretrained, stages
 from labrunner.deep.init import initialize
 from labrunner.deep.learner import TorchLearner, decaying
 from labrunner.deep.modes import evaluating, untouched_randomness
@@ -64,7 +64,8 @@ def make(
     reg = config["reg"]
     parts = stages.stages(network, stages.ENOUGH if config["model"].get("name") in schema.TORCHVISION else 1)
     strategy = freeze.make(config.get("freeze", freeze.NONE), network, parts)
-    optimizer = optimizers.make(
+    make_optimizer = own_optimizer.make if "_target_" in config["optim"] else optimizers.make
+    optimizer = make_optimizer(
         dict(network.named_parameters()), config["optim"], reg, decaying(network, reg["decay_all"]), strategy.factors
     )
     return TorchLearner(

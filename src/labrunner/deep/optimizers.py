@@ -343,7 +343,7 @@ def make(
     Parameters
     ----------
     parameters : name -> parameter, updated in place
-    options : name, or ``_target_`` of the user's own, and the keys of that optimizer
+    options : name, and the keys of that optimizer
     reg : weight_decay, l1 and clip_norm
     decayed : names of the parameters that weight decay and l1 pull at
     factors : name -> how many times the learning rate it moves by; 1 where it is missing
@@ -351,14 +351,8 @@ def make(
     Raises
     ------
     RequestError
-        when there is no optimizer of that name here, or the user's own cannot be made.
+        when there is no optimizer of that name here.
     """
-    if "_target_" in options:
-        from labrunner.deep.own_optimizer import UsersOwn
-
-        settings = {key: value for key, value in options.items() if key not in ("_target_", "lr")}
-        of_reg = Reg.of(reg, decayed)
-        return UsersOwn(parameters, str(options["_target_"]), options["lr"], settings, of_reg, factors)
     name = options["name"]
     if name not in KINDS:
         raise RequestError(f"optim={name}: there is no such optimizer; try one of {', '.join(KINDS)}")

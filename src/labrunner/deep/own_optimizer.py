@@ -165,6 +165,18 @@ class UsersOwn(Optimizer):
                     self._own.state[self.parameters[name]][key] = value
 
 
+def make(
+    parameters: Mapping[str, nn.Parameter],
+    options: Mapping[str, Any],
+    reg: Mapping[str, Any],
+    decayed: Collection[str],
+    factors: Mapping[str, float] | None = None,
+) -> UsersOwn:
+    """As `labrunner.deep.optimizers.make`, of an `optim` group with a ``_target_``."""
+    settings = {key: value for key, value in options.items() if key not in ("_target_", "lr")}
+    return UsersOwn(parameters, str(options["_target_"]), options["lr"], settings, Reg.of(reg, decayed), factors)
+
+
 def made(
     target: str, lr: float, settings: Mapping[str, Any], groups: list[list[nn.Parameter]]
 ) -> torch.optim.Optimizer:

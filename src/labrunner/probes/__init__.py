@@ -6,15 +6,20 @@ one piece or was resumed, they are the same.
 
 from __future__ import annotations
 
+import difflib
 import importlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
+from labrunner import known_facts, relations
 from labrunner.data import Data
 from labrunner.deep.modes import untouched_randomness
+from labrunner.errors import RequestError, RunError
 from labrunner.learner import Batch, BatchOut, Learner
+from labrunner.own import is_dotted, named
 
 
 class Notes(Protocol):
@@ -51,9 +56,11 @@ class Probe:
     Attributes
     ----------
     each_step : whether it is to be called after each step, for which the loop waits for the device at each of them
+    FACTS : of a probe of your own, the facts that checks may ask for: name -> meaning
     """
 
     each_step = True
+    FACTS: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, notes: Notes, config: Mapping[str, Any]) -> None:
         self.notes, self.config = notes, config
@@ -100,6 +107,18 @@ PROBES = {  # name -> where its class is; importing them all would take its time
 }
 
 
+# files in probes/ that labrunner writes, or draws figures of
+TAKEN = frozenset(
+    [
+        *PROBES,
+        *("epochs", "frozen", "tables", "probed_loss", "activation_histograms", "weight_histograms"),
+        *("loss_surface_path", "loss_surface_plane", "separation_updates", "separator", "optimum"),
+        *("least_squares_hessian", "pooling", "gradcam_images", "silhouette"),
+    ]
+)
+PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*", re.ASCII)
+
+
 class Together(Probe):
     """Several probes in their order, after each of which torch's generators go on as if it had not looked.
 
@@ -136,8 +155,118 @@ class Together(Probe):
 
 def make(names: Iterable[str], notes: Notes, config: Mapping[str, Any]) -> list[Probe]:
     """The probes of a checked config, in the order they are listed, behind one that takes care of them; or none."""
-    made = []
+    made: list[Probe] = []
     for name in dict.fromkeys(names):
+        if is_dotted(name):
+            made.append(Guarded(name, users_own(name), notes, config))
+            continue
         module, _, kind = PROBES[name].partition(":")
         made.append(getattr(importlib.import_module(f"labrunner.probes.{module}"), kind)(notes, config))
     return [Together(made)] if made else []
+
+
+# probes of the user's own
+
+
+def users_own(name: str) -> type[Probe]:
+    """The class of a dotted name. Raises RequestError where it is none, or no probe."""
+    kind = named(name, "a probe", f"probes=[{name}]")
+    if not (isinstance(kind, type) and issubclass(kind, Probe)):
+        raise RequestError(f"probes=[{name}]: it is no class that extends labrunner.probes.Probe")
+    if not isinstance(kind.FACTS, Mapping):
+        raise RequestError(f'probes=[{name}]: its FACTS is no mapping; it takes {{"name": "what it means"}}')
+    return kind
+
+
+def check(config: Mapping[str, Any]) -> None:
+    """Import the probes that are the user's own, and look whether checks ask for facts that there are.
+
+    Raises
+    ------
+    RequestError
+        for a probe that is none, and for a fact that nobody gives, or that two give.
+    """
+    declared: dict[str, str] = {}
+    for name in (name for name in dict.fromkeys(config["probes"]) if is_dotted(name)):
+        for fact in users_own(name).FACTS:
+            if known_facts.known(fact) is not None:
+                raise RequestError(f"probes=[{name}]: its fact {fact} is one of labrunner's; give it another name")
+            if fact in declared:
+                raise RequestError(f"probes=[{declared[fact]},{name}]: both have a fact {fact}; give one another name")
+            declared[fact] = name
+    for fact in (fact for each in relations.parse(config["checks"]) for fact in each.facts):
+        if known_facts.known(fact) is None and fact not in declared:
+            close = difflib.get_close_matches(fact, [*declared, *known_facts.FACTS], n=1)
+            hint = f"did you mean {close[0]}? " if close else ""
+            raise RequestError(
+                f"checks: there is no fact {fact}\n{hint}a probe of your own says which it gives: "
+                f'FACTS = {{"{fact}": "what it means"}}'
+            )
+
+
+class Guarded(Probe):
+    """A probe of the user's own: what it writes and finds stays beside what labrunner does."""
+
+    def __init__(self, name: str, kind: type[Probe], notes: Notes, config: Mapping[str, Any]) -> None:
+        self.name = name
+        self.probe = kind(GuardedNotes(name, notes), config)
+        self.each_step = self.probe.each_step
+        # what it looks on at
+        self.start = self.probe.start  # type: ignore[method-assign]
+        self.after_step = self.probe.after_step  # type: ignore[method-assign]
+        self.end_epoch = self.probe.end_epoch  # type: ignore[method-assign]
+        self.end = self.probe.end  # type: ignore[method-assign]
+
+    def facts(self) -> dict[str, float]:
+        found = {}
+        for name, value in self.probe.facts().items():
+            if known_facts.known(name) is not None:
+                raise RunError(f"{self.name} gives a fact {name}, which is one of labrunner's; give it another name")
+            try:
+                found[name] = float(value)
+            except (TypeError, ValueError):
+                raise RunError(f"{self.name}: its fact {name} is {value!r}, and no number") from None
+        return found
+
+
+class GuardedNotes:
+    """Notes of a probe of the user's own, in files of its own."""
+
+    def __init__(self, probe: str, notes: Notes) -> None:
+        self._probe, self._notes = probe, notes
+
+    def note(self, name: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        self._notes.note(*self._checked(name, header, rows))
+
+    def table(self, name: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        self._notes.table(*self._checked(name, header, rows))
+
+    def keep(self, name: str, epoch: int, values: np.ndarray) -> None:
+        self._named(name)
+        self._notes.keep(name, epoch, values)
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        return self._notes.rows(name)
+
+    def kept(self, name: str) -> dict[int, np.ndarray]:
+        return self._notes.kept(name)
+
+    def _named(self, name: str) -> None:
+        if not PLAIN.fullmatch(name):
+            raise RunError(f"{self._probe} notes {name!r}, which is no name for a file; letters, digits, _ and -")
+        if name in TAKEN or name.startswith("boundaries"):
+            raise RunError(f"{self._probe} notes {name}, a file that labrunner writes itself; give it another name")
+
+    def _checked(
+        self, name: str, header: Sequence[str], rows: Iterable[Sequence[Any]]
+    ) -> tuple[str, Sequence[str], list[Sequence[Any]]]:
+        self._named(name)
+        if list(header[:2]) != ["epoch", "step"]:
+            raise RunError(f"{self._probe}: the first columns of {name} are epoch and step, by which a resume cuts it")
+        listed = list(rows)
+        for row in listed:
+            if len(row) != len(header):
+                raise RunError(f"{self._probe}: a row of {name} has {len(row)} values for {len(header)} columns")
+            if not all(isinstance(each, (int, np.integer)) and not isinstance(each, bool) for each in row[:2]):
+                raise RunError(f"{self._probe}: epoch and step in {name} are whole numbers, and not {list(row[:2])}")
+        return name, header, listed
