@@ -128,3 +128,8 @@ def recount(folder: Path, labels: np.ndarray, shares: np.ndarray) -> None:
 def copy(original: Path, to: Path) -> Path:
     shutil.copytree(original, to)
     return to
+
+
+def column(path: Path, name: str) -> list[str]:
+    with path.open(newline="") as file:
+        return [row[name] for row in csv.DictReader(file)]

@@ -215,7 +215,10 @@ class Looked:
         used = {each.handed.path for graded in student.experiments for each in graded.attempts if each.handed}
         student.reasons += self.submission.reasons
         for handed in self.submission.runs:
-            if handed.path not in used:
+            is_told = handed.config is None and any(
+                attempt.handed is None for graded in student.experiments for attempt in graded.attempts
+            )
+            if handed.path not in used and not is_told:
                 student.reasons += [
                     Reason(reason.name, f"{handed.shown}: {reason.evidence}", _of_others(reason))
                     for reason in self._reasons(handed)
@@ -236,13 +239,13 @@ class Looked:
                     graded.reasons.append(Reason(MISSING, str(error).splitlines()[0], "failed"))
                     break
             attempts.append(self._attempt(wanted, runs[place], fitting, taken))
-        if attempts and not self.submission.runs:
+        if not self.submission.runs:
             for attempt in attempts:
                 attempt.reasons = []
-            attempts[0].reasons = [Reason(MISSING, "no run was handed in", "failed")]
+            graded.reasons = [Reason(MISSING, "no run was handed in", "failed")]
             return graded
         graded.reasons += self._expected(wanted, attempts)
-        _summed(attempts)
+        _sum_up(graded)
         return graded
 
     def _subjects(self, wanted: Wanted, attempts: Sequence[Attempt]) -> tuple[list[Subject], list[Subject]]:
@@ -310,8 +313,7 @@ class Looked:
                 differences = wanted.differences(required, handed.config, seed)
                 candidates.append((len(differences) - 1000 * is_named, handed, differences))
         if not candidates:
-            label = f"no run with {required.label}" if required.label else "no run is made of what is asked for"
-            return Attempt(required, None, [Reason(MISSING, label, "failed")])
+            return Attempt(required, None, self._without(required))
         _, handed, differences = min(candidates, key=lambda each: each[0])
         if wanted.plan is not None and any(each.key in wanted.swept for each in differences):
             # it may be any of the sweep's runs that is missing: nobody knows which was meant
@@ -323,6 +325,17 @@ class Looked:
             told = _several([each for each in differences if each.name == name])
             reasons.append(Reason(name, f"{handed.shown}: {told}", "failed"))
         return Attempt(required, handed, [*reasons, *self._of_run(wanted, handed)])
+
+    def _without(self, required: Required) -> list[Reason]:
+        """What is said where there is nothing like the run that is asked for: it may be one that cannot be read."""
+        said = f"no run with {required.label}" if required.label else "no run is made of what is asked for"
+        unread = [
+            Reason(reason.name, f"{handed.shown}: {reason.evidence}", "look")
+            for handed in self.submission.runs
+            if handed.config is None
+            for reason in handed.reasons
+        ]
+        return [Reason(MISSING, said, "failed"), *unread]
 
     def _fitting(self, wanted: Wanted, required: Required) -> list[Handed]:
         if required.config is None:
@@ -385,16 +398,17 @@ class Looked:
                     yield Reason(name, said if name == UNREACHED else f"{verdict.check}: {said}", "failed")
 
 
-def _summed(attempts: Sequence[Attempt]) -> None:
+def _sum_up(graded: Graded) -> None:
     """Say once which runs of a sweep are missing, where they are many."""
+    attempts = graded.attempts
     missing = [each for each in attempts if each.handed is None]
-    if len(missing) <= MOST_TOLD:
+    if len(missing) <= MOST_ALIKE:
         return
-    named = "; ".join(each.label for each in missing[:MOST_TOLD])
-    said = f"{len(missing)} of {len(attempts)} runs are missing: {named}; and {len(missing) - MOST_TOLD} more"
+    named = "; ".join(each.label for each in missing[:MOST_ALIKE])
+    said = f"{len(missing)} of {len(attempts)} runs: {named}; and {len(missing) - MOST_ALIKE} more"
     for attempt in missing:
-        attempt.reasons = []
-    missing[0].reasons = [Reason(MISSING, said, "failed")]
+        attempt.reasons = [reason for reason in attempt.reasons if reason.name != MISSING]
+    graded.reasons.insert(0, Reason(MISSING, said, "failed"))
 
 
 def _of_others(reason: Reason) -> Literal["look", "note"]:

@@ -138,7 +138,9 @@ def read(path: Path) -> tuple[Manifest, Lines]:
         return Manifest.model_validate(said), lines
     except ValidationError as error:
         first = _telling(error.errors())
-        raise lines.error(_place(first["loc"]), _told(dict(first))) from None
+        place = _place(first["loc"])
+        is_range = any("Range" in str(step) for step in first["loc"])
+        raise lines.error(place, _told({**first, "loc": place, "is_range": is_range})) from None
 
 
 class Lines:
@@ -191,10 +193,10 @@ class Lines:
 
 
 def _telling(errors: Sequence[Any]) -> Any:
-    """The error that says most: of what may be one of several things, the one that it looks like."""
-    first = errors[0]
+    """The error that says most: a misspelt key before the one it is missing as; of a union, what it looks like."""
+    first = next((error for error in errors if error["type"] == "extra_forbidden"), errors[0])
     if "allowed" in first["loc"] and isinstance(first["input"], dict):
-        return next((each for each in errors if "Range" in each["loc"]), first)
+        return next((each for each in errors if any("Range" in str(step) for step in each["loc"])), first)
     return first
 
 
@@ -212,10 +214,10 @@ def _told(error: Mapping[str, Any]) -> str:
         close = difflib.get_close_matches(str(loc[-1]), known, n=1, cutoff=0.5)
         return f"there is no such key; {f'did you mean {close[0]}? ' if close else ''}it takes {', '.join(known)}"
     if kind == "missing":
-        return f"{loc[-1]}: is missing"
+        return "it is missing"
     if kind == "value_error":
         return str(context.get("error", "it is not what a manifest says"))
-    if "allowed" in loc and "Range" not in loc:
+    if "allowed" in loc and not error["is_range"]:
         return f"it takes any, a list of values, or {{at_least: …, at_most: …}}, not {shown(value)}"
     if kind in ("model_type", "model_attributes_type", "dict_type"):
         return f"it takes a mapping of {', '.join(_fields_at(loc)) or 'names to values'}, not {shown(value)}"
