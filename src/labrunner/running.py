@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labrunner import __version__, checkpoint, combinations, own, records, remarks, schema, signals
+from labrunner import __version__, board, checkpoint, combinations, own, records, remarks, schema, signals
 from labrunner.errors import Interrupted, LabrunnerError, RequestError, RunError
 from labrunner.files import WriteError, to_yaml, writing
 from labrunner.machine import arithmetic, bar_size, environment, threads_for
@@ -186,6 +186,7 @@ def run(
     """
     from labrunner.trainer import Start
 
+    board.refuse_missing(config)
     ready = prepare(config, shared)
     shared.begin(ready.threads)
     run_folder = RunFolder.create(folder)
@@ -240,6 +241,7 @@ def resume(
     threads = recorded.get("threads")
     kept_threads = threads if schema.takes("threads", threads) and threads != "auto" else None
     refuse_download(config)
+    board.refuse_missing(config)
     ready = prepare(config, shared, kept_threads, saved, preprocessed(run_folder.path))
     refuse_other_data(recorded, ready.data)
     found = restore(ready, run_folder.path, shared)
@@ -413,6 +415,7 @@ def carry_out(ready: Ready, run_folder: RunFolder, shared: Shared, start: Start,
             compute(data)
     except StopRequested as request:
         raise Interrupted(request.signum) from None
+    board.follow(run_folder, config)
     audit = Audit(run_folder)
     watching = [*probes.make(config["probes"], run_folder, config), audit]
     with progress(shared, plan.epochs, len(start.rows)) as bar:

@@ -68,6 +68,7 @@ KEYS: dict[str, Any] = {
     "precision": Literal["float32", "float64", "bf16"],
     "threads": Annotated[int, Ge(1), Le(1024)] | Literal["auto"],
     "figures": Literal["all", "few", "none"],
+    "logger": Literal["none", "tensorboard"],
     "probes": list[Probe | OwnProbe],
     "checks": list[dict[str, Any]],
     "strict": bool,
@@ -157,12 +158,14 @@ KEYS: dict[str, Any] = {
 CHECKPOINT = ("checkpoint.every_batches", "checkpoint.every_minutes")
 # keys that belong to how a run is carried out and not to what it computes
 OUTSIDE_HASH = (
-    *("epochs", "figures", "threads", "device", "jobs", "fail_fast", "checks", "strict", "cache", "dataset.memory"),
+    *("epochs", "figures", "logger", "threads", "device", "jobs", "fail_fast", "checks", "strict", "cache"),
+    "dataset.memory",
     *CHECKPOINT,
 )
 # of these, what no record of a run depends on
-NOT_COMPUTED = ("figures", "jobs", "fail_fast", "checks", "strict", "cache", "dataset.memory", *CHECKPOINT)
-RESUMABLE = ("epochs", "figures", "threads", "device", *CHECKPOINT)  # of these, what a resume of a run may change
+NOT_COMPUTED = ("figures", "logger", "jobs", "fail_fast", "checks", "strict", "cache", "dataset.memory", *CHECKPOINT)
+# of these, what a resume of a run may change
+RESUMABLE = ("epochs", "figures", "logger", "threads", "device", *CHECKPOINT)
 
 PATHS = (
     "hydra.run.dir",

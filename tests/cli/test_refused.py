@@ -220,6 +220,7 @@ WRONG: dict[str, tuple[str, ...]] = {
     "precision": ("float16", "32", "double"),
     "threads": ("0", "-1", "all", "1.0", "1025"),
     "figures": ("some", "true", "null"),
+    "logger": ("tensorbord", "true", "null"),
     "smoke": ("1", "yes", "null", "0.0"),
     "model.hidden": ("128", "[0]", "[12,abc]", "[1.5]", "null", "[nan]", "[true]", "{a:1}"),
     "model.activation": ("rellu", "null", "RELU"),

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -66,6 +66,18 @@ class Pending:
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
 
 
+class Follower(Protocol):
+    """What else is told what a run folder is told, behind the trainer's back."""
+
+    def record(self, row: Row, timing: Row) -> None:
+        """The rows of an epoch, once they are in the CSV files."""
+
+    def ended(self, status: str) -> None:
+        """How the run ended."""
+
+    def close(self) -> None: ...
+
+
 class RunFolder:
     """A run folder that this process owns: locked from `create` or `reopen` until `close`."""
 
@@ -77,6 +89,7 @@ class RunFolder:
         self._behind = Behind()
         self._open = False
         self._pending = Pending()
+        self._followers: list[Follower] = []
 
     @classmethod
     def create(cls, path: Path) -> RunFolder:
@@ -152,7 +165,11 @@ class RunFolder:
             try:
                 self._behind.close()
             finally:
-                self._lock.release()
+                try:
+                    for follower in self._followers:
+                        follower.close()
+                finally:
+                    self._lock.release()
 
     # what is written once
 
@@ -168,10 +185,23 @@ class RunFolder:
     def status(self, status: str, error: str | None = None) -> None:
         """One of running, done, diverged, failed, interrupted."""
         self._behind.wait()
+        if status == "done":  # which all that belongs to it comes before
+            self.tell(status)
         self.write_json(
             "status.json",
             {"format": FORMAT, "status": status, "error": error, "pid": os.getpid(), "host": socket.gethostname()},
         )
+        if status not in ("running", "done"):
+            self.tell(status)
+
+    def follow(self, follower: Follower) -> None:
+        """Tell it from here on what the folder is told; it is closed with the folder."""
+        self._followers.append(follower)
+
+    def tell(self, status: str) -> None:
+        """Let followers know how the run ended."""
+        for follower in self._followers:
+            follower.ended(status)
 
     def seal(self) -> None:
         """The run is over: checksums of its files."""
@@ -348,6 +378,8 @@ class RunFolder:
         self._append("metrics.csv", [row[name] for name in METRICS])
         self._append("timing.csv", [timing[name] for name in TIMING])
         self._append("probes/epochs.csv", [row["epoch"], step, *self._in_columns(facts)])
+        for follower in self._followers:
+            follower.record(row, timing)
 
     def _in_columns(self, facts: Mapping[str, float]) -> list[float | None]:
         """The facts in the order of the columns that `record_start` fixed; blank where there is none today."""

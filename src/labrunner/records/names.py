@@ -25,9 +25,11 @@ PREPROCESSING = "preprocessing.json"
 EVALUATION = "evaluation.json"  # of the folder that ``labrunner evaluate`` makes, which is no run's
 RANGE = "lr_range.csv"  # of the folder that ``labrunner lr-find`` makes, which is no run's
 FOLDERS = ("checkpoints", "probes", "figures")
+BOARD = "tensorboard"  # a folder of runs that ask for it (`labrunner.board`)
+INSIDE = (*FOLDERS, BOARD)
 BEGUN = {
     ".lock",
-    *FOLDERS,
+    *INSIDE,
     "metrics.csv",
     "timing.csv",
     "overrides.yaml",
@@ -99,7 +101,7 @@ def odd(path: Path) -> str | None:
 def oddity(folder: Path) -> str | None:
     """What is `odd` about a run folder: the files that say what it is, and whatever else lies in it."""
     known = (folder / name for name in READ)
-    found = (path for inside in (folder, *(folder / name for name in FOLDERS)) for path in _files(inside))
+    found = (path for inside in (folder, *(folder / name for name in INSIDE)) for path in _files(inside))
     return next((said for path in (*known, *found) if (said := odd(path)) is not None), None)
 
 
@@ -116,7 +118,7 @@ def only_begun(path: Path) -> bool:
     """Whether a folder is empty, or holds no more than a run that was killed before it had a config.yaml leaves."""
     names = {entry.name for entry in path.iterdir()}
     temporaries = {f".{name}.tmp" for name in (*BEGUN, "config.yaml")}
-    inside = (entry for name in FOLDERS if (path / name).is_dir() for entry in (path / name).iterdir())
+    inside = (entry for name in INSIDE if (path / name).is_dir() for entry in (path / name).iterdir())
     return not names or (".lock" in names and names <= BEGUN | temporaries and not any(inside))
 
 
@@ -142,7 +144,7 @@ def undrawn(path: Path) -> str:
 
 def refuse_links(path: Path) -> None:
     """Raise RequestError if something in a run folder leads out of it: a symbolic link, or the name of a table."""
-    for folder in (path, *(path / name for name in FOLDERS)):
+    for folder in (path, *(path / name for name in INSIDE)):
         for entry in os.scandir(folder) if folder.is_dir() and (folder == path or not folder.is_symlink()) else ():
             if entry.is_symlink():
                 raise RequestError(

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from labrunner import schema
+from labrunner import board, schema
 from labrunner.errors import RequestError
 from labrunner.files import to_yaml
 from labrunner.helping import Catalogue, nearest, own_folders
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from labrunner.compose.sweeps import SweepPlan
     from labrunner.running import Result, Shared
 
-OF_SWEEPS = ("jobs", "fail_fast", "figures")  # what a resume of a sweep may change
+OF_SWEEPS = ("jobs", "fail_fast", "figures", "logger")  # what a resume of a sweep may change
 
 
 def main(arguments: Arguments) -> int:
@@ -97,12 +97,16 @@ def gone_on(
         if not config["smoke"]:
             refuse_fewer(run, config)
         over = nothing_left(run, config)
+        board.refuse_missing(config)
         if over is None:
             with shared_state() as shared:
                 from labrunner.running import resume
 
                 result = resume(config, run_folder, shared, saved=saved, command=command)
             return Ended(result, False, config, run.choices)
+        if "logger" in changes:
+            run_folder.rewrite("config.yaml", to_yaml(saved))
+            board.write(run_folder, config)
         if "figures" not in changes and (folder / "report.html").is_file():
             say(f"labrunner: the run is done: {over}")
             return Ended(None, False, config, run.choices)

@@ -73,11 +73,13 @@ def made(
     ------
     as `labrunner.sweeping.sweep`
     """
+    from labrunner.board import refuse_missing
     from labrunner.sweeping import sweep
 
     for run in plan.runs:
         if run.composed is not None:
             vet(run.composed.config)
+            refuse_missing(run.composed.config)
     refuse_too_few(plan.config, plan.choices.get("experiment"), sweep=True)
     check_data(plan)
     with shared_state() as shared:

@@ -75,6 +75,7 @@ def made(composed: Composed, command: str, shared_state: Callable[[], AbstractCo
     as `labrunner.running.run`
     """
     # NumPy comes with these, which a refused request need not wait for
+    from labrunner.board import refuse_missing
     from labrunner.build import describe
     from labrunner.labs import refuse_too_few
     from labrunner.records import refuse_used
@@ -82,6 +83,7 @@ def made(composed: Composed, command: str, shared_state: Callable[[], AbstractCo
     # before torch is imported; the run looks again
     refuse_too_few(composed.config, composed.choices.get("experiment"), sweep=False)
     refuse_used(composed.run_dir)
+    refuse_missing(composed.config)
     describe(composed.config)
     with shared_state() as shared:
         from labrunner.running import run
