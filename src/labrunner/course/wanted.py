@@ -7,7 +7,7 @@ submission says was typed is not looked at.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -169,9 +169,9 @@ def composed(manifest: Manifest, lines: Lines, known: Catalogue) -> list[Wanted]
 
 def _wanted(number: int, experiment: Experiment, lines: Lines, known: Catalogue) -> Wanted:
     place = ("experiments", number)
-    several = [f"{key}={','.join(map(written, values))}" for key, values in experiment.sweep.items()]
+    swept = [f"{key}={several(values)}" for key, values in experiment.sweep.items()]
     try:
-        asked = request([*experiment.overrides, *several], known, multirun=bool(experiment.sweep))
+        asked = request([*experiment.overrides, *swept], known, multirun=bool(experiment.sweep))
     except RequestError as error:
         where = "sweep" if experiment.sweep and not experiment.overrides else "overrides"
         raise lines.error((*place, where), str(error)) from None
@@ -185,6 +185,11 @@ def _wanted(number: int, experiment: Experiment, lines: Lines, known: Catalogue)
     if plan is None:
         checks = [check for check in checks if not check.is_about_several]
     return Wanted(experiment, runs, plan, checks, _expectations(experiment), known)
+
+
+def several(values: Sequence[Any]) -> str:
+    """Values as one types them behind -m."""
+    return ",".join(map(written, values))
 
 
 def _required(plan: SweepPlan) -> list[Required]:

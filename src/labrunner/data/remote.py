@@ -27,6 +27,11 @@ def absent(options: dict[str, Any]) -> list[File]:
     return photographs.absent(options) if name in photographs.NAMES else []
 
 
+def files(options: dict[str, Any]) -> list[File]:
+    """The files and folders that one of `NAMES` is read from, whether they are there or not."""
+    return photographs.files(options) if options["name"] in photographs.NAMES else vision.files(options)
+
+
 def where(options: dict[str, Any]) -> list[Path]:
     """The folders that the files of one of `NAMES` lie in."""
     return photographs.where(options) if options["name"] in photographs.NAMES else vision.where(options)

@@ -1,6 +1,7 @@
 """The weights that torchvision publishes: which file holds them, what they were trained with, how the file comes here.
 
-The files lie where torch.hub keeps them, so that one that another program has downloaded serves here, too.
+The files lie where torch.hub keeps them, so that one that another program has downloaded serves here, too. A folder
+that ``labrunner bundle`` made has some with it: in that folder these come first.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from labrunner.schema import TORCHVISION
 from labrunner.servers import patiently, reason, to_stderr
 
 HASHED = re.compile(r"-([a-f0-9]{8,})\.")  # the first digits of a file's SHA-256 stand in its name
+BUNDLED = Path("weights", "hub", "checkpoints")  # below the current folder; TORCH_HOME=weights names the same place
 # trained on inputs in [-1, 1]: torchvision's own networks turn images that are normalized otherwise into that
 HALVES = ("googlenet", "inception_v3")
 
@@ -31,7 +33,7 @@ class Published(NamedTuple):
     """A file of weights."""
 
     arch: str
-    path: Path  # where torch.hub keeps it
+    path: Path  # where torch.hub keeps it, or a bundle has it
     url: str
     prefix: str  # of its SHA-256, in hexadecimal digits
     megabytes: float
@@ -45,7 +47,7 @@ def file_of(arch: str) -> Published:
     weights = _weights(arch)
     name = Path(urlparse(weights.url).path).name
     found = HASHED.search(name)
-    path = Path(torch.hub.get_dir(), "checkpoints", name)
+    path = BUNDLED / name if (BUNDLED / name).is_file() else Path(torch.hub.get_dir(), "checkpoints", name)
     return Published(arch, path, weights.url, found[1] if found else "", weights.meta["_file_size"])
 
 

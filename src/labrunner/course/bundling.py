@@ -1,0 +1,409 @@
+"""A folder with all the files that experiments need, for a room without a network.
+
+Files lie in it as a run looks for them from the current folder: ``data/`` is where data sets are read from, and
+``weights/`` where torchvision's weights are looked for first. So ``cd FOLDER`` is all there is to do.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from labrunner import __version__
+from labrunner.compose import SweepPlan, request
+from labrunner.compose.composing import key_of
+from labrunner.data import downloads, remote
+from labrunner.errors import RequestError
+from labrunner.files import atomic_write, read_json, to_json
+from labrunner.helping import Catalogue
+from labrunner.records.sealing import digest
+
+FORMAT = 1
+LIST, SUMS, README = "bundle.json", "SHA256SUMS", "README.txt"
+DATA, WEIGHTS = "data", "weights"
+OWN_ENTRIES = {LIST, SUMS, README, DATA, WEIGHTS}
+OWN_FILES = {"csv": "path", "imagefolder": "root"}  # data sets of the user's own files -> the key that names them
+MEGABYTE = 1_000_000
+MOST_LISTED = 1_000_000  # files of a bundle, whoever made it
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One thing that is to work without a network."""
+
+    name: str  # as one would say it: experiment=metrics
+    command: str  # what does it
+    configs: Sequence[Mapping[str, Any]]
+    means_weights: bool = False  # whether a torchvision model stands for its weights, as for `fetch`
+
+
+@dataclass
+class Item:
+    """What of a bundle belongs together."""
+
+    name: str
+    files: list[str] = field(default_factory=list)  # below the bundle, with slashes
+    bytes: int = 0
+
+
+@dataclass
+class Bundle:
+    """What a folder has: its items, and the commands that it is for."""
+
+    folder: Path
+    items: dict[str, Item] = field(default_factory=dict)
+    commands: dict[str, str] = field(default_factory=dict)  # name -> command
+    sums: dict[str, str] = field(default_factory=dict)  # file -> SHA-256
+
+    @property
+    def bytes(self) -> int:
+        return sum(item.bytes for item in self.items.values())
+
+    def write(self) -> None:
+        """The list, the checksums in the format of ``sha256sum -c``, and what to do with the folder."""
+        said = {
+            "format": FORMAT,
+            "labrunner": __version__,
+            "items": [{"name": each.name, "bytes": each.bytes, "files": each.files} for each in self.items.values()],
+            "commands": self.commands,
+        }
+        atomic_write(self.folder / SUMS, "".join(f"{self.sums[file]}  {file}\n" for file in sorted(self.sums)))
+        atomic_write(self.folder / README, readme(self))
+        atomic_write(self.folder / LIST, to_json(said))
+
+
+# what is asked for
+
+
+def asked(overrides: Sequence[str], known: Catalogue) -> list[Asked]:
+    """Each experiment by itself; data sets and models in every combination of the values that are given.
+
+    A key may be given several times, or with several values: ``dataset=mnist,cifar10``.
+
+    Raises
+    ------
+    RequestError
+        for whatever is wrong with one of them.
+    """
+    experiments = [name for text in overrides if key_of(text) == "experiment" for name in _values(text)]
+    found = [_composed(f"experiment={name}", [f"experiment={name}"], known) for name in dict.fromkeys(experiments)]
+    others = _merged([text for text in overrides if key_of(text) != "experiment"])
+    if others:
+        name = " ".join(others)
+        found.append(_composed(name, others, known, means_weights=True))
+    return found
+
+
+def _values(text: str) -> list[str]:
+    names = [name.strip() for name in text.partition("=")[2].strip("[]").split(",")]
+    if not all(names):
+        raise RequestError(f"{text} names no experiment; labrunner labs shows those of the course")
+    return names
+
+
+def _merged(overrides: Iterable[str]) -> list[str]:
+    """Keys that are given several times, with all their values at once."""
+    found: dict[str, list[str]] = {}
+    for text in overrides:
+        found.setdefault(key_of(text), []).append(text.partition("=")[2])
+    return [f"{key}={','.join(dict.fromkeys(values))}" for key, values in found.items()]
+
+
+def _composed(name: str, overrides: Sequence[str], known: Catalogue, *, means_weights: bool = False) -> Asked:
+    is_several = any(_is_several(text) for text in overrides)
+    made = request(overrides, known, multirun=is_several)
+    command = shlex.join(["labrunner", *(["-m"] if is_several else []), *overrides])
+    return Asked(name, command, list(configs_of(made)), means_weights)
+
+
+def _is_several(text: str) -> bool:
+    from labrunner.compose.names import is_sweep
+
+    return is_sweep(text.partition("=")[2].strip())
+
+
+def of_manifest(path: Path, known: Catalogue) -> list[Asked]:
+    """All experiments of a lecturer's manifest. Raises RequestError as `labrunner.course.manifest.read` does."""
+    from labrunner.course import manifest, wanted
+
+    read, lines = manifest.read(path)
+    found = []
+    for each in wanted.composed(read, lines, known):
+        sweep = [f"{key}={wanted.several(values)}" for key, values in each.experiment.sweep.items()]
+        command = shlex.join(["labrunner", *(["-m"] if sweep else []), *each.experiment.overrides, *sweep])
+        configs = configs_of(each.plan) if each.plan is not None else (run.config for run in each.runs if run.config)
+        found.append(Asked(each.name, command, list(configs)))
+    return found
+
+
+class _Any(dict[str, float]):
+    """Facts of a run that has not been made: what takes a value from one needs no other files for that."""
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return 1.0
+
+
+def configs_of(made: Any) -> Iterator[Mapping[str, Any]]:
+    """The configs of a run, or of all runs of a sweep, also of those that wait for the first."""
+    if not isinstance(made, SweepPlan):
+        yield made.config
+        return
+    try:
+        plan = made.settled(_Any(), Path("first"))
+    except RequestError:  # no run takes such a value: those that are known say enough
+        plan = made
+    yield from (run.composed.config for run in plan.runs if run.composed is not None)
+
+
+@dataclass(frozen=True)
+class Needed:
+    """Files that runs read: of a data set, by its options, or of an architecture."""
+
+    datasets: Mapping[str, dict[str, Any]]  # name in the list -> `dataset` group
+    own: Mapping[str, Path]  # where it belongs in the bundle -> file or folder of the user's own
+    archs: Sequence[str]
+    ready: Sequence[str]  # data sets that labrunner brings along
+
+
+def needed(requests: Sequence[Asked]) -> Needed:
+    """What some requests need beside labrunner itself."""
+    datasets: dict[str, dict[str, Any]] = {}
+    own: dict[str, Path] = {}
+    archs: dict[str, None] = {}
+    ready: dict[str, None] = {}
+    for each in requests:
+        for config in each.configs:
+            options = config["dataset"]
+            name = str(options.get("name", options.get("_target_")))
+            if name in remote.NAMES:
+                subset = f" dataset.subset={options['subset']}" if "subset" in options else ""
+                datasets[f"dataset={name}{subset}"] = dict(options)
+            elif name in OWN_FILES:
+                source = Path(options[OWN_FILES[name]]).expanduser()
+                own[_place_of(source)] = source
+            else:
+                ready[name] = None
+            archs |= dict.fromkeys(_architectures(config["model"], each.means_weights))
+    return Needed(datasets, own, list(archs), list(ready))
+
+
+def _place_of(source: Path) -> str:
+    """Where a file of the user's own belongs: the same place if that is below the current folder, else in data/."""
+    inside = not source.is_absolute() and ".." not in source.parts
+    return source.as_posix() if inside else f"{DATA}/{source.name}"
+
+
+def _architectures(model: Mapping[str, Any], means_weights: bool) -> list[str]:
+    """The architectures whose published weights a model may start from."""
+    from labrunner.schema import TORCHVISION
+
+    weights = model.get("weights", "none")
+    wants = "imagenet" in (weights if isinstance(weights, list) else [weights])
+    is_torchvisions = "_target_" not in model and model["name"] in TORCHVISION
+    if not wants and not (means_weights and is_torchvisions and weights == "none"):
+        return []
+    from labrunner.deep import pretrained
+
+    return [pretrained.architecture(model)]
+
+
+# making
+
+
+def opened(folder: Path) -> Bundle:
+    """The bundle in a folder; an empty one where there is none yet.
+
+    Raises
+    ------
+    RequestError
+        when something else is there.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise RequestError(f"{folder} is a file; bundle takes the name of a folder")
+    if (folder / LIST).exists():
+        return read(folder)
+    others = (
+        sorted(entry.name for entry in folder.iterdir() if entry.name not in OWN_ENTRIES) if folder.exists() else []
+    )
+    if others:
+        raise RequestError(f"{folder} holds {others[0]} and is no bundle; give it the name of a new folder")
+    return Bundle(folder)
+
+
+def read(folder: Path) -> Bundle:
+    """The bundle that a folder says it is. Raises RequestError for what no bundle says."""
+    said = read_json(folder / LIST)
+    try:
+        if said is None or said["format"] != FORMAT:
+            raise ValueError
+        items = {
+            str(each["name"]): Item(str(each["name"]), [_inside(name) for name in each["files"]], int(each["bytes"]))
+            for each in said["items"]
+        }
+        lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()[:MOST_LISTED]
+        sums = {_inside(line[66:]): line[:64] for line in lines}
+        commands = {str(name): str(command) for name, command in said["commands"].items()}
+    except (KeyError, TypeError, ValueError, AttributeError, OSError):
+        raise RequestError(
+            f"{folder / LIST} or {SUMS} beside it is not what bundle writes; make a new bundle"
+        ) from None
+    return Bundle(folder, items, commands, sums)
+
+
+def _inside(name: Any) -> str:
+    """A path below the bundle. Raises ValueError for any other."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        raise ValueError
+    return str(name)
+
+
+def fill(bundle: Bundle, requests: Sequence[Asked], say: Callable[[str], None]) -> Needed:
+    """Put into a bundle what some requests need: downloaded as `fetch` does, or copied from where it is.
+
+    What came whole is kept and listed, so that the same command goes on after a download that failed.
+
+    Raises
+    ------
+    RequestError
+        when something is missing and cannot be downloaded, or is damaged.
+    """
+    wanted = needed(requests)
+    folder = bundle.folder
+    for source in wanted.own.values():
+        if not source.exists():
+            raise RequestError(f"{source} is not there, and it is no data set that could be downloaded")
+    with downloads.cleared([folder / DATA, folder / WEIGHTS]):
+        for name, options in wanted.datasets.items():
+            _add(bundle, name, _dataset(folder, options, say))
+        for place, source in wanted.own.items():
+            _copy(source, folder / place)
+            _add(bundle, place, _below(folder, [folder / place]))
+        for arch in wanted.archs:
+            from labrunner.deep import published
+
+            _add(bundle, f"weights of {published.called(arch)}", _weights(folder, arch, say))
+        folder.mkdir(parents=True, exist_ok=True)
+    bundle.commands |= {each.name: each.command for each in requests}
+    bundle.write()
+    return wanted
+
+
+def _add(bundle: Bundle, name: str, files: list[str]) -> None:
+    """List what has come, with its checksums."""
+    bundle.items[name] = Item(name, files, sum((bundle.folder / file).stat().st_size for file in files))
+    bundle.sums |= {file: digest(bundle.folder / file) for file in files}
+    bundle.write()
+
+
+def _dataset(folder: Path, options: dict[str, Any], say: Callable[[str], None]) -> list[str]:
+    """The files of a data set that comes from a server, whole and checked."""
+    inside = {**options, "root": str(folder / DATA)}
+    if remote.absent(inside) and not remote.absent(options):
+        say(f"dataset={options['name']}: copying from {options['root']}")
+        for there, here in zip(remote.files(options), remote.files(inside), strict=True):
+            if not here.is_there:
+                _copy(there.path, here.path)
+    remote.fetch(inside, say)
+    paths = [file.path for file in remote.files(inside)]
+    for archive in {path for file in remote.files(inside) for path in file.packed} - set(paths):
+        archive.unlink(missing_ok=True)  # what it held is there, and a room needs it once
+    return _below(folder, paths)
+
+
+def _weights(folder: Path, arch: str, say: Callable[[str], None]) -> list[str]:
+    """The published weights of an architecture."""
+    from labrunner.deep import published
+
+    published.fetch(arch, say)
+    source = published.file_of(arch).path
+    place = folder / published.BUNDLED / source.name
+    if not place.is_file() or digest(place) != digest(source):
+        _copy(source, place)
+    return _below(folder, [place])
+
+
+def _copy(source: Path, place: Path) -> None:
+    """Copy a file or a folder, whole or not at all."""
+    if place.exists() and place.samefile(source):
+        return
+    place.parent.mkdir(parents=True, exist_ok=True)
+    beside = place.with_name(f".{place.name}-copying")
+    try:
+        if source.is_dir():
+            shutil.rmtree(beside, ignore_errors=True)
+            shutil.copytree(source, beside)
+            if place.exists():
+                shutil.rmtree(place)
+        else:
+            shutil.copyfile(source, beside)
+        os.replace(beside, place)
+    except OSError as error:
+        raise RequestError(f"cannot copy {source} to {place}: {error.strerror or error}") from None
+    finally:
+        if beside.is_dir():
+            shutil.rmtree(beside, ignore_errors=True)
+        else:
+            beside.unlink(missing_ok=True)
+
+
+def _below(folder: Path, paths: Iterable[Path]) -> list[str]:
+    """All files at some places, as seen from the bundle."""
+    found: dict[str, None] = {}
+    for path in paths:
+        for each in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if each.is_file():
+                found[each.relative_to(folder).as_posix()] = None
+    return list(found)
+
+
+# looking
+
+
+def damage(bundle: Bundle) -> dict[str, str]:
+    """File -> what is wrong with it, of those that are not as they were put in."""
+    wrong = {}
+    for file, expected in bundle.sums.items():
+        path = bundle.folder / file
+        if not path.is_file() or path.is_symlink():
+            wrong[file] = "is missing"
+        elif digest(path) != expected:
+            wrong[file] = "is damaged"
+    listed = {file for item in bundle.items.values() for file in item.files}
+    return wrong | dict.fromkeys(listed - bundle.sums.keys(), f"is not in {SUMS}")
+
+
+def readme(bundle: Bundle) -> str:
+    """What to do with a bundle, for who finds it on a stick."""
+    has = "\n".join(f"  {each.name}  ({size(each.bytes)})" for each in bundle.items.values()) or "  no files are needed"
+    commands = "\n".join(f"  {command}" for command in dict.fromkeys(bundle.commands.values()))
+    return f"""\
+Files for labrunner {__version__} in a room without a network.
+
+What is here
+{has}
+
+How to use it
+  cd into this folder and start labrunner there: it reads data sets from data/ and torchvision's weights from weights/
+  of the folder that it is started in.
+
+{commands}
+
+From another folder
+  data      dataset.root=PATH_TO_THIS_FOLDER/data behind labrunner
+  weights   export TORCH_HOME=PATH_TO_THIS_FOLDER/weights (set TORCH_HOME=... on Windows) before it
+
+Is it whole?
+  labrunner bundle THIS_FOLDER      or, in this folder:  sha256sum -c SHA256SUMS
+"""
+
+
+def size(count: int) -> str:
+    if count < MEGABYTE:
+        return f"{count / 1000:.1f} kB"
+    return downloads.size(round(count / MEGABYTE))

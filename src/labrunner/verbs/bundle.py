@@ -1,0 +1,70 @@
+"""``labrunner bundle FOLDER experiment=…``: a folder with data and weights for a room without a network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from labrunner.errors import RequestError, some
+from labrunner.files import expanded
+from labrunner.helping import Catalogue, own_folders
+from labrunner.verbs.printing import complain, one_line, say, show
+
+if TYPE_CHECKING:
+    from labrunner.cli import Arguments
+    from labrunner.course.bundling import Bundle
+
+MOST_WRONG = 5  # damaged files that are told one by one
+
+
+def main(arguments: Arguments) -> int:
+    """Make a bundle, or add to it; without anything that is asked for look whether it is whole (1 if it is not)."""
+    if len(arguments.words) != 1:
+        raise RequestError("bundle takes one folder: labrunner bundle room experiment=metrics dataset=cifar10")
+    folder = expanded(arguments.words[0])
+    from labrunner.course import bundling
+
+    bundle = bundling.opened(folder)
+    manifests = [text.partition("=")[2] for text in arguments.overrides if text.startswith("manifest=")]
+    overrides = [text for text in arguments.overrides if not text.startswith("manifest=")]
+    if not arguments.overrides:
+        if not (folder / bundling.LIST).is_file():
+            raise RequestError(
+                f"there is no bundle {folder}\n"
+                f"to make one: labrunner bundle {folder} experiment=metrics, dataset=cifar10, or manifest=FILE"
+            )
+        return look_at(bundle)
+    for override in overrides:
+        if override.startswith(("hydra.", "~")):
+            raise RequestError(f"{override}: bundle takes experiment=…, manifest=FILE, and keys of data and models")
+    known = Catalogue(own_folders(arguments.config_dir))
+    requests = bundling.asked(overrides, known)
+    for path in manifests:
+        requests += bundling.of_manifest(expanded(path), known)
+    wanted = bundling.fill(bundle, requests, say)
+    for name in wanted.ready:
+        show(f"dataset={one_line(name)}: nothing needs to be copied, it comes with labrunner")
+    print_bundle(bundle)
+    return 0
+
+
+def print_bundle(bundle: Bundle) -> None:
+    from labrunner.course.bundling import README, size
+
+    for item in bundle.items.values():
+        files = f"{len(item.files)} file{'' if len(item.files) == 1 else 's'}"
+        show(f"{one_line(item.name)}: {files}, {size(item.bytes)}")
+    show(f"{one_line(bundle.folder)}: {size(bundle.bytes)} in all; {README} in it says how to use it")
+
+
+def look_at(bundle: Bundle) -> int:
+    """What is in a bundle, and whether it still is what was put in; returns the exit code."""
+    from labrunner.course.bundling import damage
+
+    print_bundle(bundle)
+    wrong = [f"{one_line(file)} {what}" for file, what in damage(bundle).items()]
+    if wrong:
+        again = "what is missing or damaged comes again by the command that made it, once the damaged files are deleted"
+        complain(f"{some(wrong, MOST_WRONG, '; ')}\n{again}")
+        return 1
+    show(f"all {len(bundle.sums)} files are as they were put in")
+    return 0
