@@ -69,7 +69,12 @@ def answer(argv: Sequence[str]) -> int:
         with suppress(AttributeError, ValueError):  # a stream that is closed, or none of Python's own
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
-        code = dispatch(parse(argv))
+        if list(argv[:2]) == ["completion", "words"]:  # a shell asks, of words that need not be a request yet
+            from labrunner.verbs.completion import asked
+
+            code = asked(argv[2:], os.environ)
+        else:
+            code = dispatch(parse(argv))
         sys.stdout.flush()  # here, where a reader that has gone is expected, and not at the interpreter's end
         return code
     except LabrunnerError as error:
