@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,8 @@ class Opened:
 
     def column(self, table: str, number: int) -> list[str]:
         """The texts of a column, as they are shown from top to bottom; hidden rows are left out."""
-        rows = self.page.locator(f"{table} > tbody > tr").all()
-        return [row.locator(":scope > *").nth(number).inner_text().strip() for row in rows if row.is_visible()]
+        shown = "(rows, at) => rows.filter(row => row.checkVisibility()).map(row => row.cells[at].innerText.trim())"
+        return list(self.page.locator(f"{table} > tbody > tr").evaluate_all(shown, number))
 
 
 @pytest.fixture(scope="session")
@@ -48,19 +49,26 @@ def browser() -> Iterator[Any]:
         chromium.close()
 
 
+@pytest.fixture(scope="session")
+def contexts(browser: Any) -> Callable[[bool, bool], Any]:
+    """One context for each way of looking: a new one a test would cost more than the test."""
+
+    @cache
+    def context(dark: bool, script: bool) -> Any:
+        return browser.new_context(color_scheme="dark" if dark else "light", java_script_enabled=script)
+
+    return context
+
+
 @pytest.fixture
-def opened(browser: Any) -> Iterator[Callable[..., Opened]]:
+def opened(contexts: Callable[[bool, bool], Any]) -> Iterator[Callable[..., Opened]]:
     """``opened(path, width=1440, dark=False, script=True)``: a page by ``file://``, as wide as a phone or a screen."""
-    contexts = []
+    pages = []
 
     def open_page(path: Path, width: int = 1440, *, dark: bool = False, script: bool = True) -> Opened:
-        context = browser.new_context(
-            viewport={"width": width, "height": TALL},
-            color_scheme="dark" if dark else "light",
-            java_script_enabled=script,
-        )
-        contexts.append(context)
-        found = Opened(context.new_page())
+        found = Opened(contexts(dark, script).new_page())
+        pages.append(found.page)
+        found.page.set_viewport_size({"width": width, "height": TALL})
         found.page.on("console", lambda message: found.messages.append(message.text))
         found.page.on("pageerror", lambda error: found.messages.append(str(error)))
         found.page.on("request", lambda request: found.requests.append(request.url))
@@ -68,5 +76,5 @@ def opened(browser: Any) -> Iterator[Callable[..., Opened]]:
         return found
 
     yield open_page
-    for context in contexts:
-        context.close()
+    for page in pages:
+        page.close()

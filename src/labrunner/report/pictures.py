@@ -8,7 +8,7 @@ import io
 import numpy as np
 
 SIDE = 64  # pixels of the longer side, at most
-MOST_BYTES = 750_000  # of all samples' images in a page; of what is beyond, only the index is told
+MOST_BYTES = 500_000  # of all samples' images in a page; of what is beyond, only the index is told
 
 
 def data_uri(image: np.ndarray, white: float) -> str:

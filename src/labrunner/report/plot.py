@@ -7,6 +7,7 @@ can be read off its ticks; a reader of the page gets the exact values from the t
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ INSIDE = 8  # from the field's edges to the first and the last epoch
 MOST_TICKS = 6
 FEW = 20  # up to so many epochs each has a mark
 DECADES = 2.0  # positive values that span more are drawn on a log scale
-LARGEST = 1e308
+LARGEST = sys.float_info.max
 
 
 class Axis(NamedTuple):
