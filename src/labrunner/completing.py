@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
-from labrunner import nearby, schema
+from labrunner import nearby
 from labrunner.errors import RequestError
 from labrunner.helping import FLAGS, GROUPS, MEANINGS, VERBS, Catalogue, own_folders
 from labrunner.nearby import Word
@@ -44,7 +44,7 @@ class Takes(NamedTuple):
     """What stands behind a verb."""
 
     words: tuple[str, ...] = ()  # kinds of the words in turn; the last one again and again where it is `...`
-    keys: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()  # `*` stands for those of every run, `resumable` for `labrunner.schema`'s
     groups: tuple[str, ...] = ()  # whose options and keys are taken
     flags: tuple[str, ...] = ("--help", "-h")
 
@@ -55,7 +55,7 @@ LOADS = ("--help", "-h", "--config-dir", "--trust")
 WHERE = ("device", "threads")
 TAKES = {
     "train": SWEEPABLE._replace(flags=(*SWEEPABLE.flags, "--cfg", "--version")),
-    "resume": Takes(("run or sweep",), (*schema.RESUMABLE, "jobs", "fail_fast"), flags=LOADS),
+    "resume": Takes(("run or sweep",), ("resumable", "jobs", "fail_fast"), flags=LOADS),
     "plan": SWEEPABLE,
     "compare": Takes(("run or sweep", "..."), ("figures", "hydra.run.dir")),
     "ls": Takes(("folder", "...")),
@@ -237,7 +237,12 @@ def keys(word: str, takes: Takes, known: Typed, catalogue: Catalogue) -> Iterato
             yield Word(f"{group}.", f"keys of {group}", whole=False)
     top = {key.name: f"{key.meaning} ({key.value})" for key in catalogue.top.values()}
     meanings = {**(HYDRA if word else {}), **top} if "*" in takes.keys else {}
-    meanings |= {key: (top | HYDRA | OWN_KEYS).get(key, "") for key in takes.keys if key != "*"}
+    own = [key for key in takes.keys if key not in ("*", "resumable")]
+    if "resumable" in takes.keys:
+        from labrunner.schema import RESUMABLE
+
+        own = [*RESUMABLE, *own]
+    meanings |= {key: (top | HYDRA | OWN_KEYS).get(key, "") for key in own}
     yield from (Word(f"{key}=", said, whole=False) for key, said in meanings.items() if key not in known.overrides)
 
 
@@ -266,15 +271,15 @@ def values(key: str, value: str, takes: Takes, catalogue: Catalogue) -> Iterator
         yield from behind(head, nearby.paths(value, files=key in FILES))
         return
     if value.startswith("["):
-        yield from listed(head, value, schema.KEYS.get(key))
+        yield from listed(head, value, kind_of_value(key))
         return
     before, comma, begun = value.rpartition(",")
     used = before.split(",") if comma else []
     for each in single(key, begun, takes, catalogue):
         if each.text not in used:
             yield each._replace(text=f"{head}{before}{comma}{each.text}")
-    if not comma and get_origin(schema.KEYS.get(key)) is list:
-        yield from listed(head, "[", schema.KEYS[key])
+    if not comma and key not in GROUPS and get_origin(kind_of_value(key)) is list:
+        yield from listed(head, "[", kind_of_value(key))
 
 
 def single(key: str, begun: str, takes: Takes, catalogue: Catalogue) -> Iterator[Word]:
@@ -295,7 +300,7 @@ def single(key: str, begun: str, takes: Takes, catalogue: Catalogue) -> Iterator
     elif key == "hydra.mode":
         yield from map(Word, ("RUN", "MULTIRUN"))
     else:
-        yield from map(Word, literals(schema.KEYS.get(key)))
+        yield from map(Word, literals(kind_of_value(key)))
 
 
 def listed(head: str, value: str, kind: Any) -> Iterator[Word]:
@@ -313,6 +318,13 @@ def listed(head: str, value: str, kind: Any) -> Iterator[Word]:
             yield Word(f"{head}[{before}{comma}{name}", meanings.get(name, ""), whole=False)
     if begun in names:
         yield Word(f"{head}{value}]")
+
+
+def kind_of_value(key: str) -> Any:
+    """The type of a key's value in `labrunner.schema`; None of a key that is not there."""
+    from labrunner import schema  # only now: it takes as long as all the rest
+
+    return schema.KEYS.get(key)
 
 
 def literals(kind: Any) -> list[str]:
