@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from labrunner import checkpoint
 from labrunner.cli import main
@@ -37,6 +38,7 @@ experiments:
       reg: [none, l2]
     expect:
       test_accuracy: {at_least: 0.6, at_most: 0.99}
+    replay: true
     points: 4
 """
 
@@ -159,6 +161,43 @@ SWAPPED = {
     weights_of_another_model: "is 8 wide",
 }
 
+# a config that was edited back, with checkpoints that fit it
+
+
+def another_rate(run: Path) -> None:
+    shutil.rmtree(run)
+    copy(Path("originals/fast"), run)
+    with_config(run, lambda config: config["optim"].update(lr=0.02))
+
+
+def another_optimizer(run: Path) -> None:
+    shutil.rmtree(run)
+    copy(Path("originals/sgd"), run)
+    adam = yaml.safe_load(Path("originals/seed0/config.yaml").read_text())["optim"]
+    with_config(run, lambda config: config.update(optim=adam))
+
+
+def other_targets(run: Path) -> None:
+    """Trained on other targets than the config says, as by a program that was changed."""
+    whole = Path("originals/noisy")
+    for name in ("metrics.csv", "test.json", "predictions.csv", "confusion.csv", "per_class.csv"):
+        shutil.copyfile(whole / name, run / name)
+    shutil.rmtree(run / "checkpoints")
+    shutil.copytree(whole / "checkpoints", run / "checkpoints")
+    with_config(run, lambda config: None)
+
+
+def train_loss_of_the_end(run: Path) -> None:
+    with_csv(run / "metrics.csv", lambda row: {**row, "train_loss": repr(float(row["train_loss"]) / 2)})
+
+
+HIDDEN = {
+    another_rate: ("edited file", "metrics.csv says lr is 0.04 in epoch 1, its config gives 0.02"),
+    another_optimizer: ("not reproduced", "epoch 3, trained again, ends elsewhere"),
+    other_targets: ("not reproduced", "epoch 3, trained again, ends elsewhere"),
+    train_loss_of_the_end: ("edited file", "metrics.csv says train_loss is"),
+}
+
 # an altered split
 
 
@@ -216,8 +255,11 @@ def graded(hall: Path) -> dict[str, grading.Student]:
     base = run(originals / "seed0")
     run(originals / "seed1", "seed=1")
     run(originals / "wide", "model.hidden=[9]")
+    run(originals / "fast", "optim.lr=0.04")
+    run(originals / "sgd", "optim=sgd", "optim.lr=0.02")
+    run(originals / "noisy", "dataset.label_noise=0.05")  # other training samples, by what the program did with them
     run(originals / "split1", "dataset.split_seed=1")
-    for number, spoil in enumerate((*EDITED, *SWAPPED, another_seeds_numbers_too, *SPLIT)):
+    for number, spoil in enumerate((*EDITED, *SWAPPED, another_seeds_numbers_too, *HIDDEN, *SPLIT)):
         folder = copy(base, handed_in / spoil.__name__ / "run")
         if spoil in UNSEALED:
             anew(folder, number + 1)
@@ -316,9 +358,17 @@ def test_swapped_weights_are_named(graded, spoil, evidence):
     assert student.verdict == "look"
 
 
+@pytest.mark.parametrize(("spoil", "expected"), HIDDEN.items(), ids=lambda value: getattr(value, "__name__", ""))
+def test_what_a_config_hides_that_was_edited_back_is_named(graded, spoil, expected):
+    student = graded[spoil.__name__]
+    name, evidence = expected
+    assert any(each == name and evidence in said for each, said, _ in reasons(student)), reasons(student)
+    assert student.verdict == "look"
+
+
 def test_a_run_of_another_seed_under_this_ones_name_did_not_begin_as_this_seed_does(graded):
     found = reasons(graded["another_seeds_numbers_too"])
-    assert [name for name, _, effect in found if effect == "look"] == ["other start"], found
+    assert [name for name, _, effect in found if effect == "look"] == ["other start", "not reproduced"], found
     assert "are not those that seed=0 draws" in found[0][1]
 
 

@@ -189,7 +189,7 @@ class Looked:
         for wanted in course.wanted:
             for required in wanted.runs:
                 for handed in self._fitting(wanted, required):
-                    self._evaluate(handed, required)
+                    self._evaluate(handed, required, wanted.experiment.replay)
 
     def traces(self) -> Iterator[copies.Trace]:
         for handed in self.submission.runs:
@@ -278,7 +278,7 @@ class Looked:
         """The run that is taken for one that is asked for."""
         found = []
         for handed in self._fitting(wanted, required):
-            self._evaluate(handed, required)
+            self._evaluate(handed, required, wanted.experiment.replay)
             known = self._evaluated[handed.path]
             reasons = [*self._reasons(handed), *self._of_run(wanted, handed)]
             found.append(Attempt(required, handed, reasons, known.facts))
@@ -353,11 +353,11 @@ class Looked:
             self._fits[key] = not wanted.differences(required, handed.config, seed)
         return self._fits[key]
 
-    def _evaluate(self, handed: Handed, required: Required) -> None:
+    def _evaluate(self, handed: Handed, required: Required, replay: bool) -> None:
         assert required.config is not None
         if handed.path not in self._evaluated:
             self._evaluated[handed.path] = (
-                evaluated(handed, required.config, self.shared, self.course.code)
+                evaluated(handed, required.config, self.shared, self.course.code, replay)
                 if any(handed.path.glob("checkpoints/*.safetensors"))
                 else Evaluated()
             )

@@ -81,6 +81,7 @@ class Experiment(Part):
     sweep: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
     allowed: dict[str, Allowed] = {}
     expect: dict[str, Expected] = {}
+    replay: bool = False  # whether the last epoch is trained again
     points: Annotated[float, Field(ge=0)] | None = None
 
 

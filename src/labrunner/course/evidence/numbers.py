@@ -46,7 +46,9 @@ class Evaluated:
     is_done: bool = False  # whether the weights could be evaluated
 
 
-def evaluated(handed: Handed, expected: Mapping[str, Any], shared: dict[Any, Any], code: Path | None) -> Evaluated:
+def evaluated(
+    handed: Handed, expected: Mapping[str, Any], shared: dict[Any, Any], code: Path | None, replay: bool
+) -> Evaluated:
     """Evaluate a run whose config is what `expected` allows, and hold its files against what comes out.
 
     Parameters
@@ -55,11 +57,12 @@ def evaluated(handed: Handed, expected: Mapping[str, Any], shared: dict[Any, Any
     expected : the manifest's config: where data lie, and where this machine computes
     shared : keeps samples for all runs of the class
     code : the lecturer's folder of modules
+    replay : whether the last epoch is trained again
     """
     found = Evaluated()
     try:
         with _importable(code):
-            _evaluate(handed, expected, shared, found)
+            _evaluate(handed, expected, shared, found, replay)
     except LabrunnerError as error:
         found.reasons.append(Reason(UNREAD, str(error).splitlines()[0], "look"))
     except MemoryError:
@@ -88,7 +91,9 @@ class _importable:
             sys.path.remove(self._folder)
 
 
-def _evaluate(handed: Handed, expected: Mapping[str, Any], shared: dict[Any, Any], found: Evaluated) -> None:
+def _evaluate(
+    handed: Handed, expected: Mapping[str, Any], shared: dict[Any, Any], found: Evaluated, replay: bool
+) -> None:
     from labrunner import data as sets
     from labrunner.machine import arithmetic, cores
 
@@ -107,7 +112,12 @@ def _evaluate(handed: Handed, expected: Mapping[str, Any], shared: dict[Any, Any
     threads = run.environment.get("threads")
     with arithmetic(min(threads, cores()) if type(threads) is int and threads > 0 else 1):
         _of_start(handed, config, learner, found)
+        found.reasons += _of_rates(handed, config, data)
         _of_weights(handed, config, data, learner, states, found)
+        if replay and found.is_done:
+            from labrunner.course.evidence.replay import of_replay
+
+            found.reasons += of_replay(handed, config, data, learner, states)
 
 
 def _here(submitted: Mapping[str, Any], expected: Mapping[str, Any]) -> dict[str, Any]:
@@ -180,6 +190,25 @@ def _of_start(handed: Handed, config: Mapping[str, Any], learner: Learner, found
     if apart:
         said = f"initial.json: {len(apart)} of {len(drawn)} tensors are not those that seed={config['seed']} draws"
         found.reasons.append(Reason(START, f"{said}, {apart[0]} among them", "look"))
+
+
+def _of_rates(handed: Handed, config: Mapping[str, Any], data: Data) -> Iterator[Reason]:
+    """Whether the learning rates of the rows are those of the schedule; a run that was extended began with another."""
+    from labrunner.schedule import make
+    from labrunner.schema import epochs_of
+
+    if handed.run.environment.get("resumed"):
+        return
+    count, rows = data.train.batch_count, handed.run.row_list
+    schedule = make(config["schedule"], config["optim"]["lr"], config["monitor"], count)
+    for place, row in enumerate(rows):
+        now = schedule((place + 1) * count - 1, epochs_of(config) * count, rows[:place])
+        said = row["lr"]
+        if said is None or not math.isclose(said, now, rel_tol=1e-6):
+            yield Reason(
+                EDITED, f"metrics.csv says lr is {_told(said)} in epoch {place + 1}, its config gives {now:.6g}", "look"
+            )
+            return
 
 
 def _of_weights(
