@@ -353,7 +353,9 @@ def test_of_runs_without_validation_and_test_the_monitor_is_judged_and_less_is_b
     judgement = judge(load_sweep(tmp_path / "s"))
     (pair,) = judgement.pairs
     assert (pair.metric, pair.a, pair.decided) == ("train_loss", "optim.lr=0.01", True)
-    assert said(judgement) == ["optim.lr=0.01 beats optim.lr=0.1 by 0.303 of train_loss (95% interval 0.289 to 0.318)"]
+    assert said(judgement) == [
+        "optim.lr=0.01 beats optim.lr=0.1 by 0.3033 in train_loss (95% interval 0.2890 to 0.3177)"
+    ]
 
 
 def reconfigured(sweep: Sweep, numbers: list[int], **changes: Any) -> Sweep:

@@ -72,7 +72,7 @@ class Drawing:
         self._talk.start()
 
     def ask(self, folder: Path, which: str = "all") -> None:
-        """Queue the figures (``all``, ``few`` or ``none``) of a folder, and the report of a run's; returns at once."""
+        """Queue the figures (``all``, ``few`` or ``none``) of a folder, and its report; returns at once."""
         self.start()
         self._pending.append(folder)
         self._requests.put((folder.absolute(), which))
@@ -193,9 +193,10 @@ def main() -> None:
     import pandas  # noqa: F401
 
     from labrunner.figures import draw, draw_evaluation, draw_range, draw_sweep
-    from labrunner.records import Evaluation, is_sweep_folder, load_run, load_sweep
+    from labrunner.records import Evaluation, Sweep, is_sweep_folder, load_run, load_sweep
     from labrunner.records.names import is_evaluation_folder, is_range_folder
     from labrunner.report import write
+    from labrunner.report.sweeps import write as write_sweep
 
     def work(folder: str, which: str) -> str | None:
         """Draw, then render; what went wrong in one line. A figure that fails does not take the report with it."""
@@ -207,18 +208,15 @@ def main() -> None:
             if is_evaluation_folder(path):
                 draw_evaluation(Evaluation(path), which)
                 return None
-            if is_sweep_folder(path):
-                draw_sweep(load_sweep(folder), which)
-                return None
-            run = load_run(folder)
+            recorded = load_sweep(folder) if is_sweep_folder(path) else load_run(folder)
         except Exception as error:
             return _one_line(error)
         try:
-            draw(run, which)
+            draw_sweep(recorded, which) if isinstance(recorded, Sweep) else draw(recorded, which)
         except Exception as error:
             errors.append(_one_line(error))
         try:
-            write(run)
+            write_sweep(path) if isinstance(recorded, Sweep) else write(recorded)
         except Exception as error:
             errors.append(f"report.html: {_one_line(error)}")
         return "; ".join(errors) or None

@@ -25,7 +25,7 @@ from labrunner.machine import cores, file_hash
 from labrunner.records import Member, Sweep, SweepFolder, is_sweep_folder, load_sweep, resume_command
 from labrunner.running import Shared, config_hash, duration
 from labrunner.tasks import Outcome, Task, carry_out, is_begun, was_cut_off
-from labrunner.verdict import MCNEMAR, VERDICT, Judgement, judge, write
+from labrunner.verdict import MCNEMAR, VERDICT, Judgement, renew
 from labrunner.workers import STOP_SECONDS, Workers
 
 # what a run's own config says, whatever the sweep's way of making it
@@ -159,22 +159,13 @@ def sweep(
             table.keep(now=True)
             raise Interrupted(interrupted.signum, f"interrupted; to go on: {to_go_on}") from None
         listed = load_sweep(folder)
-        judgement = write_tables(sweep_folder, listed)
+        judgement = renew(sweep_folder, listed)
         checks = [] if plan.config["smoke"] else relations.parse(plan.config["checks"])
         verdicts = of_sweep(checks, listed, placed.left_out)
         sweep_folder.write_csv("checks.csv", COLUMNS, [verdict.row for verdict in verdicts])
     if shared.drawing is not None:
         shared.drawing.ask(folder, plan.config["figures"])
     return SweepResult(listed, failures, verdicts, judgement)
-
-
-def write_tables(sweep_folder: SweepFolder, listed: Sweep) -> Judgement:
-    """sweep.csv as its runs are now, and the verdict between them, which is returned."""
-    rows = comparison.table(listed)
-    sweep_folder.write_csv("sweep.csv", *comparison.lines(listed, rows))
-    judgement = judge(listed, rows)
-    write(sweep_folder, judgement)
-    return judgement
 
 
 class _EnoughError(Exception):

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from labrunner.cli import Arguments, main
 from labrunner.errors import RequestError
+from labrunner.files import read_csv
 from labrunner.records import Member, Sweep, SweepFolder
 from labrunner.verbs import report
 from tests.cli.lab import Undrawn
 from tests.folders import write_run
+from tests.sweeps import write_sweep as write_made_up
 
 
 class Asked(Undrawn):
@@ -62,7 +66,7 @@ def test_a_sweep_is_drawn_after_those_of_its_runs_that_have_begun(asked, capsys)
         write_run(sweep / str(number), epochs=2)
     assert drawn("sweep") == 0
     assert asked == [("sweep/0", "all"), ("sweep/2", "all"), ("sweep", "all")]
-    assert capsys.readouterr().out == "drawn, with 2 runs: sweep/figures\n"
+    assert capsys.readouterr().out == "drawn, with 2 runs: sweep/report.html\n"
 
 
 @pytest.mark.parametrize("comparison", [True, False])
@@ -71,6 +75,42 @@ def test_runs_that_stand_elsewhere_are_left_as_they_are(asked, comparison):
     write_sweep(Path("folder"), [Path("elsewhere")], comparison)
     assert drawn("folder") == 0
     assert asked == [("folder", "all")]
+
+
+def test_the_table_and_the_verdict_of_a_sweep_are_those_of_its_runs_as_they_are_now(asked):
+    made = write_made_up(Path("s"), [{"optim.lr": lr, "seed": seed} for lr in (0.1, 0.01) for seed in (0, 1)], epochs=2)
+    assert drawn("s") == 0
+    before = read_csv(made.path / "verdict.csv")
+    write_test(made.path / "3", accuracy=0.5)
+    assert drawn("s") == 0
+    header, (after,) = read_csv(made.path / "verdict.csv")
+    assert after != before[1][0]
+    assert "0.5" in [row[-4] for row in read_csv(made.path / "sweep.csv")[1]]
+    assert header[:3] == ["a", "b", "metric"]
+
+
+def test_the_tables_of_a_sweep_that_is_being_worked_on_stay_as_they_are(asked, capsys):
+    made = write_made_up(Path("s"), [{"optim.lr": lr} for lr in (0.1, 0.01)], epochs=2)
+    with SweepFolder.open(made.path):
+        assert drawn("s") == 0
+    assert "its table and verdict stay as they are" in capsys.readouterr().err
+    assert not (made.path / "sweep.csv").exists()
+    assert ("s", "all") in asked
+
+
+def test_a_comparison_whose_runs_are_gone_keeps_what_was_written_of_them(asked):
+    made = write_made_up(Path("c"), [{"optim.lr": lr} for lr in (0.1, 0.01)], epochs=2, comparison=True)
+    assert drawn("c") == 0
+    before = [(made.path / name).read_bytes() for name in ("comparison.csv", "mcnemar.csv")]
+    assert read_csv(made.path / "comparison.csv")[0][-1] == "folder"
+    shutil.rmtree(made.members[0].path)
+    assert drawn("c") == 0
+    assert [(made.path / name).read_bytes() for name in ("comparison.csv", "mcnemar.csv")] == before
+
+
+def write_test(run: Path, **changes: float) -> None:
+    test = json.loads((run / "test.json").read_text())
+    (run / "test.json").write_text(json.dumps(test | changes))
 
 
 def test_a_folder_that_is_named_twice_is_drawn_once(asked):
@@ -141,11 +181,11 @@ def test_the_command_asks_for_a_run_that_was_trained_and_touches_nothing_but_its
     assert lab.tree()["run/report.html"] == b"figures=few"
 
 
-def test_the_command_names_the_figures_of_a_sweep_since_that_is_what_there_is(lab):
+def test_the_command_names_the_page_of_a_sweep_which_has_its_figures(lab):
     assert lab("-m", "hydra.sweep.dir=sweep", "dataset=iris", "epochs=1", "seed=0,1", "figures=none").code == 0
     ended = lab("report", "sweep")
     assert (ended.code, ended.err) == (0, "labrunner: drawing 3 folders\n")
-    assert ended.out == f"drawn, with 2 runs: {Path('sweep/figures')}\n"
+    assert ended.out == f"drawn, with 2 runs: {Path('sweep/report.html')}\n"
     assert lab.tree()["sweep/0/report.html"] == lab.tree()["sweep/1/report.html"] == b"figures=all"
 
 

@@ -13,6 +13,13 @@ The attribute ``data-src`` takes these forms; counting starts at 1, a blank cell
 ``timing.csv#*/seconds``                  the sum of a column
 ``conf/optim/adam.yaml#lr``               a value of the YAML that labrunner ships; ``defaults`` by their group
 ``A over B``                              the quotient of two of the above
+``sweep.csv#1,4,7/val_loss mean``         the mean of the cells of these rows (also ``sd``: sample standard deviation)
+``sweep.csv#1,4,7/number count``          how many cells that are, also in a list: ``sweep.yaml#runs/1,4/number count``
+``verdict.csv count``                     how many rows a file has below its header
+``A in points``                           a hundred times A
+``minus A``                               A with the other sign: what one leads by, the other lags behind
+``0/config.yaml#optim/lr``                a value of a run's own file, in a folder beside the page
+``0/config.yaml#optim/lr key``            its key, with dots; of a group its name
 ``summary.txt``                           the whole file
 ========================================  =======================================================================
 
@@ -56,6 +63,19 @@ def measured(value: Any, source: str, digits: int = 6) -> Shown:
 def percent(value: Any, source: str, digits: int = 1) -> Shown:
     """A share in [0, 1] as a percentage."""
     return Shown(BLANK if _is_blank(value) else f"{float(value):.{digits}%}", source)
+
+
+def probability(value: Any, source: str) -> Shown:
+    """A probability as a percentage; one below 1 gets as many decimals, up to five, as keep it from looking certain."""
+    shown = [percent(value, source, digits) for digits in range(1, 6)]
+    return next((each for each in shown if value == 1 or each.text.rstrip("0%") != "100."), shown[-1])
+
+
+def metric(value: float | None, source: str) -> Shown:
+    """A metric with four decimals, or with six digits where those would say nothing or too much."""
+    if _is_blank(value) or value is None or value == 0 or 5e-5 <= abs(value) < 1e5:
+        return number(value, source, 4)
+    return Shown(f"{value:#.6g}", source)
 
 
 def count(value: Any, source: str) -> Shown:

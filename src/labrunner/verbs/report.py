@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from labrunner import schema
 from labrunner.errors import RequestError
-from labrunner.records import is_sweep_folder, load_run, load_sweep, refuse_links
+from labrunner.files import WriteError
+from labrunner.records import SweepFolder, is_sweep_folder, load_run, load_sweep, refuse_links
 from labrunner.records.names import is_range_folder
 from labrunner.verbs.printing import complain, one_line, say, show
+from labrunner.verdict import renew
 
 if TYPE_CHECKING:
     from labrunner.cli import Arguments
@@ -28,6 +30,9 @@ def main(arguments: Arguments) -> int:
         refuse_links(folder)  # writing would leave it
     from labrunner.drawing import Drawing
 
+    for folder in folders:
+        if is_sweep_folder(folder):
+            renew_tables(folder)
     if len(folders) > 1:
         say(f"labrunner: drawing {len(folders)} folders")
     with Drawing() as drawing:
@@ -72,7 +77,16 @@ def read(arguments: Arguments) -> tuple[list[str], str]:
 
 def drawn_in(path: Path) -> str:
     """Where to look at what was drawn in a folder."""
-    return "figures" if is_sweep_folder(path) else "lr_range.png" if is_range_folder(path) else "report.html"
+    return "lr_range.png" if is_range_folder(path) else "report.html"
+
+
+def renew_tables(folder: Path) -> None:
+    """The table of a sweep, and the verdict, as its runs are now; what is still being worked on writes its own."""
+    try:
+        with SweepFolder.open(folder) as sweep_folder:
+            renew(sweep_folder, load_sweep(folder))
+    except (RequestError, WriteError) as error:
+        say(f"labrunner: warning: {str(error).splitlines()[0]}: its table and verdict stay as they are")
 
 
 def folders_of(path: Path) -> list[Path]:

@@ -13,8 +13,9 @@ from labrunner.verdict.judging import (
     Pair,
     RunPair,
     judge,
+    renew,
     tables,
     write,
 )
 
-__all__ = ["MCNEMAR", "VERDICT", "Judgement", "Pair", "RunPair", "judge", "tables", "write"]
+__all__ = ["MCNEMAR", "VERDICT", "Judgement", "Pair", "RunPair", "judge", "renew", "tables", "write"]

@@ -336,6 +336,25 @@ def _cells(pairs: Sequence[Pair | RunPair]) -> list[list[Any]]:
     ]
 
 
+def renew(folder: SweepFolder, sweep: Sweep) -> Judgement:
+    """Write the table of a sweep, or a comparison, and the verdict as its runs are now, and return the latter.
+
+    A comparison whose runs are not all there any more keeps what was written while they were.
+    """
+    rows = comparison.table(sweep)
+    judgement = judge(sweep, rows)
+    header, lines = comparison.lines(sweep, rows)
+    if sweep.is_comparison:
+        if len(sweep.runs) < len(sweep.members):
+            return judgement
+        paths = {member.number: str(member.path) for member in sweep.members}
+        header = [*header, "folder"]
+        lines = [[*line, paths[row["number"]]] for line, row in zip(lines, rows, strict=True)]
+    folder.write_csv("comparison.csv" if sweep.is_comparison else "sweep.csv", header, lines)
+    write(folder, judgement)
+    return judgement
+
+
 def write(folder: SweepFolder, judgement: Judgement) -> None:
     """Write verdict.csv or mcnemar.csv; one of earlier runs, which there is no longer, goes."""
     for name, table in tables(judgement).items():

@@ -110,7 +110,7 @@ def _gap(pair: Pair, source: str) -> tuple[Sentence, Sentence]:
         Told(text, f"{'minus ' if turned else ''}{source}{column}{unit}")
         for text, column in zip(texts, columns, strict=True)
     ]
-    name = " points" if in_points else f" of {pair.metric}"
+    name = " points" if in_points else f" in {pair.metric}"
     return [shown[0], name], ["95% interval ", shown[1], " to ", shown[2]]
 
 
@@ -129,8 +129,8 @@ def points(values: Sequence[float | None]) -> list[str]:
 
 
 def digits(values: Sequence[float | None]) -> list[str]:
-    """Numbers of any size, to three digits."""
-    return ["–" if value is None else f"{value:.3g}" for value in values]
+    """Numbers of any size, to four digits."""
+    return ["–" if value is None else f"{value:#.4g}".rstrip(".") for value in values]
 
 
 def _signed(text: str) -> str:
@@ -142,8 +142,8 @@ def _p(value: float | None, source: str) -> Told:
 
 
 def p_text(value: float) -> str:
-    """A p value to two digits; of one that is very small its size."""
-    return f"{value:.2g}"
+    """A p value to two decimals, below 0.1 to two digits."""
+    return f"{value:.2f}" if value >= 0.0995 else f"{value:.2g}"
 
 
 def of_runs(pair: RunPair, row: int) -> Sentence:
