@@ -313,14 +313,15 @@ def test_samples_that_no_run_wrote_are_left_out(lab):
 
 # every model
 
+COLOURS = ("dataset=fake", "dataset.samples=60", "dataset.channels=3", "dataset.size=32", "batch_size=8")
 SETTINGS: dict[str, tuple[str, ...]] = {
     "adaline": ("optim.lr=0.0001",),
     "cnn": ("model.channels=[4,8]", "model.activation=gelu", "model.pooling=avg", "reg=dropout"),
     "lenet": ("dataset=mnist5k", "dataset.per_class=10"),
     "neuron": TWO,
-    "efficientnet_b0": ("dataset=photo_patches", "dataset.per_class=10"),
-    "shufflenet_v2_x1_0": ("dataset=photo_patches", "dataset.per_class=10", "freeze=backbone"),
-    "torchvision": ("dataset=photo_patches", "dataset.per_class=10"),
+    "efficientnet_b0": COLOURS,
+    "shufflenet_v2_x1_0": (*COLOURS, "freeze=backbone"),
+    "torchvision": COLOURS,
 }
 
 
@@ -358,7 +359,8 @@ def test_every_activation_too(lab, model, activation):
     ],
 )
 def test_torchvisions_architectures_too_also_those_that_take_certain_sizes_alone(lab, arch, size):
-    settings = ("dataset=photo_patches", "dataset.per_class=3", "batch_size=4", f"dataset.size={size}", "smoke=true")
+    few = ("dataset=fake", "dataset.samples=24", "dataset.num_classes=2", "dataset.channels=3", f"dataset.size={size}")
+    settings = (*few, "batch_size=4", "smoke=true")
     run = lab.train("run", "model=torchvision", f"model.arch={arch}", "model.weights=none", *settings)
     file, _ = exported(lab, run)
     assert file.input.shape[1:] == [3, size, size]
