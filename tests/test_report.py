@@ -6,6 +6,8 @@ import base64
 import csv
 import json
 import re
+import subprocess
+import sys
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -312,6 +314,17 @@ def test_the_manual_of_the_run_folder_describes_every_figure():
     assert sorted(described) == sorted(FIGURES)
     few = re.findall(r"^\| `(\w+)` \*few\* \|", manual, re.MULTILINE)
     assert sorted(few) == sorted(name for name, (_, in_few) in FIGURES.items() if in_few)
+
+
+def test_a_page_is_written_without_torch_and_without_matplotlib(tmp_path):
+    folder = keep_samples(write_run(tmp_path / "run"))
+    program = (
+        "import sys; from labrunner.records import load_run; from labrunner.report import write;"
+        "write(load_run(sys.argv[1])); print(sorted({'torch', 'matplotlib', 'scipy', 'sklearn'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(folder)], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+    assert (folder / "report.html").is_file()
 
 
 def test_writing_twice_gives_the_same_bytes(tmp_path):

@@ -16,6 +16,7 @@ from PIL import Image
 from labrunner.records import load_run
 from labrunner.report import render
 from labrunner.report.cells import MANY_CLASSES, MOST_INDEXES
+from labrunner.report.origin import probability
 from labrunner.report.pictures import MOST_BYTES, SIDE, data_uri
 from labrunner.results import archive
 from tests.figures.looking import write_run
@@ -106,6 +107,11 @@ def test_mistakes_stand_in_the_order_of_their_confidence(tmp_path):
     assert several > 3
 
 
+def test_no_rounding_makes_a_probability_certain():
+    texts = {value: probability(value, "").text for value in (1.0, 0.5, 0.9996, 0.99999, 0.9999999, 1 - 1e-12, np.nan)}
+    assert list(texts.values()) == ["100.0%", "50.0%", "99.96%", "99.999%", "99.99999%", "100.00000%", "–"]
+
+
 def test_of_a_table_of_numbers_a_panel_lists_index_classes_and_probability(tmp_path):
     folder = keep_samples(write_run(tmp_path / "run", classes=("benign", "malignant")), shape=(4,), white=None)
     text = render(load_run(folder))
@@ -184,11 +190,12 @@ def test_whatever_a_stranger_calls_samples_the_page_is_written(tmp_path, kind):
 def test_without_samples_and_predictions_a_cell_opens_nothing(tmp_path):
     folder = write_run(tmp_path / "run")
     assert panels(render(load_run(folder)))
-    (folder / "predictions.csv").unlink()
-    text = render(load_run(folder))
-    assert not panels(text)
-    assert "popovertarget" not in text
-    assert '<table class="matrix' in text
+    for spoil in (lambda path: path.write_text('index,"label\n'), lambda path: path.unlink()):
+        spoil(folder / "predictions.csv")
+        text = render(load_run(folder))
+        assert not panels(text)
+        assert "popovertarget" not in text
+        assert '<table class="matrix' in text
 
 
 def test_class_names_in_a_panel_are_shown_and_not_obeyed(tmp_path):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from labrunner.records import Run
-from labrunner.report.origin import Shown, count, percent
+from labrunner.report.origin import Shown, count, percent, probability
 from labrunner.report.pictures import MOST_BYTES, data_uri
 
 EXACT = 12  # classes up to which shares are a matrix, too; above that they are pictures
@@ -164,7 +164,7 @@ def _panels(run: Run, counts: np.ndarray, names: Sequence[Shown], places: Sequen
             samples.append(
                 Sample(
                     count(index, f"samples.npz#{at + 1}/index"),
-                    percent(kept["confidence"][at], f"samples.npz#{at + 1}/confidence"),
+                    probability(kept["confidence"][at], f"samples.npz#{at + 1}/confidence"),
                     picture,
                 )
             )
@@ -234,7 +234,10 @@ def _pictured(kept: dict[str, np.ndarray]) -> bool:
 def _predictions(run: Run) -> dict[str, np.ndarray]:
     names = ("index", "label", "predicted")
     empty = dict.fromkeys(names, np.zeros(0, dtype=np.int64))
-    table = run.predictions
+    try:
+        table = run.predictions
+    except ValueError:  # pandas' own errors are such; the matrix is there without it
+        table = None
     if table is None or not set(names) <= set(table.columns):
         return empty
     found = {name: table[name].to_numpy() for name in names}

@@ -94,7 +94,7 @@ def facts(run: Run) -> dict[str, Shown]:
 
 
 def _counted(value: Any) -> bool:
-    return isinstance(value, (int, float)) and np.isfinite(value)
+    return isinstance(value, int) or (isinstance(value, float) and np.isfinite(value))
 
 
 def test(run: Run) -> dict[str, Shown] | None:

@@ -11,8 +11,7 @@ from labrunner.helping import Catalogue, Key
 from labrunner.records import Run
 from labrunner.report.origin import Shown, exact
 
-UNKNOWN = object()  # a key of the user's own, or one that the YAML computes
-NOT_COMPARED = ("hydra",)
+UNKNOWN = object()  # the default of a key of the user's own, or of one that the YAML looks up
 
 
 class Setting(NamedTuple):
@@ -37,14 +36,18 @@ class Group(NamedTuple):
 def typed(run: Run) -> list[Shown]:
     """The overrides as they were typed."""
     return [
-        Shown(str(text), f"overrides.yaml#overrides/{index}")
-        for index, text in enumerate(run.overrides.get("overrides") or (), start=1)
+        Shown(str(text), f"overrides.yaml#overrides/{index}") for index, text in enumerate(_overrides(run), start=1)
     ]
+
+
+def _overrides(run: Run) -> list[Any]:
+    overrides = run.overrides.get("overrides")
+    return overrides if isinstance(overrides, list) else []
 
 
 def settings(run: Run) -> list[Group]:
     """The config, group by group, the top-level keys first."""
-    keys = {str(text).split("=", 1)[0].lstrip("+~") for text in run.overrides.get("overrides") or ()}
+    keys = {str(text).split("=", 1)[0].lstrip("+~") for text in _overrides(run)}
     choices, shipped = run.choices, Catalogue()
     top = Group("", None, False, None, [])
     groups = [top]
