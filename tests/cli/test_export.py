@@ -150,6 +150,7 @@ def test_columns_that_float32_would_blur_are_taken_in_float64(lab):
     assert_agrees(file, rows[index], probabilities)
 
 
+@pytest.mark.slow
 def test_a_run_in_bf16_is_written_in_float32_and_that_is_said(lab):
     run = lab.train("run", "model=cnn", "model.channels=[4]", "precision=bf16", "epochs=2")
     file, ended = exported(lab, run)
@@ -229,7 +230,7 @@ def test_a_network_of_ones_own_can_be_exported_and_what_it_prints_is_not_shown(o
 @pytest.mark.parametrize(
     ("name", "code", "said"),
     [
-        ("branching", 2, "branching cannot be exported: "),
+        pytest.param("branching", 2, "branching cannot be exported: ", marks=pytest.mark.slow),
         ("drawing", 1, "the ONNX model does not say what the model says: probabilities differ by up to "),
         pytest.param(
             "looping", 2, "looping cannot be exported: its forward() makes a constant", marks=pytest.mark.slow

@@ -25,10 +25,12 @@ ESCAPED_IN_QUOTES = '"\\$`'
 
 def main(arguments: Arguments) -> int:
     if arguments.overrides or len(arguments.words) != 1 or arguments.words[0] not in SHELLS:
-        given = " ".join([*arguments.words, *arguments.overrides])
-        about = f"completion {one_line(given)}: " if given else ""
+        given = one_line(" ".join([*arguments.words, *arguments.overrides]))
         shells = ", ".join(SHELLS[:-1]) + f" or {SHELLS[-1]}"
-        raise RequestError(f"{about}it takes the name of a shell, {shells}: labrunner completion bash")
+        raise RequestError(
+            f"completion takes the name of a shell, {shells}{f', and not {given}' if given else ''}\n"
+            "as in labrunner completion bash"
+        )
     path = Path(__file__).parent / "shells" / f"completion.{arguments.words[0]}"
     show(path.read_text(encoding="utf-8").rstrip())
     return 0
