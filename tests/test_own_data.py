@@ -250,6 +250,14 @@ def test_keys_and_combinations_are_checked_as_of_shipped_sets(own, overrides, sa
     assert not (own.folder / "outputs").exists()
 
 
+def test_explain_names_its_keys_and_those_of_every_data_set_once(own):
+    said = own("explain", "dataset=loose").out
+    assert said.count("dataset.val_fraction=0.25") == 1
+    assert "dataset.val_fraction=0.2 " not in said
+    assert all(f"dataset.{key}=" in said for key in schema.OWN_DATASET)
+    assert "dataset.split_seed" not in own("explain", "dataset=point").out
+
+
 @pytest.mark.parametrize("key", schema.RESERVED)
 def test_a_key_that_labrunner_has_a_use_for_is_refused_and_not_swallowed(own, key):
     own.write("conf/dataset/taken.yaml", f"_target_: my_data.clouds\n{key}: 1\n")

@@ -82,6 +82,22 @@ def test_a_target_is_refused_in_any_group_and_at_any_depth(lab, stranger, group)
     assert_untrusted(lab, "os.system", "--trust")
 
 
+@pytest.mark.parametrize("name", ["os.system", "torch.hub.load", "labrunner.probes.steps.Steps", "their_probes.Seen"])
+def test_a_probe_of_code_from_elsewhere_is_refused_without_importing_it(lab, stranger, tmp_path_factory, name):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    marking(elsewhere, "their_probes", lab.folder / "marker")
+    sys.path.append(str(elsewhere))
+    stranger(probes=["steps", name])
+    assert_untrusted(lab, f"the saved config names {name} (probes)", "--trust")
+    assert "their_probes" not in sys.modules
+
+
+@pytest.mark.parametrize("group", ["dataset", "optim"])
+def test_a_data_set_and_an_optimizer_of_code_from_elsewhere_are_refused(lab, stranger, group):
+    stranger(**{group: {"_target_": "os.system", "command": "touch marker", "lr": 0.1}})
+    assert_untrusted(lab, f"the saved config names os.system ({group})", "--trust")
+
+
 @pytest.mark.parametrize("key", ["_args_", "_partial_", "_recursive_", "_convert_", "_mine_"])
 def test_hydras_other_instructions_are_refused(lab, stranger, key):
     stranger(model={"name": "mlp", "hidden": [3], "activation": "relu", key: [1]})

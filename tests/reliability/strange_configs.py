@@ -62,8 +62,25 @@ def target(named: str, **given: Any) -> Put:
     return config(model={"_target_": named, **given})
 
 
-def module(name: str, text: str, named: str, where: str = "", to: str | None = None) -> Put:
-    """A target in a file of the current folder, or in one of another folder, to which `to` is a link."""
+def probe(*named: str) -> Put:
+    return config(probes=list(named))
+
+
+def data_set(named: str, **given: Any) -> Put:
+    return config(dataset={"_target_": named, **given})
+
+
+def optimizer(named: str, **given: Any) -> Put:
+    return config(optim={"_target_": named, "lr": 0.1, **given})
+
+
+def module(
+    name: str, text: str, named: str, where: str = "", to: str | None = None, names: Callable[..., Put] = target
+) -> Put:
+    """A target in a file of the current folder, or in one of another folder, to which `to` is a link.
+
+    `names` puts it where a config names code.
+    """
 
     def put(ground: Ground) -> None:
         path = ground.folder / where.replace(OUTSIDE, str(ground.outside)) / name
@@ -74,7 +91,7 @@ def module(name: str, text: str, named: str, where: str = "", to: str | None = N
             link.parent.mkdir(exist_ok=True)
             link.unlink(missing_ok=True)
             link.symlink_to(path if to.endswith(".py") else path.parent)
-        target(named, command=COMMAND)(ground)
+        (names(named) if names is probe else names(named, command=COMMAND))(ground)
 
     return put
 
@@ -140,6 +157,28 @@ CONFIGS: dict[str, Put] = {
     "a name that it may import": module("own_three.py", "from os import *\n", "own_three.system"),
     "a module that it imports": module("own_four.py", "import os\n", "own_four.os.system"),
     "a name that its package imports": module("own_five/__init__.py", "from subprocess import call\n", "own_five.call"),
+    "a data set of a module": data_set("os.system", command=COMMAND),
+    "a data set of labrunner's": data_set("labrunner.files.read_json", path="config.yaml"),
+    "a data set in a list": config(dataset=[{"_target_": "os.system", "command": COMMAND}]),
+    "a data set of a link": module("their_data.py", MARKS, "data_link.Net", OUTSIDE, "data_link.py", data_set),
+    "a data set that one's own file imports": module(
+        "own_data.py", "from os import system\n", "own_data.system", names=data_set
+    ),
+    "an optimizer of a module": optimizer("os.system", command=COMMAND),
+    "an optimizer of torch's": optimizer("torch.utils.collect_env.run", command=COMMAND),
+    "an optimizer of a link": module("their_optim.py", MARKS, "optim_link.Net", OUTSIDE, "optim_link.py", optimizer),
+    "a probe of a module": probe("os.system"),
+    "a probe among others": probe("steps", "antigravity.webbrowser.open"),
+    "a probe of labrunner's by its place": probe("labrunner.probes.steps.Steps"),
+    "a probe of a link": module("their_probe.py", MARKS, "probe_link.Net", OUTSIDE, "probe_link.py", names=probe),
+    "a probe of a file elsewhere": module("their_other.py", MARKS, "their_other.Net", OUTSIDE, names=probe),
+    "a probe that one's own file imports": module(
+        "own_six.py", "from os import system\n", "own_six.system", names=probe
+    ),
+    "a probe in a list": config(probes=[["os.system"]]),
+    "a probe that is a mapping": config(probes=[{"_target_": "os.system", "command": COMMAND}]),
+    "probes that are one text": config(probes="os.system"),
+    "probes of a mapping": config(probes={"os.system": COMMAND}),
     # Hydra's and logging's own ways to code
     "a logging factory": config(hydra={"job_logging": FACTORY, "hydra_logging": FACTORY}),
     "a logging factory at the top": config(logging=FACTORY, job_logging=FACTORY),
@@ -220,6 +259,9 @@ HARMLESS = {  # what is never read as what it says: the verbs go on
 
 SWEEPS: dict[str, list[str]] = {  # overrides of a sweep.yaml
     "a target": ["+model._target_=os.system", f"+model.command='{COMMAND}'"],
+    "a probe": ["probes=[os.system]", "seed=0,1"],
+    "probes that are swept": ["probes=[],[antigravity.webbrowser]", "seed=0,1"],
+    "a data set": ["+dataset._target_=os.system", f"+dataset.command='{COMMAND}'", "seed=0,1"],
     "callbacks": [f"+hydra.callbacks={{x:{{_target_:os.system,command:'{COMMAND}'}}}}", "seed=0,1"],
     "logging": [f"hydra.job_logging={{handlers:{{x:{{'()':os.system,command:'{COMMAND}'}}}}}}", "seed=0,1"],
     "a logging option": ["hydra/job_logging=colorlog", "seed=0,1"],

@@ -133,7 +133,11 @@ def assert_nothing_done(lab: Lab, ground: Ground, before: object, ended: Outcome
 
 @line(14, "a stranger's saved config, through every verb")
 @pytest.mark.parametrize(
-    "kind", cases(CONFIGS, fast=["os.system", "callbacks", "a variable", "a tag that applies, inside"])
+    "kind",
+    cases(
+        CONFIGS,
+        fast=["os.system", "a data set of a module", "a probe of a module", "a variable", "a tag that applies, inside"],
+    ),
 )
 def test_nothing_in_a_saved_config_is_executed_or_asks_the_environment(lab, ground, secret, kind):
     for what, argv in VERBS.items():
@@ -147,7 +151,7 @@ def test_nothing_in_a_saved_config_is_executed_or_asks_the_environment(lab, grou
 
 
 @line(14, "a stranger's sweep")
-@pytest.mark.parametrize("kind", cases(SWEEPS, fast=["callbacks", "a variable", "a folder for the sweep"]))
+@pytest.mark.parametrize("kind", cases(SWEEPS, fast=["a probe", "a variable", "a folder for the sweep"]))
 def test_nothing_in_the_list_of_a_sweep_is_executed_or_leads_out_of_it(lab, ground, secret, kind):
     sweep = write_sweep(lab.folder / "sweep", SWEEPS[kind], ground.outside)
     before = ground.around()

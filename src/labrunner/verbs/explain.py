@@ -93,7 +93,13 @@ def explain_option(group: str, name: str, known: Catalogue) -> str:
     option = known.option(group, name)
     if option is None:
         raise known.no_option(group, name)
-    return "\n".join([f"{group}={name}: {option.meaning}", *key_lines(group, option)])
+    lines = [f"{group}={name}: {option.meaning}", *key_lines(group, option)]
+    shipped = known.option("dataset", known.defaults["dataset"])
+    if group == "dataset" and option.is_own and shipped is not None:
+        lines.append("as every data set of your own, whether its file lists them or not:")
+        kept = (key for name, key in shipped.keys.items() if name in schema.OWN_DATASET and name not in option.keys)
+        lines += [f"  dataset.{key.name}={key.value}  {key.meaning}" for key in kept]
+    return "\n".join(lines)
 
 
 def key_lines(group: str, option: Option) -> list[str]:
