@@ -236,7 +236,7 @@ OPENLY: dict[str, tuple[tuple[str, ...], str, str]] = {
     "smoke": (("smoke=true",), "smoke run", "smoke is true, asked for is false"),
 }
 
-HONEST = ("anna", "ben", "cleo", "dan", "emma", "finn")
+HONEST = ("ben", "cleo", "dan", "emma", "finn")
 
 
 @pytest.fixture(scope="module")
@@ -332,8 +332,6 @@ def reasons(student: grading.Student) -> list[tuple[str, str, str]]:
 
 @pytest.mark.parametrize("name", HONEST)
 def test_an_honest_submission_passes_and_has_its_points(graded, name):
-    if name == "anna":
-        pytest.skip("who was copied is to be looked at: below")
     student = graded[name]
     against = [each for each in reasons(student) if each[2] != "note"]
     assert (against, student.verdict, student.points) == ([], "passed", 4.0)

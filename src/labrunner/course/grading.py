@@ -377,8 +377,8 @@ class Looked:
         if handed.run.status == "diverged":
             effect: Literal["note", "failed"] = "note" if wanted.plan is not None else "failed"
             yield Reason(DIVERGED, f"after {handed.run.epochs} epochs", effect)
-        reads = (handed.run.test or {}).get("reads")
-        if type(reads) is int and reads > 1:
+        reads, resumed = (handed.run.test or {}).get("reads"), handed.run.environment.get("resumed")
+        if type(reads) is int and reads > 1 + (len(resumed) if isinstance(resumed, list) else 0):
             yield Reason("test split read again", f"{reads} times (test.json)", "note")
         if self.course.manifest.seeds is not None and self.course.seed_of(self.student) is None:
             yield Reason(SEED, f"the seeds of the manifest do not name {self.student}", "look")

@@ -20,7 +20,7 @@ import numpy as np
 from labrunner import checkpoint
 from labrunner.course.evidence.files import DAMAGED, EDITED, SWAPPED
 from labrunner.course.submissions import Handed, Reason
-from labrunner.errors import LabrunnerError
+from labrunner.errors import LabrunnerError, RequestError
 from labrunner.files import read_csv, read_json
 
 if TYPE_CHECKING:
@@ -157,15 +157,18 @@ def _learner(folder: Path, config: dict[str, Any]) -> tuple[dict[str, Any], Lear
     """The config as its model wants it, and the learner as it was drawn; weights from elsewhere are not read."""
     from labrunner import build, preprocessing
 
-    wants = None
     weights = config["model"].get("weights", "none")
-    if "_target_" not in config["model"] and any(
-        each not in ("none", "imagenet") for each in (weights if isinstance(weights, list) else [weights])
-    ):
-        recorded = preprocessing.read(folder)  # those of a run, or a file, that is on the student's machine
-        wants = None if recorded is None else recorded.wants
-    if wants is None:
+    names = weights if isinstance(weights, list) else [weights]
+    if "_target_" in config["model"] or weights == "none":
+        config, _, learner = build.with_learner(config)  # which has nothing to read, and draws
+        return config, learner
+    if set(names) <= {"none", "imagenet"}:
         _, _, wants = build.as_wanted(config)
+    else:  # those of a run, or a file, that is on the student's machine
+        recorded = preprocessing.read(folder)
+        if recorded is None:
+            raise RequestError("preprocessing.json is not there, which says what its starting weights wanted")
+        wants = recorded.wants
     config, _, learner = build.with_learner(config, {"wants": wants._asdict()})
     return config, learner
 
@@ -252,13 +255,15 @@ def _of_weights(
     learner.load(states[choice.epoch])
     found.facts |= _counted(config, data, learner, len(rows), choice.epoch)
     of_test: str | None = None
+    tested: Evaluation | None = None
     if data.test is not None:
         tested = evaluate(learner, data.test, None, "test")
         numbers = test_numbers(tested)
         found.facts |= {f"test_{key}": _defined(value) for key, value in numbers.items()}
         of_test = _predictions(handed, data, tested, close, found)
-        found.reasons += _of_files(handed, tested, numbers["loss"], choice.epoch, close)
     _blame(handed, apart, choice.epoch, of_test, found)
+    if tested is not None:
+        found.reasons += _of_files(handed, tested, found.facts["test_loss"], choice.epoch, close)
     found.reasons += _of_facts(handed, found.facts)
     found.is_done = True
 
@@ -421,6 +426,7 @@ def _of_files(handed: Handed, tested: Evaluation, loss: float | None, chosen: in
         return  # which is named already
     numbers = test_numbers(Evaluation(scores, said.probabilities, said.label)) | {"epoch": chosen}
     recorded = read_json(folder / "test.json") or {}
+    wrong = []
     for name, now in numbers.items():
         before = recorded.get(name)
         if now is None or before is None:
@@ -431,7 +437,9 @@ def _of_files(handed: Handed, tested: Evaluation, loss: float | None, chosen: in
             is_apart = not abs(before - now) <= (close * max(1.0, abs(now)) if name == "loss" else EXACT)
         if is_apart:
             by = "the weights give" if name in ("loss", "epoch") else "predictions.csv gives"
-            yield Reason(EDITED, f"test.json says {name} is {_told(before)}, {by} {_told(now)}", "look")
+            wrong.append(f"{name} is {_told(before)}, {by} {_told(now)}")
+    if wrong:
+        yield Reason(EDITED, f"test.json says {_first_of(wrong)}", "look")
     counts = metrics.confusion(said.label, said.predicted, said.probabilities.shape[1])
     try:
         table = [[int(cell) for cell in row[1:]] for row in read_csv(folder / "confusion.csv")[1]]
@@ -457,10 +465,19 @@ def _of_classes(folder: Path, scores: Any) -> Iterator[Reason]:
     except (OSError, ValueError, IndexError, csv.Error):
         yield Reason(DAMAGED, "per_class.csv is not what a run writes", "look")
         return
+    wrong = []
     for name, values in columns.items():
         said, now = np.array(table[name]), np.asarray(values, dtype=np.float64)
         if said.shape != now.shape or not np.allclose(said, now, rtol=0.0, atol=EXACT, equal_nan=True):
-            yield Reason(EDITED, f"per_class.csv: {name} is not what predictions.csv gives", "look")
+            wrong.append(f"{name} is not what predictions.csv gives")
+    if wrong:
+        yield Reason(EDITED, f"per_class.csv: {_first_of(wrong)}", "look")
+
+
+def _first_of(wrong: list[str]) -> str:
+    """The first of several contradictions in one file, and how many there are beside."""
+    more = len(wrong) - 1
+    return wrong[0] + (f"; and {more} more number{'' if more == 1 else 's'}" if more else "")
 
 
 def _told(value: Any) -> str:
