@@ -12,6 +12,7 @@ plugin. torch and TensorFlow are not needed.
 from __future__ import annotations
 
 import importlib.util
+import shlex
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -84,6 +85,13 @@ def write(run_folder: RunFolder, config: Mapping[str, Any]) -> None:
     follow(run_folder, config)
     said = (read_json(run_folder.path / "status.json") or {}).get("status")  # which a held lock says nothing of
     run_folder.tell(str(said))
+
+
+def told(folder: Path, config: Mapping[str, Any]) -> str:
+    """What `write` has done, in words."""
+    if config["logger"] == PACKAGE:
+        return f"TensorBoard's file is made; to see it: {shlex.join(['tensorboard', '--logdir', str(folder)])}"
+    return "the run keeps no file of TensorBoard's"
 
 
 def files(folder: Path) -> list[Path]:

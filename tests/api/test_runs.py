@@ -309,6 +309,10 @@ def test_figures_are_those_of_the_folder_and_any_other_on_demand(lab):
     made.figures["roc"].save("roc.png")
     with Image.open("roc.png") as image:
         assert image.size[0] > 1000
+    Path("secret").write_text("mine")
+    (made.path / "figures" / "classes.png").symlink_to(Path("secret").absolute())
+    assert "classes" not in made.figures
+    assert made.figures["classes"].png[:4] == b"\x89PNG"
     for name, words in (("curvse", "did you mean curves"), ("boundary", "nothing to show")):
         with pytest.raises(KeyError, match=words):
             made.figures[name]

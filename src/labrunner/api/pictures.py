@@ -49,7 +49,7 @@ class Picture:
     @property
     def png(self) -> bytes:
         """The content of a PNG file: that of the folder, where it was drawn, else drawn now."""
-        if self._content is None and self._path.is_file():
+        if self._content is None and is_drawn(self._path):
             if (said := odd(self._path)) is not None:
                 raise RequestError(f"{self._path}: {said}")
             self._content = read_bytes(self._path)
@@ -71,6 +71,11 @@ class Picture:
 
     def __repr__(self) -> str:
         return f"<figure {self.name}>"
+
+
+def is_drawn(path: Path) -> bool:
+    """Whether a figure lies there: a link that a stranger put there may lead to any file, and is none."""
+    return path.is_file() and not path.is_symlink() and not path.parent.is_symlink()
 
 
 class Figures(Mapping[str, Picture]):
@@ -99,7 +104,7 @@ class Figures(Mapping[str, Picture]):
         return name in self._names()
 
     def _names(self) -> list[str]:
-        return sorted(path.stem for path in self._folder.glob("*.png"))
+        return sorted(path.stem for path in self._folder.glob("*.png") if is_drawn(path))
 
     def __repr__(self) -> str:
         return f"<figures: {', '.join(self) or 'none drawn'}>"

@@ -56,10 +56,11 @@ class Sweep:
     @cached_property
     def runs(self) -> dict[int, Run]:
         """Number -> run, of those that have begun, by number."""
-        return {
-            member.number: Run(member.path, trust=self._trust, config_dir=self._config_dir)
-            for member, _ in self.recorded.runs
-        }
+        found = {}
+        for member, _ in self.recorded.runs:
+            records.load_run(member.path)  # what cannot be read is refused
+            found[member.number] = Run(member.path, trust=self._trust, config_dir=self._config_dir)
+        return found
 
     @property
     def best(self) -> Run | None:

@@ -107,6 +107,7 @@ def gone_on(
         if "logger" in changes:
             run_folder.rewrite("config.yaml", to_yaml(saved))
             board.write(run_folder, config)
+            say(f"labrunner: {board.told(folder, config)}")
         if "figures" not in changes and (folder / "report.html").is_file():
             say(f"labrunner: the run is done: {over}")
             return Ended(None, False, config, run.choices)
