@@ -48,6 +48,15 @@ def pair(samples=60):
     return np.eye(3)[np.arange(samples) % 3], np.arange(samples) % 3
 
 
+class Corners:
+    """Four points, as attributes of an object."""
+
+    def __init__(self, repeats=20):
+        self.inputs = np.tile([[0, 0], [0, 1], [1, 0], [1, 1]], (repeats, 1))
+        self.labels = self.inputs.sum(axis=1) == 1
+        self.class_names = ("same", "different")
+
+
 def oblong():
     return np.zeros((40, 3, 8, 12), dtype=np.uint8), np.arange(40) % 2
 
@@ -63,6 +72,7 @@ OPTIONS = {
     "clouds": "# Two clouds.\n_target_: my_data.clouds\nsamples: 120  # how many\nseed: 0\n",
     "pictures": "_target_: my_data.pictures\nsamples: 120\nofficial: false\n",
     "pair": "_target_: my_data.pair\n",
+    "corners": "_target_: my_data.Corners\n",
     "oblong": "_target_: my_data.oblong\n",
     "loose": "_target_: my_data.loose\nval_fraction: 0.25\n",
     "failing": "_target_: my_data.failing\nsamples: 9\n",
@@ -130,6 +140,18 @@ def test_size_classes_noise_and_caps_are_applied_as_to_shipped_sets(own):
 def test_a_pair_of_inputs_and_labels_will_do_and_the_file_need_list_no_key(own):
     run = load_run(own.train("run", "dataset=pair", *SMALL))
     assert list(run.per_class["class"]) == ["0", "1", "2"]
+
+
+def test_a_class_whose_objects_have_inputs_and_labels_will_do(own):
+    run = load_run(own.train("run", "dataset=corners", *SMALL))
+    assert list(run.per_class["class"]) == ["same", "different"]
+
+
+def test_an_experiment_may_choose_it_and_set_keys_that_its_file_does_not_list(own):
+    text = "# @package _global_\ndefaults:\n  - override /dataset: clouds\ndataset:\n  test_fraction: 0.5\nepochs: 1\n"
+    own.write("conf/experiment/half.yaml", text)
+    assert load_run(own.train("run", "experiment=half")).facts["test_samples"] == 60
+    assert load_run(own.train("typed", "experiment=half", "dataset.test_fraction=0.25")).facts["test_samples"] == 30
 
 
 def test_runs_of_a_sweep_share_samples_and_other_keys_make_others(own):

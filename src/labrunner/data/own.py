@@ -147,7 +147,7 @@ def checked(found: Any, name: str) -> Samples:
 
     Parameters
     ----------
-    found : `Arrays`, or a pair (inputs, labels)
+    found : `Arrays`, a pair (inputs, labels), or an object with attributes of these names
     name : of the data set
 
     Raises
@@ -157,6 +157,8 @@ def checked(found: Any, name: str) -> Samples:
     """
     if isinstance(found, tuple) and len(found) == 2:
         found = Arrays(*found)
+    if not isinstance(found, Arrays) and hasattr(found, "inputs") and hasattr(found, "labels"):  # an object of a class
+        found = Arrays(*(getattr(found, field, None) for field in Arrays._fields))
     if not isinstance(found, Arrays):
         raise RequestError(
             f"what it gives is {_kind(found)}; it takes labrunner.data.Arrays(inputs, labels, …), or the two alone"
