@@ -39,6 +39,7 @@ defaults:
   - override /model: cnn
   - override /dataset: digits
 epochs: 1
+dataset: {per_class: 8}
 model: {channels: [2]}
 sweep:
   first: {}
@@ -124,20 +125,24 @@ def test_who_handed_nothing_in_is_told_so_once(graded):
     assert [each[1:] for each in reasons(graded["emil"])] == [("missing run", "no run was handed in", "failed")]
 
 
-def test_expectations_of_a_sweep_are_held_against_what_is_taken_of_its_runs(hall):
-    folders = hall / "expected"
-    sweep(folders / "anna" / "sweep", "epochs=2", "optim.lr=0.01,0.1", "seed=0,1")
+def test_expectations_of_a_sweep_are_held_against_what_is_taken_of_its_runs(hall, graded):
     taken = {
         "{take: max, at_least: 0.3}": None,
         "{take: min, at_least: 0.999}": "min test_accuracy is",
         "{at_least: 0.999}": "test_accuracy is",
         "{take: spread, at_most: 0.0}": "spread test_accuracy is",
     }
-    for expected, said in taken.items():
-        student = grade(MANIFEST.replace("{take: max, at_least: 0.3}", expected), folders)["anna"]
-        found = [each for each in reasons(student) if each[1] == "not reached"]
-        assert len(found) == (said is not None), (expected, found)
-        assert said is None or said in found[0][2]
+    one = MANIFEST.partition("experiments:\n")[2].replace("name: rates", "name: RATES")
+    experiments = [
+        one.replace("RATES", f"number{n}").replace("{take: max, at_least: 0.3}", each) for n, each in enumerate(taken)
+    ]
+    (hall / "expected").mkdir()
+    shutil.copytree(hall / "in" / "anna", hall / "expected" / "anna")
+    student = grade("title: Expected\nexperiments:\n" + "".join(experiments), hall / "expected")["anna"]
+    found = [[reason.evidence for _, reason in each.all_reasons] for each in student.experiments]
+    for said, evidence in zip(taken.values(), found, strict=True):
+        assert len(evidence) == (said is not None), evidence
+        assert said is None or said in evidence[0]
 
 
 def test_runs_that_wait_for_the_first_are_held_against_what_it_found(hall):
@@ -239,12 +244,15 @@ experiments:
     assert ("diverged run", "failed") in [(name, effect) for _, name, _, effect in found]
 
 
-def test_rows_of_time_that_two_runs_happen_to_share_are_whole_rows(hall):
+def test_rows_of_time_that_two_runs_happen_to_share_are_whole_rows(hall, graded):
     """One equal number of nanoseconds among many runs is a chance; three in one row are none."""
     folders = hall / "times"
-    for name in ("anna", "ben"):
-        sweep(folders / name, "epochs=2", "optim.lr=0.01,0.1", "seed=0,1")
-    seconds = iter(handed.column(folders / "anna" / "0" / "timing.csv", "seconds"))
-    with_csv(folders / "ben" / "0" / "timing.csv", lambda row: {**row, "seconds": next(seconds)})
-    seal(folders / "ben" / "0")
+    for place, name in enumerate(("anna", "ben")):
+        shutil.copytree(hall / "in" / "anna", folders / name)
+        for number in range(4):
+            anew(folders / name / "sweep" / str(number), 10 * place + number + 1)
+    theirs = folders / "ben" / "sweep" / "0" / "timing.csv"
+    seconds = iter(handed.column(folders / "anna" / "sweep" / "0" / "timing.csv", "seconds"))
+    with_csv(theirs, lambda row: {**row, "seconds": next(seconds)})
+    seal(theirs.parent)
     assert reasons(grade(MANIFEST, folders)["ben"]) == []

@@ -130,3 +130,8 @@ def test_a_hostile_name_gets_into_no_page_no_spreadsheet_and_no_terminal(kind, c
         assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for cell in row)
     print_class(course, students)
     assert_the_terminal_stays_clean(capsys.readouterr().out, name)
+
+
+def test_the_manual_shows_the_example_as_it_is():
+    shown = EXAMPLE.with_suffix(".md").read_text(encoding="utf-8").partition("```yaml\n")[2].partition("```")[0]
+    assert shown == EXAMPLE.read_text(encoding="utf-8").partition("\n")[2]
