@@ -467,6 +467,26 @@ def test_two_runs_in_words(pair, end):
     assert plain(words.of_runs(pair, 1)).endswith(end)
 
 
+@pytest.mark.parametrize(
+    ("pairs", "headline"),
+    [
+        ([(15, 2)], "The best by validation has more test samples right than the other, more than chance explains."),
+        ([(2, 15)], "Another run has more test samples right than the best by validation, more than chance explains."),
+        (
+            [(9, 6)],
+            "That the best by validation has another number of test samples right than the other may be chance.",
+        ),
+        (
+            [(15, 2), (9, 6)],
+            "The best by validation has more test samples right than some others; chance may explain the rest.",
+        ),
+    ],
+)
+def test_the_headline_of_one_seed_each_is_about_networks_and_not_settings(pairs, headline):
+    assert words.headline(Judgement(run_pairs=[run_pair(*each) for each in pairs], best=0)) == headline
+    assert words.headline(Judgement(run_pairs=[run_pair(*each) for each in pairs], best=1)) == ""
+
+
 def test_runs_without_predictions_have_no_verdict(tmp_path):
     sweep = write_sweep(tmp_path / "s", [{"optim.lr": lr} for lr in (0.01, 0.1)], epochs=3, tested=False)
     assert judge(sweep).why_not == "one seed each, and no two runs have predicted the same test samples"

@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from scipy.stats import binomtest
 
 from labrunner.records import load_run, load_sweep
 from tests.cli.lab import Lab
@@ -82,6 +83,30 @@ def test_the_flips_of_two_runs_are_told_in_numbers(lab: Lab):
     gained, lost = int((right[first] & ~right[1 - first]).sum()), int((right[1 - first] & ~right[first]).sum())
     assert re.search(rf"run {1 - first} +360 +{gained} +{lost}\b", ended.out)
     assert f"{gained + lost} samples that some runs have right and others wrong" in ended.out
+
+
+def test_two_runs_end_in_a_verdict_on_their_test_samples(lab: Lab):
+    ended = lab("compare", *two_runs(lab.folder, seed=3), "hydra.run.dir=seen")
+    right = [run.predictions["label"] == run.predictions["predicted"] for run in map(load_run, ("runs/a", "runs/b"))]
+    table = pd.read_csv("seen/mcnemar.csv").iloc[0]
+    one, other = right[table["run_a"]], right[table["run_b"]]
+    p = binomtest(int((one & ~other).sum()), int((one != other).sum())).pvalue
+    assert (table["only_a"], table["only_b"]) == ((one & ~other).sum(), (other & ~one).sum())
+    assert table["p"] == pytest.approx(p)
+    assert re.search(r"^verdict: one seed each: .* McNemar's exact test$", ended.out, re.MULTILINE)
+    assert "repeat with 'seed=range(5)'" in ended.out
+
+
+def test_runs_of_several_seeds_are_judged_by_setting(lab: Lab):
+    for number, (lr, seed) in enumerate([(0.1, 0), (0.1, 1), (0.2, 0), (0.2, 1)]):
+        settings = {"seed": seed, "optim": {"name": "sgd", "lr": lr}}
+        write_run(lab.folder / f"runs/{number}", epochs=2, seed=number, settings=settings)
+    ended = lab("compare", *(f"runs/{number}" for number in range(4)), "hydra.run.dir=seen")
+    table = pd.read_csv("seen/verdict.csv")
+    assert {*table["a"], *table["b"]} == {"optim.lr=0.1", "optim.lr=0.2"}
+    assert table["n"].tolist() == [2]
+    assert not Path("seen/mcnemar.csv").exists()
+    assert "verdict: test_accuracy, differences paired by seed" in ended.out
 
 
 def test_a_sweep_stands_for_its_runs_under_their_numbers_and_keys(lab: Lab):

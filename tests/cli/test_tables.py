@@ -12,6 +12,7 @@ import pytest
 from labrunner import comparison
 from labrunner.records import Sweep
 from labrunner.verbs import tables
+from labrunner.verdict import judge
 from tests.sweeps import write_sweep
 
 VALUES = [{"optim.lr": lr, "seed": seed} for lr in (0.001, 0.01, 0.1) for seed in range(8)]
@@ -30,6 +31,29 @@ def printed(sweep: Sweep, capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 def in_columns(width: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "terminal_width", lambda: width)
+
+
+def test_of_many_pairs_a_few_are_told_and_how_many_others_there_are(tmp_path, capsys):
+    values = [{"optim.lr": lr, "seed": seed} for lr in (0.001, 0.003, 0.01, 0.03, 0.1) for seed in (0, 1, 2)]
+    made = write_sweep(tmp_path / "s", values, epochs=2, samples=40, classes=("a", "b"))
+    lines = printed(made, capsys)
+    begin = next(at for at, line in enumerate(lines) if line.startswith("verdict: test_accuracy, "))
+    end = lines.index("", begin)
+    judgement = judge(made)
+    assert "Holm's correction over 10 pairs" in lines[begin]
+    assert all(judgement.best in line for line in lines[begin + 1 : begin + 5])  # the best by validation first
+    rest = sum(pair.decided for pair in judgement.pairs[4:]) or "none"
+    assert lines[begin + 5 : end] == [
+        f"  and 6 more pairs, {rest} decided: verdict.csv",
+        "  intervals are of training again with another seed on the same splits, not of other data",
+    ]
+
+
+def test_a_verdict_is_wrapped_where_a_terminal_is_narrow(sweep, capsys, monkeypatch):
+    in_columns(60, monkeypatch)
+    lines = printed(sweep, capsys)
+    begin = next(at for at, line in enumerate(lines) if line.startswith("verdict: "))
+    assert max(map(len, lines[begin : lines.index("", begin)])) <= 60
 
 
 def test_every_run_of_a_sweep_has_a_line_with_the_numbers_of_its_files(sweep, capsys):

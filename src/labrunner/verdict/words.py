@@ -50,14 +50,27 @@ def headline(judgement: Judgement) -> str:
     if not its:
         return ""
     ahead = [is_ahead(pair) for pair in its if pair.decided]
-    count = len(its)
+    others = "the other" if len(its) == 1 else "any of the others"
+    if judgement.run_pairs:
+        return _of_networks(ahead, len(its), others)
     if not all(ahead):
         return "The best by validation is beaten by another."
-    if len(ahead) == count:
-        return f"The best by validation beats {'the other' if count == 1 else 'all others it is held against'}."
+    if len(ahead) == len(its):
+        return f"The best by validation beats {'the other' if len(its) == 1 else 'all others it is held against'}."
     if ahead:
         return "The best by validation beats some of the others, and cannot be told apart from the rest."
-    return f"The best by validation cannot be told apart from {'the other' if count == 1 else 'any of the others'}."
+    return f"The best by validation cannot be told apart from {others}."
+
+
+def _of_networks(ahead: Sequence[bool], count: int, others: str) -> str:
+    """The same of one run each, whose settings another seed may order otherwise."""
+    if not all(ahead):
+        return "Another run has more test samples right than the best by validation, more than chance explains."
+    if len(ahead) == count:
+        return f"The best by validation has more test samples right than {others}, more than chance explains."
+    if ahead:
+        return "The best by validation has more test samples right than some others; chance may explain the rest."
+    return f"That the best by validation has not as many test samples right as {others} may be chance."
 
 
 def is_ahead(pair: Pair | RunPair) -> bool:
