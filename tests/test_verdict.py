@@ -474,7 +474,7 @@ def test_two_runs_in_words(pair, end):
         ([(2, 15)], "Another run has more test samples right than the best by validation, more than chance explains."),
         (
             [(9, 6)],
-            "That the best by validation has another number of test samples right than the other may be chance.",
+            "Whether the best by validation or the other has more test samples right may be chance.",
         ),
         (
             [(15, 2), (9, 6)],

@@ -70,7 +70,7 @@ def _of_networks(ahead: Sequence[bool], count: int, others: str) -> str:
         return f"The best by validation has more test samples right than {others}, more than chance explains."
     if ahead:
         return "The best by validation has more test samples right than some others; chance may explain the rest."
-    return f"That the best by validation has not as many test samples right as {others} may be chance."
+    return f"Whether the best by validation or {others} has more test samples right may be chance."
 
 
 def is_ahead(pair: Pair | RunPair) -> bool:
