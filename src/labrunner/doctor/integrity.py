@@ -351,4 +351,4 @@ def undrawn(run: Run) -> str:
     is_drawn = (run.path / "report.html").is_file() or (figures.is_dir() and any(figures.iterdir()))
     if is_drawn or run.config.get("figures", "none") == "none":
         return ""
-    return f"; to draw it: {shlex.join(['labrunner', 'draw', str(run.path)])}"
+    return f"; to draw it: {shlex.join(['labrunner', 'report', str(run.path)])}"
