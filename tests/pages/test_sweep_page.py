@@ -87,6 +87,14 @@ def test_it_is_no_wider_than_the_screen(page, opened, width, dark):
     assert found.messages == []
 
 
+@pytest.mark.parametrize("value", ["0.00012345", "x" * 17, "x" * 90])
+def test_a_value_without_a_place_to_break_it_fits_on_a_phone(tmp_path, opened, value):
+    sweep = write_sweep(tmp_path / "s", [{"dataset": value}], epochs=2, samples=20, classes=("a", "b"))
+    with SweepFolder.open(sweep.path) as folder:
+        renew(folder, sweep)
+    assert opened(write(sweep.path), 390).overflow() == 0
+
+
 @pytest.mark.parametrize("width", [390, 1440])
 def test_on_paper_all_pairs_are_there_and_nothing_is_cut_off(page, opened, width):
     found = opened(page, width)
