@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from labrunner.figures.comparison import COMPARISONS
-from labrunner.records import Sweep, SweepFolder, load_sweep
+from labrunner.records import METRICS, Sweep, SweepFolder, load_sweep
 from labrunner.report.compared import COMPARED
 from labrunner.report.sweeps import render, write
 from labrunner.verdict import renew
@@ -145,6 +145,18 @@ def assert_only_links_to_runs(text: str) -> list[str]:
 @pytest.fixture(scope="module")
 def over_seeds(tmp_path_factory) -> Sweep:
     return judged(write_sweep(tmp_path_factory.mktemp("seeds") / "s", RATES, epochs=3, samples=30))
+
+
+def test_a_deviation_has_the_decimals_of_its_mean(tmp_path):
+    rows = {
+        seed: [dict.fromkeys(METRICS, 0.5) | {"epoch": 1, "val_loss": loss, "val_f1": 0.9 + 1e-5 * seed}]
+        for seed, loss in enumerate([2e-6, 3e-6, 4e-6])
+    }
+    values = [{"optim.lr": 0.1, "seed": seed} for seed in range(3)]
+    page = Page(render(judged(write_sweep(tmp_path / "s", values, rows=rows, samples=20))))
+    shown = {origin.rpartition("/")[2]: text for origin, text in page.shown if origin.endswith((" mean", " sd"))}
+    assert (shown["val_f1 mean"], shown["val_f1 sd"]) == ("0.9000", "0.0000")
+    assert (shown["val_loss mean"], shown["val_loss sd"]) == ("3.00000e-06", "1.00000e-06")
 
 
 def test_the_verdict_is_told_in_the_words_that_are_printed(over_seeds):

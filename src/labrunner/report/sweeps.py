@@ -228,16 +228,15 @@ def spread(table: Table, group: Group, name: str) -> tuple[float | None, tuple[s
     if mean is None:
         return None, (BLANK,)
     told = metric(mean, f"{source} mean")
-    return mean, (told,) if deviation is None else (
-        told,
-        "\u00a0±\u00a0",
-        metric(_quiet(deviation, mean), f"{source} sd"),
-    )
+    return mean, (told,) if deviation is None else (told, "\u00a0±\u00a0", _deviation(deviation, mean, f"{source} sd"))
 
 
-def _quiet(deviation: float, mean: float) -> float:
-    """The deviation, in which rounding noise is zero."""
-    return 0.0 if deviation <= 1e-12 * abs(mean) else deviation
+def _deviation(deviation: float, mean: float, source: str) -> Shown:
+    """To as many decimals as its mean, in which rounding noise is zero."""
+    is_plain = mean == 0 or 5e-5 <= abs(mean) < 1e5
+    if is_plain and deviation < 1e5:
+        return number(deviation, source, 4)
+    return metric(0.0 if deviation <= 1e-12 * abs(mean) else deviation, source)
 
 
 def group_cells(sweep: Sweep, table: Table, groups: Sequence[Group]) -> dict[str, Any]:
