@@ -42,6 +42,7 @@ bench: $(VENV)/tested  ## the benchmarks; on a quiet machine
 	$(BIN)/python benchmarks/epoch.py
 	$(BIN)/python benchmarks/checkpoint.py
 	$(BIN)/python benchmarks/process.py
+	$(BIN)/python benchmarks/completion.py
 	$(BIN)/python benchmarks/sweep.py
 	$(BIN)/python benchmarks/augment.py
 	$(BIN)/python benchmarks/frozen.py

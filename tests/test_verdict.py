@@ -99,6 +99,16 @@ def test_as_many_seeds_as_are_said_to_be_needed_find_the_difference_four_times_i
         assert (share >= at_least(0.8)) == enough
 
 
+def test_as_many_as_are_needed_among_several_pairs_are_enough_after_the_correction():
+    mean, sd = 0.02, 0.01
+    needed = int(statistics.seeds_needed(mean, sd, 5, tests=6))
+    assert needed > int(statistics.seeds_needed(mean, sd, 5))
+    rng = np.random.default_rng(11)
+    values = rng.standard_normal((DRAWS, 4, needed)) * sd / np.sqrt(2)  # differences have the deviation sd
+    values[:, 0] += mean
+    assert (statistics.paired(values).p_holm[:, :3] <= 0.05).mean() >= at_least(0.8)
+
+
 # others' words
 
 
@@ -147,6 +157,8 @@ def test_mcnemar_is_that_of_statsmodels_and_a_binomial_test(counts):
 def test_the_seeds_needed_are_those_of_statsmodels_rounded_up(effect):
     theirs = TTestPower().solve_power(effect_size=effect, alpha=0.05, power=0.8, alternative="two-sided")
     assert statistics.seeds_needed(effect * 0.01, 0.01, 5) == np.ceil(theirs)
+    strict = TTestPower().solve_power(effect_size=effect, alpha=0.05 / 6, power=0.8, alternative="two-sided")
+    assert statistics.seeds_needed(effect * 0.01, 0.01, 5, tests=6) == np.ceil(strict)
     if effect < 2:  # past that statsmodels has no number
         assert statistics.power(effect, 4) == pytest.approx(
             TTestPower().power(effect, 4, 0.05, alternative="two-sided")

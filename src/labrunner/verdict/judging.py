@@ -207,7 +207,7 @@ def over_seeds(
         ]
     )
     found = paired(values, kept)
-    needed = seeds_needed(found.mean, found.sd, found.n)
+    needed = seeds_needed(found.mean, found.sd, found.n, tests=int((found.n >= 2).sum()))
     made = [
         _pair(settings[a].name, settings[b].name, metric, values[[a, b]], found, needed, column)
         for column, (a, b) in enumerate(zip(first, second, strict=True))

@@ -110,8 +110,8 @@ def holm(p: ArrayLike, family: ArrayLike | None = None) -> np.ndarray:
     return np.where(np.isfinite(p) & counted, result, np.nan)
 
 
-def power(effect: ArrayLike, n: ArrayLike) -> np.ndarray:
-    """The chance that the paired t test of n seeds decides, two-sided, at 5%.
+def power(effect: ArrayLike, n: ArrayLike, level: float = LEVEL) -> np.ndarray:
+    """The chance that the paired t test of n seeds decides, two-sided, at that level.
 
     `effect` is the true mean difference over the standard deviation of differences; under it t follows the noncentral
     t distribution with n - 1 degrees of freedom and noncentrality effect * sqrt(n) (Cohen 1988, section 2).
@@ -120,20 +120,22 @@ def power(effect: ArrayLike, n: ArrayLike) -> np.ndarray:
 
     n = np.asarray(n, dtype=float)
     shift = np.abs(effect) * np.sqrt(n)
-    limit = special.stdtrit(n - 1, 1 - LEVEL / 2)
+    limit = special.stdtrit(n - 1, 1 - level / 2)
     # far out SciPy has no number for a tail that is 0
     below = np.nan_to_num(special.nctdtr(n - 1, shift, limit), nan=0.0)
     other = np.nan_to_num(special.nctdtr(n - 1, shift, -limit), nan=0.0)
     return 1 - below + other
 
 
-def seeds_needed(mean: ArrayLike, sd: ArrayLike, n: ArrayLike) -> np.ndarray:
+def seeds_needed(mean: ArrayLike, sd: ArrayLike, n: ArrayLike, tests: int = 1) -> np.ndarray:
     """How many seeds would find a difference as large as the one seen four times in five; float, NaN if not known.
 
-    The least number for which `power` is 80%, with the mean and the standard deviation that n seeds showed. It is about
-    one pair, without correction for others. Not known for n < 3 (the spread of two differences is off by a factor
-    of thirty in either direction), without spread, and without a difference. inf stands for more than `MOST_SEEDS`.
+    The least number for which `power` is 80%, with the mean and the standard deviation that n seeds showed, at the level
+    that Holm's correction asks of the first of so many tests: whatever the others turn out to be, it is enough. Not known
+    for n < 3 (the spread of two differences is off by a factor of thirty in either direction), without spread, and
+    without a difference. inf stands for more than `MOST_SEEDS`.
     """
+    level = LEVEL / max(1, tests)
     mean, sd, n = np.broadcast_arrays(*(np.asarray(each, dtype=float) for each in (mean, sd, n)))
     with np.errstate(invalid="ignore", divide="ignore"):
         asked = (n >= 3) & (sd > 0) & (mean != 0)
@@ -141,9 +143,9 @@ def seeds_needed(mean: ArrayLike, sd: ArrayLike, n: ArrayLike) -> np.ndarray:
     low, high = np.full(effect.shape, 1), np.full(effect.shape, MOST_SEEDS)  # power(low) is too little
     for _ in range(MOST_SEEDS.bit_length()):
         middle = np.maximum((low + high) // 2, 2)
-        enough = power(effect, middle) >= POWER
+        enough = power(effect, middle, level) >= POWER
         low, high = np.where(enough, low, middle), np.where(enough, middle, high)
-    found = np.where(power(effect, high) >= POWER, high, np.inf)
+    found = np.where(power(effect, high, level) >= POWER, high, np.inf)
     return np.where(asked, found, np.nan)
 
 

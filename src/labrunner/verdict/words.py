@@ -95,7 +95,8 @@ def of_pair(pair: Pair, row: int) -> Sentence:
         return [ahead, " beats ", behind, " by ", *gap, " (", *interval, ")"]
     if pair.p <= LEVEL:
         said = [ahead, " is ahead of ", behind, " by ", *gap, " (", *interval, "), enough for this pair alone"]
-        return [*said, ", and not decided after Holm's correction for all pairs (p=", _p(pair.p_holm, source), ")"]
+        said = [*said, ", and not decided after Holm's correction for all pairs (p=", _p(pair.p_holm, source), ")"]
+        return [*said, *_needed(pair, source)]
     said = [ahead, " and ", behind, " cannot be told apart with ", *seeds, " (difference ", *gap, ", ", *interval, ")"]
     return [*said, *_needed(pair, source)]
 
