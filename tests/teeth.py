@@ -57,7 +57,7 @@ REMOVALS: dict[str, Removal] = {
         ("tests/test_records.py", "tests/reliability/test_starts.py"),
     ),
     "fallback": Removal(
-        "src/labrunner/running.py",
+        "src/labrunner/resuming.py",
         "            passed[path.name] = str(error)\n            continue\n",
         '            raise RunError(f"{path} is damaged") from None\n',
         ("tests/reliability/test_corruption.py",),

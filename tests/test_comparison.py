@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from labrunner import comparison
+from labrunner.flips import Flips, find_flips
 from labrunner.records import METRICS, MISSING, Member, Run, Sweep, load_run, load_sweep
 from labrunner.records.names import READ, oddity
 from tests.folders import config, metrics_row, write_run
@@ -197,9 +198,10 @@ def test_a_cut_last_line_is_left_out(tmp_path):
 def test_the_table_needs_no_pandas(tmp_path):
     write_sweep(tmp_path / "s", RATES[:2], epochs=3)
     code = (
-        "import sys; from labrunner import comparison; from labrunner.records import load_sweep\n"
+        "import sys; from labrunner import comparison; from labrunner.flips import find_flips; "
+        "from labrunner.records import load_sweep\n"
         "s = load_sweep(sys.argv[1]); comparison.table(s); comparison.threshold(s)\n"
-        "comparison.flips([run for _, run in s.runs])\n"
+        "find_flips([run for _, run in s.runs])\n"
         "print([name for name in ('pandas', 'torch', 'hydra', 'omegaconf', 'matplotlib') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "s")], capture_output=True, text=True, check=True)
@@ -326,7 +328,7 @@ def predict(
 
 def test_flips_are_those_that_pandas_finds(tmp_path):
     runs = [load_run(write_run(tmp_path / str(seed), seed=seed, epochs=2, samples=300)) for seed in range(3)]
-    flips = comparison.flips(runs)
+    flips = find_flips(runs)
     tables = [pd.read_csv(run.path / "predictions.csv").set_index("index") for run in runs]
     right = pd.DataFrame({at: table["label"] == table["predicted"] for at, table in enumerate(tables)})
     for a in range(3):
@@ -345,7 +347,7 @@ def test_samples_are_matched_by_their_place_in_the_data_set(tmp_path):
     classes = ["cat", "dog"]
     one = predict(tmp_path / "a", classes, [7, 3, 5], [0, 1, 0], [0, 1, 1])
     other = predict(tmp_path / "b", classes, [5, 9, 7], [0, 1, 0], [0, 0, 1])
-    flips = comparison.flips([load_run(one), load_run(other)])
+    flips = find_flips([load_run(one), load_run(other)])
     assert flips.shared == [[3, 2], [2, 3]]
     assert flips.lost == [[0, 1], [1, 0]]
     assert [(s.index, s.label, s.predicted) for s in flips.samples] == [
@@ -365,7 +367,7 @@ def test_runs_of_other_data_share_no_test_samples(tmp_path, difference):
         [1, 1],
         data="y" if difference == "data" else "x",
     )
-    flips = comparison.flips([load_run(one), load_run(other)])
+    flips = find_flips([load_run(one), load_run(other)])
     assert flips.shared == [[2, 0], [0, 2]]
     assert flips.samples == []
     assert flips.strangers == [(0, 1)]
@@ -377,7 +379,7 @@ def test_runs_of_two_data_sets_flip_among_their_own(tmp_path):
         for data in "xy"
         for guess in (0, 1)
     ]
-    flips = comparison.flips([load_run(path) for path in paths])
+    flips = find_flips([load_run(path) for path in paths])
     assert [s.predicted for s in flips.samples] == [("cat", "dog", None, None), (None, None, "cat", "dog")]
     assert [s.right for s in flips.samples] == [(True, False, None, None), (None, None, True, False)]
     assert len(flips.strangers) == 4
@@ -388,7 +390,7 @@ HOSTILE = ["a,b", 'the "quoted"', "two\nlines", "carriage\rreturn"]
 
 def test_names_of_classes_may_hold_anything(tmp_path):
     paths = [write_run(tmp_path / str(seed), classes=HOSTILE, seed=seed, epochs=2, samples=40) for seed in (0, 1)]
-    flips = comparison.flips([load_run(path) for path in paths])
+    flips = find_flips([load_run(path) for path in paths])
     assert flips.shared[0][1] == 40
     assert {sample.label for sample in flips.samples} <= set(HOSTILE)
 
@@ -407,13 +409,13 @@ def test_runs_without_predictions_are_named(tmp_path, content):
     paths = [write_run(tmp_path / name, epochs=2) for name in "abc"]
     (paths[0] / "predictions.csv").unlink()
     (paths[1] / "predictions.csv").write_bytes(content)
-    flips = comparison.flips([load_run(path) for path in paths])
+    flips = find_flips([load_run(path) for path in paths])
     assert flips.without == [0, 1]
     assert flips.samples == []
 
 
 def test_flips_of_no_runs_are_none():
-    assert comparison.flips([]) == comparison.Flips([], [])
+    assert find_flips([]) == Flips([], [])
 
 
 def test_a_sweep_is_read_as_it_was_written(tmp_path):
@@ -503,7 +505,7 @@ def test_what_is_no_file_of_a_run_is_not_read(tmp_path, name, put):
     assert sorted(row["number"] for row in rows) == [0, 1]
     comparison.threshold(sweep)
     assert isinstance(Run(path).choices, dict)
-    comparison.flips([Run(path), load_run(tmp_path / "b")])
+    find_flips([Run(path), load_run(tmp_path / "b")])
     assert (oddity(path) is None) == (put is Path.mkdir and name not in READ)
 
 
@@ -522,7 +524,7 @@ def test_folders_and_options_may_be_called_anything(tmp_path, name):
     assert [row["status"] for row in comparison.table(sweep_of(*paths))] == ["done", "done"]
     differing = comparison.differing([comparison.config_of(load_run(path)) for path in paths])
     assert {"model", "dataset", f"{name}.{name}"} <= set(differing)
-    assert comparison.flips([load_run(path) for path in paths]).shared[0][1] == 8
+    assert find_flips([load_run(path) for path in paths]).shared[0][1] == 8
 
 
 def test_a_run_of_another_format_does_not_stop_the_table(tmp_path):
@@ -553,7 +555,7 @@ def test_flips_equal_a_count_sample_by_sample(tmp_path, seed):
         guess = rng.integers(0, 3, len(index))
         paths.append(predict(tmp_path / str(at), list("abc"), index.tolist(), label[index].tolist(), guess.tolist()))
     tables = [pd.read_csv(path / "predictions.csv") for path in paths]
-    flips = comparison.flips([load_run(path) for path in paths])
+    flips = find_flips([load_run(path) for path in paths])
     for a in range(4):
         for b in range(4):
             assert (flips.shared[a][b], flips.lost[a][b]) == brute_force(tables, a, b)
@@ -584,4 +586,4 @@ def test_a_section_against_a_value_is_a_difference():
 def test_a_sample_that_a_run_did_not_predict_is_never_right_in_it(tmp_path):
     one = predict(tmp_path / "a", ["cat", "dog"], [0, 1], [-1, 0], [0, 0])  # a label that no run of ours writes
     other = predict(tmp_path / "b", ["cat", "dog"], [1], [0], [0])
-    assert comparison.flips([load_run(one), load_run(other)]).samples == []
+    assert find_flips([load_run(one), load_run(other)]).samples == []

@@ -18,11 +18,11 @@ SOURCE = Path(labrunner.__file__).parent
 FLOORS = """
 verbs  cli  api
 course
-running  saved  loading  predicting  tasks  workers  sweeping  planning
+running  resuming  saved  loading  predicting  tasks  workers  sweeping  planning
 trust  build  drawing
 trainer  agreement  facts  apart  checks  audit  results  preprocessing  remarks  doctor  verdict  report
 data  scratch  deep  probes  features  figures
-checkpoint  records  averages  comparison  board  machine  compose  metrics  schedule  signals
+checkpoint  records  averages  comparison  flips  board  machine  compose  metrics  schedule  signals
 errors  own  seeding  initial  learner  kit  relations  labs  known_facts  architectures  schema  combinations  helping  usage  nearby  completing  aliases  selection  thinning  reg  told  files  servers  children
 """  # noqa: E501
 PLACES = {

@@ -14,7 +14,8 @@ from labrunner import signals
 from labrunner.errors import Interrupted, LabrunnerError, RequestError
 from labrunner.files import WriteError, read_json, to_yaml
 from labrunner.records import Run, RunFolder
-from labrunner.running import Result, Shared, config_hash, failed, resume, run
+from labrunner.resuming import resume
+from labrunner.running import Result, Shared, config_hash, failed, run
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from labrunner import comparison, schema
 from labrunner.errors import RequestError
+from labrunner.flips import Flips, find_flips
 from labrunner.machine import command_line
 from labrunner.records import Member, Run, Sweep, SweepFolder, is_sweep_folder, load_run, load_sweep
 from labrunner.told import plain
@@ -55,7 +56,7 @@ def main(arguments: Arguments) -> int:
         drawing.start()  # it imports matplotlib while this process reads
         rows = comparison.table(sweep)
         differing = comparison.differing([config for config in configs if config])
-        flips = comparison.flips(runs)
+        flips = find_flips(runs)
         with SweepFolder.open(folder) as comparison_folder:
             comparison_folder.write(sweep)
             write_tables(comparison_folder, sweep, rows, names, configs, differing, flips)
@@ -232,7 +233,7 @@ def write_tables(
     names: Sequence[str],
     configs: Sequence[Mapping[str, Any]],
     differing: Sequence[str],
-    flips: comparison.Flips,
+    flips: Flips,
 ) -> None:
     """comparison.csv, differences.csv and flips.csv."""
     columns, lines = comparison.lines(sweep, rows)
@@ -295,7 +296,7 @@ def runs_text(numbers: Sequence[str]) -> str:
     return f"run {', '.join(numbers)}" if len(numbers) <= MOST_VALUES else f"{len(numbers)} runs"
 
 
-def print_flips(sweep: Sweep, rows: Sequence[Mapping[str, Any]], names: Sequence[str], flips: comparison.Flips) -> None:
+def print_flips(sweep: Sweep, rows: Sequence[Mapping[str, Any]], names: Sequence[str], flips: Flips) -> None:
     """The run at the head of the table against the others, test sample by test sample."""
     numbers = [member.number for member in sweep.members]
     order = [numbers.index(row["number"]) for row in rows]

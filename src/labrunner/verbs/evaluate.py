@@ -186,7 +186,7 @@ def own_again(loaded: Loaded, samples: Samples, of_others: Sequence[str]) -> int
     from labrunner import data
     from labrunner.machine import arithmetic
     from labrunner.results import test_numbers
-    from labrunner.running import refuse_other_data
+    from labrunner.resuming import refuse_other_data
     from labrunner.trainer import evaluate
 
     run, config = loaded.run, loaded.config

@@ -86,7 +86,7 @@ def gone_on(
 
     Raises
     ------
-    as `labrunner.running.resume`
+    as `labrunner.resuming.resume`
     """
     load_run(folder)  # what is none gets no lock
     with RunFolder.reopen(folder) as run_folder:  # what is read from here on stays as it is
@@ -100,7 +100,7 @@ def gone_on(
         board.refuse_missing(config)
         if over is None:
             with shared_state() as shared:
-                from labrunner.running import resume
+                from labrunner.resuming import resume
 
                 result = resume(config, run_folder, shared, saved=saved, command=command)
             return Ended(result, False, config, run.choices)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from labrunner import comparison
+from labrunner.flips import Flips, find_flips
 from labrunner.records import Member, Sweep, SweepFolder
 from labrunner.told import Sentence
 from labrunner.verdict.statistics import LEVEL, Paired, holm, mcnemar, paired, pairs, seeds_needed
@@ -75,9 +76,7 @@ class Setting:
     left: list[int] = field(default_factory=list)  # numbers of those that failed, or are not over
 
 
-def judge(
-    sweep: Sweep, rows: Sequence[Mapping[str, Any]] | None = None, flips: comparison.Flips | None = None
-) -> Judgement:
+def judge(sweep: Sweep, rows: Sequence[Mapping[str, Any]] | None = None, flips: Flips | None = None) -> Judgement:
     """What the runs of a sweep, or a comparison, say of each other.
 
     Runs are grouped by all keys but ``seed``. Where two such settings share two seeds or more, each pair is judged by
@@ -91,7 +90,7 @@ def judge(
     Parameters
     ----------
     rows : those of `comparison.table`, where they have been read already
-    flips : those of ``comparison.flips`` of all runs that have begun, where they are known
+    flips : those of `find_flips` of all runs that have begun, where they are known
     """
     rows = comparison.table(sweep) if rows is None else rows
     rivals = sweep.without_first
@@ -270,11 +269,11 @@ def on_samples(
     rows: Sequence[Mapping[str, Any]],
     members: Sequence[Member],
     remarks: list[Sentence],
-    flips: comparison.Flips | None,
+    flips: Flips | None,
 ) -> Judgement:
     begun = [member.number for member, _ in sweep.runs]
     if flips is None:
-        flips = comparison.flips([run for _, run in sweep.runs], by_sample=False)
+        flips = find_flips([run for _, run in sweep.runs], by_sample=False)
     names = {member.number: comparison.values_text(member.values) for member in members}
     order = [row["number"] for row in rows if row["number"] in names]
     compared = [

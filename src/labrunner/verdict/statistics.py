@@ -130,10 +130,10 @@ def power(effect: ArrayLike, n: ArrayLike, level: float = LEVEL) -> np.ndarray:
 def seeds_needed(mean: ArrayLike, sd: ArrayLike, n: ArrayLike, tests: int = 1) -> np.ndarray:
     """How many seeds would find a difference as large as the one seen four times in five; float, NaN if not known.
 
-    The least number for which `power` is 80%, with the mean and the standard deviation that n seeds showed, at the level
-    that Holm's correction asks of the first of so many tests: whatever the others turn out to be, it is enough. Not known
-    for n < 3 (the spread of two differences is off by a factor of thirty in either direction), without spread, and
-    without a difference. inf stands for more than `MOST_SEEDS`.
+    The least number for which `power` is 80%, with the mean and the standard deviation that n seeds showed, at the
+    level that Holm's correction asks of the first of so many tests: whatever the others turn out to be, it is enough.
+    Not known for n < 3 (the spread of two differences is off by a factor of thirty in either direction), without
+    spread, and without a difference. inf stands for more than `MOST_SEEDS`.
     """
     level = LEVEL / max(1, tests)
     mean, sd, n = np.broadcast_arrays(*(np.asarray(each, dtype=float) for each in (mean, sd, n)))

@@ -12,7 +12,6 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from labrunner import comparison
 from labrunner.figures.comparison.scales import (
     APART,
     CHARACTER,
@@ -34,6 +33,7 @@ from labrunner.figures.comparison.shown import (
     value_of,
 )
 from labrunner.figures.look import GREY, PAGE, VERMILLION, luminance, page, shortened
+from labrunner.flips import find_flips
 from labrunner.records import Run, Sweep
 
 NAME = 22  # characters of a value beside a cell
@@ -261,7 +261,7 @@ def flips(sweep: Sweep) -> Figure | None:
     if not sweep.is_comparison:
         return None
     runs = [(member, run) for member, run in sweep.runs if run.test is not None]
-    found = comparison.flips([run for _, run in runs])
+    found = find_flips([run for _, run in runs])
     kept = [at for at in range(len(runs)) if at not in found.without]
     if not 2 <= len(kept) <= RUNS:
         return None
