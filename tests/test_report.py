@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from labrunner.figures import FIGURES, draw
 from labrunner.records import METRICS, Run, load_run
@@ -117,6 +118,15 @@ def test_the_headline_says_what_was_reached_and_how_sure_that_is(tmp_path):
     assert shown["test.json#epoch"] == str(load_run(folder).chosen.epoch)
     assert {f"test.json#{name}" for name in ("precision", "recall", "f1", "auroc", "n", "loss")} <= set(shown)
     assert "the lowest val_loss" in page.text
+
+
+def test_a_run_on_code_of_ones_own_is_titled_by_it_where_no_choice_was_recorded(tmp_path):
+    folder = write_run(tmp_path / "run")
+    said = yaml.safe_load((folder / "config.yaml").read_text())
+    said["model"] = {"_target_": "my_tiny.Tiny", "width": 32}
+    (folder / "config.yaml").write_text(yaml.safe_dump(said))
+    (folder / "overrides.yaml").unlink()
+    assert dict(Page(render(load_run(folder))).shown)["config.yaml#model/_target_"] == "my_tiny.Tiny"
 
 
 def test_one_error_in_two_thousand_is_not_shown_as_none(tmp_path):

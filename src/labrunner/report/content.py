@@ -45,7 +45,8 @@ def title(run: Run) -> dict[str, Shown]:
         if choices.get(group) is not None:
             shown[group] = Shown(str(choices[group]), f"overrides.yaml#choices/{group}")
         else:
-            shown[group] = Shown(str(run.config[group]["name"]), f"config.yaml#{group}/name")
+            key = "name" if "name" in run.config[group] else "_target_"
+            shown[group] = Shown(str(run.config[group][key]), f"config.yaml#{group}/{key}")
     return shown
 
 
