@@ -9,7 +9,9 @@ import pytest
 
 from labrunner.cli import main
 from labrunner.course import grading, manifest, wanted
+from labrunner.deep.learner import TorchLearner
 from labrunner.helping import Catalogue
+from tests.cli.cuts import interrupt_at
 
 SMALL_CNN = ("model=cnn", "model.channels=[4]")
 QUICK: dict[str, tuple[str, ...]] = {
@@ -47,9 +49,9 @@ MORE: dict[str, tuple[str, ...]] = {
 }
 
 
-def graded(folder: Path, kinds: dict[str, tuple[str, ...]]) -> grading.Student:
+def graded(folder: Path, kinds: dict[str, tuple[str, ...]], code: int = 0) -> grading.Student:
     for name, overrides in kinds.items():
-        assert main([f"hydra.run.dir={folder / name}", "figures=none", *overrides]) == 0
+        assert main([f"hydra.run.dir={folder / name}", "figures=none", *overrides]) == code
     asked = [f"  - {{name: {name}, replay: true, overrides: {json.dumps(each)}}}\n" for name, each in kinds.items()]
     path = folder.with_suffix(".yaml")
     path.write_text("title: Honest\nexperiments:\n" + "".join(asked))
@@ -66,3 +68,13 @@ def test_of_an_honest_run_nothing_is_said(hall, kinds):
     said = {each.wanted.name: [str(reason) for _, reason in each.all_reasons] for each in student.experiments}
     assert said == {name: [] for name in kinds}
     assert student.verdict == "passed"
+
+
+def test_of_a_run_that_was_cut_in_the_middle_of_an_epoch_nothing_else_is_said(hall, monkeypatch):
+    interrupt_at(monkeypatch, TorchLearner, "train_batch", 80)  # of 34 an epoch
+    student = graded(hall / "cut", {"cut": ("model=mlp", "dataset=digits", "epochs=4")}, code=143)
+    (experiment,) = student.experiments
+    assert [str(reason) for _, reason in experiment.all_reasons] == [
+        "interrupted run: it is interrupted, 2 of 4 epochs"
+    ]
+    assert student.verdict == "failed"

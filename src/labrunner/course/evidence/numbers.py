@@ -114,7 +114,7 @@ def _evaluate(
         _of_start(handed, config, learner, found)
         found.reasons += _of_rates(handed, config, data)
         _of_weights(handed, config, data, learner, states, found)
-        if replay and found.is_done:
+        if replay and found.is_done and run.status == "done":  # a cut run ends where no plan does
             from labrunner.course.evidence.replay import of_replay
 
             found.reasons += of_replay(handed, config, data, learner, states)
@@ -260,9 +260,10 @@ def _of_weights(
         tested = evaluate(learner, data.test, None, "test")
         numbers = test_numbers(tested)
         found.facts |= {f"test_{key}": _defined(value) for key, value in numbers.items()}
-        of_test = _predictions(handed, data, tested, close, found)
+        if run.status == "done":  # before, there are no files that speak of the test split, or those of an earlier end
+            of_test = _predictions(handed, data, tested, close, found)
     _blame(handed, apart, choice.epoch, of_test, found)
-    if tested is not None:
+    if tested is not None and run.status == "done":
         found.reasons += _of_files(handed, tested, found.facts["test_loss"], choice.epoch, close)
     found.reasons += _of_facts(handed, found.facts)
     found.is_done = True
