@@ -152,7 +152,7 @@ USAGES = {
         "labrunner grade MANIFEST FOLDER… [csv=FILE] [html=FILE]",
         (
             ("MANIFEST", "a YAML of what was to be handed in: docs/course.md"),
-            ("FOLDER", "what one student handed in"),
+            ("FOLDER", "what one student handed in, who is called as it is; several for a class"),
             ("csv=FILE, html=FILE", "where the tables go"),
         ),
         (("labrunner grade lab3.yaml handed-in/*", "a row a student"),),
@@ -160,7 +160,7 @@ USAGES = {
     "bundle": Usage(
         "labrunner bundle FOLDER [GROUP=OPTION]… [manifest=FILE]",
         (
-            ("FOLDER", "the new folder, to be carried into the room"),
+            ("FOLDER", "the new folder, to be carried into the room; alone, what a bundle holds and whether it is whole"),
             ("experiment=…, dataset=…, model=…", "what will be run there"),
             ("manifest=FILE", "all that a manifest asks for"),
         ),
