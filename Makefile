@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-slow lint smoke browser docs bench clean help
+.PHONY: demo test test-slow lint smoke programs docs bench clean help
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,11 +29,14 @@ smoke: $(VENV)/installed  ## every experiment cut small, labs included, from the
 	  $(BIN)/labrunner experiment=$$name smoke=true figures=none || exit 1; \
 	done
 
-browser:  ## Chromium, in which the tests open the pages: by apt, where it is not there yet
-	@for name in chromium chromium-browser google-chrome; do command -v $$name > /dev/null && exit 0; done; \
-	command -v apt-get > /dev/null || { echo "no apt-get here: install Chromium, or the tests of pages are skipped"; exit 0; }; \
+programs:  ## Chromium, zsh and fish, in which pages and completion are tested: by apt, those that are not there yet
+	@missing=""; for name in zsh fish; do command -v $$name > /dev/null || missing="$$missing $$name"; done; \
+	command -v chromium > /dev/null || command -v chromium-browser > /dev/null || command -v google-chrome > /dev/null || \
+	  missing="$$missing chromium"; \
+	[ -n "$$missing" ] || exit 0; \
+	command -v apt-get > /dev/null || { echo "no apt-get here: without$$missing, tests of theirs are skipped"; exit 0; }; \
 	[ "$$(id -u)" = 0 ] || sudo="sudo"; \
-	$$sudo apt-get update -qq && $$sudo apt-get install -qq -y --no-install-recommends chromium
+	$$sudo apt-get update -qq && $$sudo apt-get install -qq -y --no-install-recommends $$missing
 
 docs: $(VENV)/installed  ## the tables of options and of labs in README.md and docs/, from the YAML
 	$(BIN)/python docs/options.py

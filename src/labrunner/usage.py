@@ -160,7 +160,7 @@ USAGES = {
     "bundle": Usage(
         "labrunner bundle FOLDER [GROUP=OPTION]… [manifest=FILE]",
         (
-            ("FOLDER", "the new folder, to be carried into the room; alone, what a bundle holds and whether it is whole"),
+            ("FOLDER", "the new folder, to be carried into the room; alone, what it holds and whether it is whole"),
             ("experiment=…, dataset=…, model=…", "what will be run there"),
             ("manifest=FILE", "all that a manifest asks for"),
         ),
