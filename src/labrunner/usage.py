@@ -48,6 +48,7 @@ USAGES = {
             ("epochs=N", "of a run: how many in all, to extend it"),
             *WHERE,
             ("figures=all|few|none", "which are drawn at the end"),
+            ("logger=none|tensorboard", "whether there is an event file for TensorBoard"),
             ("checkpoint.every_…", "how often the rest of it is saved"),
             ("jobs=N, fail_fast=…", "of a sweep"),
             TRUST,
@@ -82,7 +83,7 @@ USAGES = {
         "labrunner report RUN_OR_SWEEP… [figures=all|few]",
         (
             RUN_OR_SWEEP,
-            ("figures=all|few", "which figures are drawn; all, if nothing is said"),
+            ("figures=all|few", "which figures are drawn; all, if nothing is said; few takes the others away"),
         ),
         (("labrunner report outputs/sweeps/SWEEP", "its figures and page again, and those of its runs"),),
     ),

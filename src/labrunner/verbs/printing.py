@@ -42,7 +42,7 @@ def complain(message: str) -> None:
 def print_result(result: Result, config: Mapping[str, Any], choices: Mapping[str, str]) -> int:
     """A few lines on how a run ended; returns the exit code."""
     if result.status == "diverged":
-        complain(f"the run diverged: {result.error}\nwhat it got to: {result.folder}; a smaller optim.lr often helps")
+        complain(f"the run diverged: {result.error}\nwhat it got to: {result.folder}")
         return 1
     what = f"{choices.get('model', 'model')} on {choices.get('dataset', 'data')}"
     reasons = {"best": "by {}", "last": "as the last", "blank": "as the last, since there is no {}"}
