@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from labrunner.records import load_run
+from tests.cli.cuts import interrupt_at
 from tests.cli.lab import assert_same_run, ended, rows_of, wait_until
 from tests.lines import cases
 from tests.unsynced import unsynced  # noqa: F401 (for every test here)
@@ -122,16 +123,8 @@ def test_its_saved_config_resumes_to_the_same_bytes(own, monkeypatch):
 
     overrides = ("model=tiny", "model.drop=0.3", *SMALL)
     whole = own.train("whole", *overrides)
-    method, seen = TorchLearner.train_batch, []
-
-    def interrupted(self, batch, lr):
-        seen.append(batch.step)
-        if len(seen) == 7:
-            signal.raise_signal(signal.SIGINT)
-        return method(self, batch, lr)
-
     with monkeypatch.context() as patch:
-        patch.setattr(TorchLearner, "train_batch", interrupted)
+        interrupt_at(patch, TorchLearner, "train_batch", 6, signal.SIGINT)
         assert own("hydra.run.dir=cut", *overrides).code == 130
     ended = own("resume", "cut")
     assert ended.code == 0, ended.err

@@ -13,6 +13,7 @@ from labrunner.deep.own_optimizer import UsersOwn
 from labrunner.errors import RequestError, RunError
 from labrunner.records import load_run
 from labrunner.reg import Reg
+from tests.cli.cuts import interrupt_at
 from tests.cli.lab import assert_same_run
 from tests.unsynced import unsynced  # noqa: F401 (for every test here)
 
@@ -144,16 +145,8 @@ def test_whatever_it_keeps_a_cut_run_goes_on_to_the_same_bytes(own, monkeypatch,
 
     overrides = ("optim=rich", f"model={model[0]}", model[1], *SMALL)
     whole = own.train("whole", *overrides)
-    method, seen = TorchLearner.train_batch, []
-
-    def interrupted(self, batch, lr):
-        seen.append(batch.step)
-        if len(seen) == 7:
-            signal.raise_signal(signal.SIGINT)
-        return method(self, batch, lr)
-
     with monkeypatch.context() as patch:
-        patch.setattr(TorchLearner, "train_batch", interrupted)
+        interrupt_at(patch, TorchLearner, "train_batch", 6, signal.SIGINT)
         assert own("hydra.run.dir=cut", *overrides).code == 130
     ended = own("resume", "cut")
     assert ended.code == 0, ended.err

@@ -10,6 +10,7 @@ import pytest
 
 import labrunner.probes
 from labrunner.records import load_run
+from tests.cli.cuts import interrupt_at
 from tests.cli.lab import assert_same_run, essence
 from tests.unsynced import unsynced  # noqa: F401 (for every test here)
 
@@ -139,16 +140,8 @@ def test_a_cut_run_has_its_notes_and_facts_to_the_byte(own, monkeypatch):
 
     overrides = ("probes=[my_probes.Seen]", *SMALL)
     whole = own.train("whole", *overrides)
-    method, seen = TorchLearner.train_batch, []
-
-    def interrupted(self, batch, lr):
-        seen.append(batch.step)
-        if len(seen) == 7:
-            signal.raise_signal(signal.SIGINT)
-        return method(self, batch, lr)
-
     with monkeypatch.context() as patch:
-        patch.setattr(TorchLearner, "train_batch", interrupted)
+        interrupt_at(patch, TorchLearner, "train_batch", 6, signal.SIGINT)
         assert own("hydra.run.dir=cut", *overrides).code == 130
     ended = own("resume", "cut")
     assert ended.code == 0, ended.err

@@ -37,14 +37,16 @@ def copies_at_each_write(
     return copies
 
 
-def interrupt_at(monkeypatch: pytest.MonkeyPatch, learner: type, name: str, number: int) -> None:
+def interrupt_at(
+    monkeypatch: pytest.MonkeyPatch, learner: type, name: str, number: int, signum: int = signal.SIGTERM
+) -> None:
     """Have a signal ask to stop in a learner's `number`-th call, from 0, of a method such as train_batch."""
     method, seen = getattr(learner, name), 0
 
     def interrupted(self: object, *arguments: object) -> object:
         nonlocal seen
         if seen == number:
-            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signum)
         seen += 1
         return method(self, *arguments)
 
