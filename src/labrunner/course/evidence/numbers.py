@@ -18,20 +18,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labrunner import checkpoint
+from labrunner.course.evidence import predictions
 from labrunner.course.evidence.files import DAMAGED, EDITED, SWAPPED
+from labrunner.course.evidence.predictions import EXACT, SPLIT
 from labrunner.course.submissions import Handed, Reason
 from labrunner.errors import LabrunnerError, RequestError
-from labrunner.files import read_csv, read_json
+from labrunner.files import read_json
 
 if TYPE_CHECKING:
     from labrunner.data import Data, Split
     from labrunner.learner import Learner
     from labrunner.trainer import Evaluation
 
-SPLIT, START, UNREAD = "altered split", "other start", "not re-evaluated"
+START, UNREAD = "other start", "not re-evaluated"
 CLOSE = 2e-3  # between probabilities; losses as a share
 CLOSE_BF16 = 5e-2  # of products in bfloat16
-EXACT = 1e-9  # between numbers that are made of the same file
 FREE_KEYS = ("hidden", "channels")  # of a model: widths, each of which is a dimension of some tensor
 METRICS = ("accuracy", "precision", "recall", "f1", "auroc")
 
@@ -209,7 +210,9 @@ def _of_rates(handed: Handed, config: Mapping[str, Any], data: Data) -> Iterator
         said = row["lr"]
         if said is None or not math.isclose(said, now, rel_tol=1e-6):
             yield Reason(
-                EDITED, f"metrics.csv says lr is {_told(said)} in epoch {place + 1}, its config gives {now:.6g}", "look"
+                EDITED,
+                f"metrics.csv says lr is {predictions.told(said)} in epoch {place + 1}, its config gives {now:.6g}",
+                "look",
             )
             return
 
@@ -243,7 +246,7 @@ def _of_weights(
             try:
                 validated = evaluate(learner, data.val, None, "validation")
             except Diverged as error:
-                apart[epoch] = f"val_loss is {_told(rows[epoch]['val_loss'])}, and by the weights {error}"
+                apart[epoch] = f"val_loss is {predictions.told(rows[epoch]['val_loss'])}, and by the weights {error}"
                 continue
             if (other := _row_apart(rows[epoch], validated, close)) is not None:
                 apart[epoch] = other
@@ -255,16 +258,25 @@ def _of_weights(
     learner.load(states[choice.epoch])
     found.facts |= _counted(config, data, learner, len(rows), choice.epoch)
     of_test: str | None = None
-    tested: Evaluation | None = None
+    written: predictions.Predictions | None = None
     if data.test is not None:
         tested = evaluate(learner, data.test, None, "test")
         numbers = test_numbers(tested)
         found.facts |= {f"test_{key}": _defined(value) for key, value in numbers.items()}
         if run.status == "done":  # before, there are no files that speak of the test split, or those of an earlier end
-            of_test = _predictions(handed, data, tested, close, found)
+            try:
+                written = predictions.read(handed.path, tested.probabilities.shape[1])
+            except (OSError, ValueError, OverflowError, csv.Error) as error:
+                found.reasons.append(Reason(DAMAGED, f"predictions.csv: {str(error).splitlines()[0]}", "look"))
+        if written is not None:
+            unlike = predictions.apart(written, data, tested, close)
+            if isinstance(unlike, Reason):
+                found.reasons.append(unlike)
+            else:
+                of_test = unlike
     _blame(handed, apart, choice.epoch, of_test, found)
-    if tested is not None and run.status == "done":
-        found.reasons += _of_files(handed, tested, found.facts["test_loss"], choice.epoch, close)
+    if written is not None:
+        found.reasons += predictions.of_files(handed.path, written, found.facts["test_loss"], choice.epoch, close)
     found.reasons += _of_facts(handed, found.facts)
     found.is_done = True
 
@@ -347,139 +359,3 @@ def _of_facts(handed: Handed, facts: Mapping[str, float]) -> Iterator[Reason]:
         said = recorded.get(name)
         if name in recorded and (type(said) not in (int, float) or said != value):
             yield Reason(EDITED, f"facts.json says {name} is {said}, it is {value:g}", "look")
-
-
-# predictions.csv, and what is counted from it
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """The columns of predictions.csv."""
-
-    index: np.ndarray  # (N,)
-    label: np.ndarray  # (N,)
-    predicted: np.ndarray  # (N,)
-    probabilities: np.ndarray  # (N, K)
-
-
-def _read_predictions(folder: Path, classes: int) -> Predictions:
-    """Raises ValueError for what no run writes."""
-    header, rows = read_csv(folder / "predictions.csv")
-    if header[:3] != ["index", "label", "predicted"] or len(header) != 3 + classes:
-        raise ValueError("its columns are not those of the data set's classes")
-    if any(len(row) != len(header) for row in rows):
-        raise ValueError("a row of it is cut")
-    whole = np.array([[int(cell) for cell in row[:3]] for row in rows], dtype=np.int64).reshape(-1, 3)
-    shares = np.array([[float(cell) for cell in row[3:]] for row in rows], dtype=np.float64).reshape(-1, classes)
-    return Predictions(whole[:, 0], whole[:, 1], whole[:, 2], shares)
-
-
-def _predictions(handed: Handed, data: Data, tested: Evaluation, close: float, found: Evaluated) -> str | None:
-    """What predictions.csv says that the weights do not, in words; whatever is about the split becomes a reason."""
-    assert data.test is not None
-    try:
-        said = _read_predictions(handed.path, tested.probabilities.shape[1])
-    except (OSError, ValueError, OverflowError, csv.Error) as error:
-        found.reasons.append(Reason(DAMAGED, f"predictions.csv: {str(error).splitlines()[0]}", "look"))
-        return None
-    origin = np.asarray(data.test.origin)
-    if not np.array_equal(said.index, origin):
-        apart = len(np.setdiff1d(said.index, origin))
-        which = f"{apart} of its {len(said.index)} samples are not in" if apart else "its rows are not those of"
-        of = f"predictions.csv: {which} the test split that the manifest gives, of {len(origin)} samples"
-        found.reasons.append(Reason(SPLIT, of, "look"))
-        return None
-    if not np.array_equal(said.label, tested.labels):
-        wrong = int((said.label != tested.labels).sum())
-        return f"predictions.csv: {wrong} of {len(origin)} labels are not those of the data set"
-    unlike = np.flatnonzero(~(np.abs(said.probabilities - tested.probabilities).max(axis=1) <= close))
-    if len(unlike):
-        row = int(unlike[0])
-        name = int(said.predicted[row])
-        columns = said.probabilities.shape[1]
-        both = (said.probabilities, tested.probabilities)
-        given, now = (each[row, name] if 0 <= name < columns else math.nan for each in both)
-        return (
-            f"predictions.csv: the weights give other probabilities for {len(unlike)} of {len(origin)} samples, as for "
-            f"index {said.index[row]}: p of class {name} is {given:.4f} there, {now:.4f} by the weights"
-        )
-    other = np.flatnonzero(said.predicted != said.probabilities.argmax(axis=1))
-    if len(other):
-        return f"predictions.csv: {len(other)} predicted classes are not those of the highest probability beside them"
-    return None
-
-
-def _of_files(handed: Handed, tested: Evaluation, loss: float | None, chosen: int, close: float) -> Iterator[Reason]:
-    """Whether test.json, per_class.csv and confusion.csv are what predictions.csv comes to."""
-    from labrunner import metrics
-    from labrunner.results import test_numbers
-    from labrunner.trainer import Evaluation
-
-    folder = handed.path
-    try:
-        said = _read_predictions(folder, tested.probabilities.shape[1])
-        if len(said.label) == 0 or said.label.min() < 0 or said.label.max() >= said.probabilities.shape[1]:
-            raise ValueError
-        if not np.isfinite(said.probabilities).all():
-            raise ValueError
-        scores = metrics.score(said.probabilities, said.label, loss if loss is not None else math.nan)
-    except (OSError, ValueError, OverflowError, RuntimeError, csv.Error):
-        return  # which is named already
-    numbers = test_numbers(Evaluation(scores, said.probabilities, said.label)) | {"epoch": chosen}
-    recorded = read_json(folder / "test.json") or {}
-    wrong = []
-    for name, now in numbers.items():
-        before = recorded.get(name)
-        if now is None or before is None:
-            is_apart = (now is None) != (before is None)
-        elif type(before) not in (int, float):
-            is_apart = True
-        else:
-            is_apart = not abs(before - now) <= (close * max(1.0, abs(now)) if name == "loss" else EXACT)
-        if is_apart:
-            by = "the weights give" if name in ("loss", "epoch") else "predictions.csv gives"
-            wrong.append(f"{name} is {_told(before)}, {by} {_told(now)}")
-    if wrong:
-        yield Reason(EDITED, f"test.json says {_first_of(wrong)}", "look")
-    counts = metrics.confusion(said.label, said.predicted, said.probabilities.shape[1])
-    try:
-        table = [[int(cell) for cell in row[1:]] for row in read_csv(folder / "confusion.csv")[1]]
-    except (OSError, ValueError, csv.Error):
-        table = []
-    if table != np.asarray(counts).tolist():
-        yield Reason(EDITED, "confusion.csv does not count what predictions.csv holds", "look")
-    yield from _of_classes(folder, scores)
-
-
-def _of_classes(folder: Path, scores: Any) -> Iterator[Reason]:
-    columns = {
-        "support": scores.support,
-        "precision": scores.class_precision,
-        "recall": scores.class_recall,
-        "f1": scores.class_f1,
-        "auroc": scores.class_auroc,
-    }
-    try:
-        header, rows = read_csv(folder / "per_class.csv")
-        places = {name: header.index(name) for name in columns}
-        table = {name: [float(row[place] or "nan") for row in rows] for name, place in places.items()}
-    except (OSError, ValueError, IndexError, csv.Error):
-        yield Reason(DAMAGED, "per_class.csv is not what a run writes", "look")
-        return
-    wrong = []
-    for name, values in columns.items():
-        said, now = np.array(table[name]), np.asarray(values, dtype=np.float64)
-        if said.shape != now.shape or not np.allclose(said, now, rtol=0.0, atol=EXACT, equal_nan=True):
-            wrong.append(f"{name} is not what predictions.csv gives")
-    if wrong:
-        yield Reason(EDITED, f"per_class.csv: {_first_of(wrong)}", "look")
-
-
-def _first_of(wrong: list[str]) -> str:
-    """The first of several contradictions in one file, and how many there are beside."""
-    more = len(wrong) - 1
-    return wrong[0] + (f"; and {more} more number{'' if more == 1 else 's'}" if more else "")
-
-
-def _told(value: Any) -> str:
-    return "blank" if value is None else f"{value:.6g}" if type(value) in (int, float) else str(value)[:60]
