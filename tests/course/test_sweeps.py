@@ -64,7 +64,8 @@ def grade(text: str, folders: Path) -> dict[str, grading.Student]:
     read, lines = manifest.read(path)
     known = Catalogue(own_folders(None))
     code = None if read.code is None else (path.parent / read.code).resolve()
-    course = grading.Course(read, wanted.composed(read, lines, known), known, code)
+    given = [path.parent / folder for folder in read.handed_out]
+    course = grading.Course(read, wanted.composed(read, lines, known), known, code, handed_out=given)
     students = grading.grade(course, submissions.named(sorted(folders.iterdir())), lambda said: None)
     return {student.name: student for student in students}
 
@@ -182,7 +183,9 @@ experiments:
     assert [each[1:3] for each in reasons(students["ben"])] == [
         ("forbidden override", "run: seed is 11, asked for is 12")
     ]
-    assert [each[1] for each in reasons(students["cleo"])] == ["forbidden override", "no seed assigned"]
+    assert [each[1:] for each in reasons(students["cleo"])] == [
+        ("no seed assigned", "the seeds of the manifest do not name cleo", "look")
+    ]
 
 
 def test_a_model_of_ones_own_is_run_from_the_lecturers_folder_alone(hall, as_it_was):

@@ -94,10 +94,10 @@ def test_a_wrong_request_ends_with_code_2_and_leaves_nothing(lab: Lab, argv, sai
 
 def test_two_students_whose_folders_are_called_alike_keep_apart(lab: Lab):
     lab.write("lab.yaml", MANIFEST)
-    for group in ("monday", "friday"):
-        (lab.folder / group / "anna").mkdir(parents=True)
-    ended = lab("grade", "lab.yaml", "monday/anna", "friday/anna")
-    assert [line.split()[0] for line in ended.out.splitlines()[1:3]] == ["monday/anna", "friday/anna"]
+    for place in ("monday/anna", "friday/anna", "monday/ben"):
+        (lab.folder / place).mkdir(parents=True)
+    ended = lab("grade", "lab.yaml", "monday/anna", "friday/anna", "monday/ben")
+    assert [line.split()[0] for line in ended.out.splitlines()[1:4]] == ["monday/anna", "friday/anna", "ben"]
 
 
 def test_the_example_of_the_manual_is_a_manifest(lab: Lab):

@@ -4,127 +4,35 @@ from __future__ import annotations
 
 import time
 from collections import ChainMap
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from labrunner.checks import Subject, evaluate
+from labrunner.course import crowd
 from labrunner.course import wanted as asked
-from labrunner.course.evidence import copies, files
+from labrunner.course.evidence import copies, files, sweeps
 from labrunner.course.evidence.numbers import Evaluated, evaluated
 from labrunner.course.manifest import Manifest
-from labrunner.course.submissions import Handed, Reason, Submission, found_in
+from labrunner.course.submissions import ARCHIVE, Effect, Handed, Reason, Submission, found_in
+from labrunner.course.verdicts import MOST_ALIKE, ORDER, Attempt, Graded, Student, listed, told_once
 from labrunner.course.wanted import Required, Wanted
 from labrunner.errors import LabrunnerError, RequestError
 from labrunner.facts import Facts
 from labrunner.helping import Catalogue
 from labrunner.relations import RELATIONS
 
-Verdict = Literal["passed", "failed", "look"]
-ORDER: tuple[Verdict, ...] = ("passed", "look", "failed")  # of several runs of one experiment, which counts
 MISSING, VERSION, DIVERGED, UNREACHED, CHECK, SEED = (
     *("missing run", "other version", "diverged run", "not reached"),
     *("check failed", "no seed assigned"),
 )
 TOLD = ("test_accuracy", "test_loss", "test_f1", "test_auroc", "test_n", "val_accuracy")  # columns of the class table
-MOST_ALIKE = 3  # runs of a sweep of which a reason is told one by one
 MOST_TOLD = 6  # keys in which the nearest run differs
 
 
-@dataclass
-class Attempt:
-    """A run that was taken for one that is asked for; without one it is missing."""
-
-    required: Required
-    handed: Handed | None
-    reasons: list[Reason] = field(default_factory=list)
-    facts: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def label(self) -> str:
-        return self.required.label
-
-    @property
-    def verdict(self) -> Verdict:
-        return verdict_of(self.reasons)
-
-
-@dataclass
-class Graded:
-    """One experiment of one student."""
-
-    wanted: Wanted
-    attempts: list[Attempt]
-    reasons: list[Reason] = field(default_factory=list)  # about all its runs together
-
-    @property
-    def all_reasons(self) -> list[tuple[str, Reason]]:
-        """(which run, as far as there are several; reason); what many runs have in common stands once."""
-        found = [("", reason) for reason in self.reasons]
-        alike: dict[tuple[str, str], list[tuple[str, Reason]]] = {}
-        for attempt in self.attempts:
-            for reason in attempt.reasons:
-                alike.setdefault((reason.name, reason.effect), []).append((attempt.label, reason))
-        for several in alike.values():
-            labels = list(dict.fromkeys(label for label, _ in several))
-            if len(labels) <= MOST_ALIKE:
-                found += several
-            else:
-                found.append((f"{labels[0]} and {len(labels) - 1} more runs", several[0][1]))
-        return found
-
-    @property
-    def verdict(self) -> Verdict:
-        return verdict_of([reason for _, reason in self.all_reasons])
-
-    @property
-    def points(self) -> float | None:
-        """None where the manifest gives none, and where the lecturer has to look first."""
-        most = self.wanted.experiment.points
-        if most is None or self.verdict == "look":
-            return None
-        return most if self.verdict == "passed" else 0.0
-
-
-@dataclass
-class Student:
-    """All of one student."""
-
-    name: str
-    path: Path
-    experiments: list[Graded] = field(default_factory=list)
-    reasons: list[Reason] = field(default_factory=list)  # about what no experiment asks for
-    runs: int = 0
-    seconds: float = 0.0
-    trouble: str | None = None  # why nothing could be graded
-
-    @property
-    def points(self) -> float | None:
-        """The sum so far; None where the manifest gives none."""
-        known = [graded.points for graded in self.experiments if graded.wanted.experiment.points is not None]
-        return sum(points for points in known if points is not None) if known else None
-
-    @property
-    def points_told(self) -> str:
-        """The sum in words: ``4 + ?`` where the lecturer has to look before it is known."""
-        if self.points is None:
-            return "–"
-        waits = any(each.verdict == "look" and each.wanted.experiment.points is not None for each in self.experiments)
-        return f"{self.points:g}{' + ?' if waits else ''}"
-
-    @property
-    def verdict(self) -> Verdict:
-        found = {graded.verdict for graded in self.experiments}
-        if self.trouble is not None or "look" in found or verdict_of(self.reasons) == "look":
-            return "look"
-        return "failed" if "failed" in found else "passed"
-
-
-def verdict_of(reasons: Sequence[Reason]) -> Verdict:
-    """What reasons come to: contradictions are for a person to judge, whatever else there is."""
-    effects = {reason.effect for reason in reasons}
-    return "look" if "look" in effects else "failed" if "failed" in effects else "passed"
+class LooksLikeAClass(RequestError):
+    """A folder that is graded as one student's seems to be that of several."""
 
 
 @dataclass(frozen=True)
@@ -136,9 +44,22 @@ class Course:
     known: Catalogue
     code: Path | None = None
     trust: bool = False
+    handed_out: Sequence[Path] = ()  # folders of runs that the lecturer gave to all
 
-    def seed_of(self, student: str) -> int | None:
-        return None if self.manifest.seeds is None else self.manifest.seeds.get(student)
+    def seed_of(self, student: str) -> int | Literal["any"] | None:
+        """The seed that was assigned to a student, who may be called by more of the path than the manifest says.
+
+        `any` of one to whom none was; None where the manifest assigns none at all.
+        """
+        seeds = self.manifest.seeds
+        if seeds is None:
+            return None
+        return next((seeds[name] for name in (student, *reversed(student.split("/"))) if name in seeds), "any")
+
+    def unseen(self, students: Collection[str]) -> list[str]:
+        """Those that have a seed, and whose folder is not among the others."""
+        parts = {part for student in students for part in (student, *student.split("/"))}
+        return [name for name in self.manifest.seeds or {} if name not in parts]
 
 
 def grade(course: Course, folders: Mapping[Path, str], say: Callable[[str], None]) -> list[Student]:
@@ -146,9 +67,16 @@ def grade(course: Course, folders: Mapping[Path, str], say: Callable[[str], None
 
     All are looked at before any is judged, since a copied run is one that two have. One that cannot be read is told of
     and does not stop the others. `say` is told how each came out.
+
+    Raises
+    ------
+    LooksLikeAClass
+        for a folder, given alone, that holds several students.
+    RequestError
+        when what was handed out cannot be read.
     """
     students: list[Student] = []
-    traces: list[copies.Trace] = []
+    traces: list[copies.Trace] = list(_handed_out(course))
     looks: dict[str, Looked] = {}
     shared: dict[Any, Any] = {}
     for folder, name in folders.items():
@@ -157,36 +85,73 @@ def grade(course: Course, folders: Mapping[Path, str], say: Callable[[str], None
         students.append(student)
         try:
             submission = found_in(folder, name)
-            looked = looks[name] = Looked(course, submission, shared)
+            looked = Looked(course, submission)
+            if (said := looked.several_students()) is not None:
+                if len(folders) == 1:
+                    raise LooksLikeAClass(said)
+                submission.reasons.append(Reason("several students", said.replace("\n", "; "), "look"))
+            looked.evaluate(shared)
+            looks[name] = looked
             traces += looked.traces()
             student.runs = len(submission.runs)
+        except LooksLikeAClass:
+            raise
         except LabrunnerError as error:
             student.trouble = str(error).splitlines()[0]
         except Exception as error:  # a stranger's files may be anything, and the others are to be graded
             student.trouble = f"{type(error).__name__}: {error}".splitlines()[0]
         student.seconds = time.perf_counter() - begin
-        said = student.trouble or f"{student.runs} run{'' if student.runs == 1 else 's'} looked at"
-        say(f"{name}: {said}, {student.seconds:.1f} s")
+        seen = f"{student.runs} run{'' if student.runs == 1 else 's'} looked at, {student.seconds:.1f} s"
+        say(f"{name}: {seen if student.trouble is None else f'not graded: {student.trouble}'}")
+    if unseen := course.unseen([student.name for student in students]):
+        say(f"seeds of the manifest name {listed(unseen)}, of whom there is no folder here")
     for found, reason in copies.copied(traces):
-        looks[found.student].blame(found.handed, reason)
+        if found.student is not None:
+            looks[found.student].blame(found.handed, reason)
     for student in students:
         if student.trouble is None:
             looks[student.name].judge(student)
     return students
 
 
+def _handed_out(course: Course) -> Iterator[copies.Trace]:
+    """The traces of the runs that the lecturer gave to all."""
+    for folder in course.handed_out:
+        submission = found_in(folder, folder.name)
+        if not submission.runs:
+            raise RequestError(f"handed_out: {folder} holds no run")
+        for handed in submission.runs:
+            files.look_at(handed, course.known, course.code, course.trust)
+            yield copies.trace(None, handed, {}, is_sound=True)
+
+
 class Looked:
     """A submission whose runs are held against all that is asked for, each evaluated once."""
 
-    def __init__(self, course: Course, submission: Submission, shared: dict[Any, Any]) -> None:
-        self.course, self.submission, self.shared = course, submission, shared
+    def __init__(self, course: Course, submission: Submission) -> None:
+        self.course, self.submission = course, submission
         self.student = submission.student
         self._evaluated: dict[Path, Evaluated] = {}
         self._further: dict[Path, list[Reason]] = {}
         self._fits: dict[tuple[str, str, Path], bool] = {}
+        self._shared: dict[Any, Any] = {}
+        self._told: set[Path] = set()  # runs that cannot be read and were told of with an experiment
         for handed in submission.runs:
             files.look_at(handed, course.known, course.code, course.trust)
-        for wanted in course.wanted:
+
+    def several_students(self) -> str | None:
+        """What is said where this is no student's folder, but looks like one of several students'."""
+
+        def is_whole(wanted: Wanted, runs: Sequence[Handed]) -> bool:
+            asked_for = [required for required in wanted.runs if required.config is not None]
+            return all(any(self._is_fit(wanted, required, each) for each in runs) for required in asked_for)
+
+        return crowd.told(self.submission, self.course.wanted, self.course.manifest.seeds or {}, is_whole)
+
+    def evaluate(self, shared: dict[Any, Any]) -> None:
+        """Evaluate each run that may be one that is asked for; `shared` keeps samples for the whole class."""
+        self._shared = shared
+        for wanted in self.course.wanted:
             for required in wanted.runs:
                 for handed in self._fitting(wanted, required):
                     self._evaluate(handed, required, wanted.experiment.replay)
@@ -195,7 +160,8 @@ class Looked:
         for handed in self.submission.runs:
             if handed.config is not None:
                 known = self._evaluated.get(handed.path)
-                yield copies.trace(self.student, handed, {} if known is None else known.weights)
+                is_sound = all(reason.effect != "look" for reason in self._reasons(handed))
+                yield copies.trace(self.student, handed, {} if known is None else known.weights, is_sound)
 
     def blame(self, handed: Handed, reason: Reason) -> None:
         """Add what is only seen beside other submissions."""
@@ -212,17 +178,22 @@ class Looked:
             for handed in self._fitting(wanted, required)
         }
         student.experiments = [self._graded(wanted, fitting) for wanted in self.course.wanted]
-        used = {each.handed.path for graded in student.experiments for each in graded.attempts if each.handed}
-        student.reasons += self.submission.reasons
+        attempts = [attempt for graded in student.experiments for attempt in graded.attempts]
+        used = {each.handed.path for each in attempts if each.handed}
+        is_whole = bool(attempts) and all(each.handed is not None for each in attempts)
+        others = [replace(each, effect="note") if each.name == ARCHIVE and is_whole else each for each in self._found()]
         for handed in self.submission.runs:
-            is_told = handed.config is None and any(
-                attempt.handed is None for graded in student.experiments for attempt in graded.attempts
-            )
-            if handed.path not in used and not is_told:
-                student.reasons += [
-                    Reason(reason.name, f"{handed.shown}: {reason.evidence}", _of_others(reason))
+            if handed.path not in used and handed.path not in self._told:
+                is_wanted = handed.config is None and not is_whole  # it may be what was asked for
+                others += [
+                    Reason(reason.name, f"{handed.shown}: {reason.evidence}", _of_others(reason, is_wanted))
                     for reason in self._reasons(handed)
                 ]
+        student.reasons = told_once(others)
+
+    def _found(self) -> list[Reason]:
+        """What was found outside of runs."""
+        return [*self.submission.reasons, *sweeps.look_at(self.submission)]
 
     # one experiment
 
@@ -245,6 +216,8 @@ class Looked:
             graded.reasons = [Reason(MISSING, "no run was handed in", "failed")]
             return graded
         graded.reasons += self._expected(wanted, attempts)
+        if any(attempt.handed is None for attempt in attempts):
+            graded.reasons += self._unread(wanted)
         _sum_up(graded)
         return graded
 
@@ -280,10 +253,10 @@ class Looked:
         for handed in self._fitting(wanted, required):
             self._evaluate(handed, required, wanted.experiment.replay)
             known = self._evaluated[handed.path]
-            reasons = [*self._reasons(handed), *self._of_run(wanted, handed)]
+            reasons = [*self._reasons(handed), *self._of_run(wanted, required, handed)]
             found.append(Attempt(required, handed, reasons, known.facts))
         if found:
-            best = min(found, key=lambda each: ORDER.index(each.verdict))
+            best = min(found, key=lambda each: (ORDER.index(each.verdict), not _is_named(wanted, each.handed)))
             taken.add(best.handed.path)  # type: ignore[union-attr]
             more = [each.handed.shown for each in found if each is not best and each.handed is not None]
             if more:
@@ -295,13 +268,11 @@ class Looked:
     def _nearest(self, wanted: Wanted, required: Required, others: set[Path], taken: set[Path]) -> Attempt:
         """What is said where no run fits: how the run that was meant differs."""
         assert required.config is not None
-        seed = self.course.seed_of(self.student)
         candidates: list[tuple[int, Handed, list[asked.Difference]]] = []
         for handed in self.submission.runs:
             if handed.path in others:
                 continue
-            parts = Path(handed.shown).parts
-            is_named = wanted.name in parts or (len(self.course.wanted) == 1 and len(self.submission.runs) == 1)
+            is_named = _is_named(wanted, handed) or (len(self.course.wanted) == 1 and len(self.submission.runs) == 1)
             if handed.config is None:
                 if is_named and wanted.plan is None:
                     candidates.append((-1, handed, []))
@@ -310,7 +281,7 @@ class Looked:
                 handed.config[group].get("name") == required.config[group].get("name") for group in ("model", "dataset")
             )
             if is_named or is_alike:
-                differences = wanted.differences(required, handed.config, seed)
+                differences = wanted.differences(required, handed.config, self.course.seed_of(self.student))
                 candidates.append((len(differences) - 1000 * is_named, handed, differences))
         if not candidates:
             return Attempt(required, None, self._without(required))
@@ -323,56 +294,66 @@ class Looked:
         reasons = list(self._reasons(handed))
         for name in dict.fromkeys(each.name for each in differences):
             told = _several([each for each in differences if each.name == name])
-            reasons.append(Reason(name, f"{handed.shown}: {told}", "failed"))
-        return Attempt(required, handed, [*reasons, *self._of_run(wanted, handed)])
+            where = "" if handed.shown == wanted.name else f"{handed.shown}: "
+            reasons.append(Reason(name, f"{where}{told}", "failed"))
+        return Attempt(required, handed, [*reasons, *self._of_run(wanted, required, handed)])
 
     def _without(self, required: Required) -> list[Reason]:
-        """What is said where there is nothing like the run that is asked for: it may be one that cannot be read."""
+        """What is said where there is nothing like the run that is asked for."""
         said = f"no run with {required.label}" if required.label else "no run is made of what is asked for"
-        unread = [
-            Reason(reason.name, f"{handed.shown}: {reason.evidence}", "look")
-            for handed in self.submission.runs
-            if handed.config is None
-            for reason in handed.reasons
-        ]
-        return [Reason(MISSING, said, "failed"), *unread]
+        return [Reason(MISSING, said, "failed")]
+
+    def _unread(self, wanted: Wanted) -> Iterator[Reason]:
+        """Runs that cannot be read, of which one may be what is missing; what is behind it is told once."""
+        unread = [each for each in self.submission.runs if each.config is None and not self._is_anothers(wanted, each)]
+        for handed in unread:
+            if _is_named(wanted, handed) or len(self.course.wanted) == 1:
+                self._told.add(handed.path)
+                yield from (Reason(each.name, f"{handed.shown}: {each.evidence}", "look") for each in handed.reasons)
+        if others := [handed.shown for handed in unread if handed.path not in self._told]:
+            said = "is not read, and may be the one" if len(others) == 1 else "are not read, and may be those"
+            yield Reason(files.DAMAGED, f"{listed(others)} {said}; see other files", "look")
+
+    def _is_anothers(self, wanted: Wanted, handed: Handed) -> bool:
+        """Whether a run lies in the folder of another experiment."""
+        names = [each for each in self.course.wanted if _is_named(each, handed)]
+        return bool(names) and wanted not in names
 
     def _fitting(self, wanted: Wanted, required: Required) -> list[Handed]:
+        """The runs that are what is asked for; two experiments may ask for the same, and each has its own."""
         if required.config is None:
             return []
         found = [handed for handed in self.submission.runs if self._is_fit(wanted, required, handed)]
-        named = [handed for handed in found if wanted.name in Path(handed.shown).parts]
-        return named or found  # two experiments may ask for the same run
+        return [handed for handed in found if not self._is_anothers(wanted, handed)] or found
 
     def _is_fit(self, wanted: Wanted, required: Required, handed: Handed) -> bool:
         if handed.config is None:
             return False
         key = (wanted.name, required.label, handed.path)
         if key not in self._fits:
-            seed = self.course.seed_of(self.student)
-            self._fits[key] = not wanted.differences(required, handed.config, seed)
+            self._fits[key] = not wanted.differences(required, handed.config, self.course.seed_of(self.student))
         return self._fits[key]
 
     def _evaluate(self, handed: Handed, required: Required, replay: bool) -> None:
         assert required.config is not None
         if handed.path not in self._evaluated:
             self._evaluated[handed.path] = (
-                evaluated(handed, required.config, self.shared, self.course.code, replay)
+                evaluated(handed, required.config, self._shared, self.course.code, replay)
                 if any(handed.path.glob("checkpoints/*.safetensors"))
                 else Evaluated()
             )
 
     def _reasons(self, handed: Handed) -> list[Reason]:
-        """All that was found of a run, each once."""
+        """All that was found of a run."""
         known = self._evaluated.get(handed.path)
         found = [*handed.reasons, *(known.reasons if known is not None else []), *self._further.get(handed.path, [])]
-        return list(dict.fromkeys(found))
+        return told_once(found)
 
-    def _of_run(self, wanted: Wanted, handed: Handed) -> Iterator[Reason]:
+    def _of_run(self, wanted: Wanted, required: Required, handed: Handed) -> Iterator[Reason]:
         """What the manifest says of every run."""
         if handed.config is None:
             return
-        if self.course.manifest.labrunner is not None:
+        if self.course.manifest.labrunner is not None and "environment.json" not in handed.missing:
             yield from _version(handed, self.course.manifest.labrunner)
         if handed.run.status == "diverged":
             effect: Literal["note", "failed"] = "note" if wanted.plan is not None else "failed"
@@ -380,7 +361,7 @@ class Looked:
         reads, resumed = (handed.run.test or {}).get("reads"), handed.run.environment.get("resumed")
         if type(reads) is int and reads > 1 + (len(resumed) if isinstance(resumed, list) else 0):
             yield Reason("test split read again", f"{reads} times (test.json)", "note")
-        if self.course.manifest.seeds is not None and self.course.seed_of(self.student) is None:
+        if self.course.seed_of(self.student) == "any" and wanted.takes_seed(required):
             yield Reason(SEED, f"the seeds of the manifest do not name {self.student}", "look")
 
     def _expected(self, wanted: Wanted, attempts: Sequence[Attempt]) -> Iterator[Reason]:
@@ -398,6 +379,11 @@ class Looked:
                     yield Reason(name, said if name == UNREACHED else f"{verdict.check}: {said}", "failed")
 
 
+def _is_named(wanted: Wanted, handed: Handed | None) -> bool:
+    """Whether a run lies in the folder of an experiment."""
+    return handed is not None and wanted.name in Path(handed.shown).parts
+
+
 def _sum_up(graded: Graded) -> None:
     """Say once which runs of a sweep are missing, where they are many."""
     attempts = graded.attempts
@@ -411,9 +397,9 @@ def _sum_up(graded: Graded) -> None:
     graded.reasons.insert(0, Reason(MISSING, said, "failed"))
 
 
-def _of_others(reason: Reason) -> Literal["look", "note"]:
+def _of_others(reason: Reason, is_wanted: bool) -> Effect:
     """Of a run that nobody asked for only a copy from somebody else is a matter; how it stands is not."""
-    return "look" if reason.name == copies.COPIED else "note"
+    return "look" if reason.name == copies.COPIED or (is_wanted and reason.effect == "look") else "note"
 
 
 def _is_computed(fact: str, attempts: Sequence[Attempt]) -> bool:

@@ -39,6 +39,7 @@ def render(course: Course, students: Sequence[Student]) -> str:
             badges=BADGES,
             told=TOLD,
             numbers_of=numbers_of,
+            with_others=any(student.others == "look" for student in students),
             with_points=any(wanted.experiment.points is not None for wanted in course.wanted),
         )
     )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from labrunner.errors import RequestError
 from labrunner.records import Run
+from labrunner.records.sweep import SWEEP
 
 DEEPEST = 12  # folders inside each other
 MOST_ENTRIES = 50_000  # files and folders of a submission
@@ -18,6 +19,9 @@ MOST_RUNS = 1_000
 MOST_CHECKPOINTS = 16  # of a run, which keeps three
 LARGEST_CHECKPOINT = 4_000_000_000  # bytes
 PASSED_OVER = ("__MACOSX", "__pycache__")  # beside hidden folders
+ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".7z", ".rar")
+DATA = "data"  # a folder of archives that are data sets
+ARCHIVE = "archive"
 
 Effect = Literal["look", "failed", "note"]
 
@@ -44,6 +48,8 @@ class Handed:
     run: Run
     config: dict[str, Any] | None = None  # checked and complete; None where it cannot be used
     reasons: list[Reason] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)  # files that are not what checksums.json says
+    missing: list[str] = field(default_factory=list)
 
     @property
     def can_be_read(self) -> bool:
@@ -57,6 +63,7 @@ class Submission:
     student: str
     path: Path
     runs: list[Handed] = field(default_factory=list)
+    sweeps: list[Path] = field(default_factory=list)  # folders with a sweep.yaml
     reasons: list[Reason] = field(default_factory=list)  # that belong to no experiment
 
 
@@ -88,8 +95,11 @@ def found_in(folder: Path, student: str) -> Submission:
             shown = str(inside) if inside.parts else here.name
             submission.runs.append(Handed(here, shown, Run(here)))
             folders.clear()
-        elif len(inside.parts) >= DEEPEST:
-            folders.clear()
+        else:
+            submission.sweeps += [here] if SWEEP in files else []
+            submission.reasons += _archives(inside, files)
+            if len(inside.parts) >= DEEPEST:
+                folders.clear()
         folders[:] = sorted(
             name for name in folders if name not in links and not name.startswith(".") and name not in PASSED_OVER
         )
@@ -97,6 +107,13 @@ def found_in(folder: Path, student: str) -> Submission:
             raise RequestError(f"{folder} holds more than {MOST_RUNS:,} runs")
     submission.runs.sort(key=lambda each: _natural(each.shown))
     return submission
+
+
+def _archives(inside: Path, files: Sequence[str]) -> Iterator[Reason]:
+    """The archives of a folder, which may hold runs."""
+    if DATA not in inside.parts:
+        for name in sorted(each for each in files if each.lower().endswith(ARCHIVES)):
+            yield Reason(ARCHIVE, f"{inside / name} is an archive; unpack it, and grade again", "look")
 
 
 def _refuse(error: OSError) -> None:
@@ -138,9 +155,21 @@ def too_much(folder: Path) -> Iterator[Reason]:
             yield Reason("not a run's", f"checkpoints/{path.name} has {found.st_size / 1e9:,.0f} GB", "look")
 
 
-def named(folders: Sequence[Path]) -> dict[Path, str]:
-    """The students of some folders, by the folders' names; of two that are alike, with as much in front as differs."""
+def named(folders: Sequence[Path], known: Collection[str] = ()) -> dict[Path, str]:
+    """The students of some folders, by the folders' names; of two that are alike, with as much in front as differs.
+
+    Where all folders end alike, as those of ``moodle/*/lab1``, what they end in is nobody's name. `known` are names of
+    students: of a folder that is alone, and not called as one of them, it is that of the folder around it.
+    """
     whole = {folder: folder.resolve().parts for folder in folders}
+    distinct = set(whole.values())
+    ends = 0
+    if len(distinct) > 1:
+        while len({parts[-1 - ends :] for parts in distinct}) == 1:
+            ends += 1
+    elif any(len(parts) > 2 and parts[-1] not in known and parts[-2] in known for parts in distinct):
+        ends = 1
+    whole = {folder: parts[: len(parts) - ends] for folder, parts in whole.items()}
     names = {}
     for folder, parts in whole.items():
         others = [each for other, each in whole.items() if other != folder and each != parts]

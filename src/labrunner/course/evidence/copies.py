@@ -18,7 +18,7 @@ from labrunner.course.submissions import Handed, Reason
 from labrunner.files import opened, read_csv, read_json
 from labrunner.records.names import odd
 
-COPIED = "copied run"
+COPIED, GIVEN = "copied run", "handed-out run"
 DRAWN = re.compile(r"^\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d_[0-9a-f]{4}$")  # a folder's name as labrunner gives it
 WHEN = re.compile(rb"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)  ", re.MULTILINE)  # before each line of log.txt
 LOG = 2**20  # bytes of a log that are read: the beginning says enough
@@ -30,8 +30,9 @@ IDLE = ("probes", "monitor", "select", "dataset.root", "dataset.path", "reg.pati
 class Trace:
     """What a run leaves of when and where it was made, and of its weights."""
 
-    student: str
+    student: str | None  # None of a run that the lecturer gave to all
     handed: Handed
+    is_sound: bool  # whether nothing was found in it that contradicts something else
     epochs: frozenset[tuple[str, ...]]  # whole rows of timing.csv
     process: tuple[Any, ...] | None  # host, number, and the seconds of the log
     folder: str | None  # the name, as far as it was drawn
@@ -40,7 +41,7 @@ class Trace:
     config: Mapping[str, Any]  # what it computes, flat
 
 
-def trace(student: str, handed: Handed, weights: Mapping[str, str]) -> Trace:
+def trace(student: str | None, handed: Handed, weights: Mapping[str, str], is_sound: bool) -> Trace:
     """That of a run whose folder holds nothing odd."""
     from labrunner.course.wanted import NEUTRAL, flat
 
@@ -50,6 +51,7 @@ def trace(student: str, handed: Handed, weights: Mapping[str, str]) -> Trace:
     return Trace(
         student,
         handed,
+        is_sound,
         _epochs(handed),
         _process(handed),
         handed.path.name if DRAWN.match(handed.path.name) else None,
@@ -88,22 +90,39 @@ def copied(traces: Sequence[Trace]) -> Iterator[tuple[Trace, Reason]]:
     """Each run that shares with another what two runs cannot share, with the reason.
 
     The runs of a sweep share their process. Of the runs of one other student a run is held against, those that share
-    most with it are named.
+    most with it are named. What the lecturer handed out is nobody's copy of anybody else's.
     """
-    found: dict[tuple[int, str], list[tuple[int, str, Trace]]] = {}
+    found: dict[tuple[int, str | None], list[tuple[int, str, Trace]]] = {}
+    given: dict[int, tuple[str, Trace]] = {}
     for one, other in _pairs(traces):
         shared = _shared(traces[one], traces[other])
         for mine, theirs in ((one, other), (other, one)) if shared else ():
             partner = traces[theirs]
+            if partner.student is None and traces[mine].student is not None:
+                given[mine] = ("; ".join(shared), partner)
             found.setdefault((mine, partner.student), []).append((len(shared), "; ".join(shared), partner))
+    for mine, (said, partner) in given.items():
+        yield traces[mine], Reason(GIVEN, f"it is {partner.handed.shown} of what was handed out: {said}", "look")
     for (mine, student), partners in found.items():
+        if mine in given or traces[mine].student is None:
+            continue
         most = max(count for count, _, _ in partners)
         best = [(said, partner) for count, said, partner in partners if count == most]
         said, partner = best[0]
         is_own = student == traces[mine].student
         where = partner.handed.shown if is_own else f"{student}: {partner.handed.shown}"
         more = f" and {len(best) - 1} more" if len(best) > 1 else ""
-        yield traces[mine], Reason(COPIED, f"the same run as {where}{more}: {said}", "look")
+        whose = "" if is_own else f"; {_which(traces[mine], partner, str(student))}"
+        yield traces[mine], Reason(COPIED, f"the same run as {where}{more}: {said}{whose}", "look")
+
+
+def _which(mine: Trace, theirs: Trace, student: str) -> str:
+    """What the files themselves say of who had it from whom."""
+    if mine.is_sound and theirs.is_sound:
+        return "neither contradicts itself, so that nobody knows who had it from whom"
+    if mine.is_sound:
+        return f"nothing in this run contradicts itself; that of {student} does"
+    return f"this run contradicts itself; that of {student} does {'not' if theirs.is_sound else 'as well'}"
 
 
 def _pairs(traces: Sequence[Trace]) -> list[tuple[int, int]]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from labrunner.course.submissions import Handed, Reason, too_much
+from labrunner.course.verdicts import listed
 from labrunner.doctor import Finding, integrity, strangers
 from labrunner.errors import RequestError
+from labrunner.files import read_bytes
 from labrunner.helping import Catalogue
 from labrunner.records import load_run
 from labrunner.records.sealing import CHECKSUMS, recorded, sealed
@@ -17,9 +21,23 @@ from labrunner.schema import epochs_of
 from labrunner.selection import stopped_early
 from labrunner.trust import check_saved
 
+LINE_ENDS = "other line ends"
+CODE = re.compile(r"yaml\.org,2002:python/([^'\s]+)")
 EDITED, SWAPPED, DAMAGED, FOREIGN = "edited file", "swapped weights", "damaged file", "foreign code"
 NO_WEIGHTS, STRANGE, INTERRUPTED = "no weights", "not a run's", "interrupted run"
 OTHERS = ("it belongs to a run with another config", "it was written as")  # what is said of a checkpoint not its own
+MISSING = "missing file"
+SO = {  # what cannot be seen without a file
+    "environment.json": "the version, and the samples that it was made with, cannot be checked",
+    "status.json": "whether it came to its end cannot be checked",
+    "predictions.csv": "its numbers of the test split cannot be held against what it predicted",
+    "test.json": "its numbers of the test split cannot be checked",
+    "initial.json": "where it began cannot be checked",
+    "timing.csv": "whether it is somebody else's run cannot be checked by its times",
+    "facts.json": "its facts cannot be checked",
+}
+MOST = 64_000_000  # bytes of a text whose line ends are looked at
+CHANGED = "changed file"  # as the doctor calls it
 UNIMPORTANT = ("left over", "failed", "diverged", "cut line")  # the status of a run tells of these
 
 
@@ -34,7 +52,10 @@ def look_at(handed: Handed, known: Catalogue, code: Path | None, trust: bool) ->
         handed.run = load_run(folder)
         handed.config = _config(handed, known, code, trust)
     except RequestError as error:
-        handed.reasons.append(Reason(DAMAGED, _first_line(error, folder), "look"))
+        said = _first_line(error, folder)
+        if (tag := CODE.search(said)) is not None:  # which a reader of YAML that trusts its files would run
+            said = f"config.yaml asks for code to be executed (!!python/{tag[1]}), which is not done"
+        handed.reasons.append(Reason(DAMAGED if tag is None else FOREIGN, said, "look"))
         return
     if handed.config is None:
         return
@@ -47,6 +68,8 @@ def look_at(handed: Handed, known: Catalogue, code: Path | None, trust: bool) ->
         handed.config = None
         return
     handed.reasons += _unsealed(handed)
+    handed.reasons += _changed(handed, [each for each in found.findings if each.name == CHANGED])
+    handed.reasons += _missing(handed, [each for each in found.findings if each.name == MISSING])
     handed.reasons += [reason for finding in found.findings if (reason := _reason(finding, folder)) is not None]
     if not found.is_legible:
         handed.config = None
@@ -99,9 +122,9 @@ def _first_line(error: RequestError, folder: Path) -> str:
 def _reason(finding: Finding, folder: Path) -> Reason | None:
     """What a finding of the doctor's is in a verdict."""
     name, evidence = finding.name, finding.evidence
-    if name in UNIMPORTANT:
+    if name in (*UNIMPORTANT, CHANGED, MISSING):
         return None
-    if name in ("changed file", "contradiction"):
+    if name == "contradiction":
         return Reason(EDITED, evidence, "look")
     if name == "damaged checkpoint" and any(said in evidence for said in OTHERS):
         return Reason(SWAPPED, evidence, "look")
@@ -109,6 +132,40 @@ def _reason(finding: Finding, folder: Path) -> Reason | None:
         there = any((folder / "checkpoints").glob("*.safetensors"))
         return None if there else Reason(NO_WEIGHTS, "checkpoints/ holds none; they have to be handed in", "failed")
     return Reason(STRANGE if name == STRANGE else DAMAGED, evidence, "look")
+
+
+def _changed(handed: Handed, findings: Sequence[Finding]) -> Iterator[Reason]:
+    """The files that are not what the run wrote, told together; git may have changed their line ends alone."""
+    names = [finding.evidence.partition(" is not what")[0] for finding in findings]
+    sums = recorded(handed.path) or {}
+    only_ends = [name for name in names if _has_other_line_ends_alone(handed.path / name, sums.get(name))]
+    handed.changed = [name for name in names if name not in only_ends]
+    if handed.changed:
+        what = "is" if len(handed.changed) == 1 else "are"
+        yield Reason(EDITED, f"{_counted(handed.changed)} {what} not what the run wrote ({CHECKSUMS})", "look")
+    if only_ends:
+        what = "differs" if len(only_ends) == 1 else "differ"
+        yield Reason(LINE_ENDS, f"{_counted(only_ends)} {what} from what the run wrote in nothing else", "note")
+
+
+def _has_other_line_ends_alone(path: Path, expected: str | None) -> bool:
+    """Whether a text is what was written but for carriage returns before its line ends, as git's autocrlf puts them."""
+    if path.stat().st_size > MOST:
+        return False
+    return hashlib.sha256(read_bytes(path).replace(b"\r\n", b"\n")).hexdigest() == expected
+
+
+def _counted(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{len(names)} files ({listed(names)})"
+
+
+def _missing(handed: Handed, findings: Sequence[Finding]) -> Iterator[Reason]:
+    """The files that are not there, each with what cannot be seen without it."""
+    named = [finding.evidence.partition(" ")[0] for finding in findings]
+    always = [name for name in ("environment.json",) if not (handed.path / name).is_file()]
+    handed.missing = list(dict.fromkeys([*named, *always]))
+    for name in handed.missing:
+        yield Reason(MISSING, f"{name} is not there{f', so that {SO[name]}' if name in SO else ''}", "look")
 
 
 def _unsealed(handed: Handed) -> Iterator[Reason]:
@@ -128,7 +185,7 @@ def _unsealed(handed: Handed) -> Iterator[Reason]:
 def _ended(handed: Handed, config: Mapping[str, Any]) -> Iterator[Reason]:
     """Whether it came to its end."""
     run, asked = handed.run, epochs_of(config)
-    if run.status == "diverged":
+    if run.status == "diverged" or "status.json" in handed.missing:
         return  # of which a sweep thinks otherwise than a single run
     if run.status != "done":
         yield Reason(INTERRUPTED, f"it is {run.status}, {run.epochs} of {asked} epochs", "failed")

@@ -176,6 +176,8 @@ def _learner(folder: Path, config: dict[str, Any]) -> tuple[dict[str, Any], Lear
 
 def _of_data(handed: Handed, data: Data) -> Iterator[Reason]:
     """Whether the run saw the samples that the manifest's config gives."""
+    if "environment.json" in handed.missing:
+        return
     before, now = handed.run.environment.get("data"), data.samples.fingerprint
     if before != now:
         said = f"the samples that it was made with are {before}, those of the manifest {now} (environment.json)"
@@ -263,7 +265,9 @@ def _of_weights(
         tested = evaluate(learner, data.test, None, "test")
         numbers = test_numbers(tested)
         found.facts |= {f"test_{key}": _defined(value) for key, value in numbers.items()}
-        if run.status == "done":  # before, there are no files that speak of the test split, or those of an earlier end
+        if (
+            run.status == "done" and "predictions.csv" not in handed.missing
+        ):  # before, there are no files that speak of the test split, or those of an earlier end
             try:
                 written = predictions.read(handed.path, tested.probabilities.shape[1])
             except (OSError, ValueError, OverflowError, csv.Error) as error:
@@ -317,10 +321,7 @@ def _blame(handed: Handed, apart: Mapping[int, str], chosen: int | None, of_test
         return
     epoch = chosen if chosen is not None and chosen in apart else first
     said = f"epoch {epoch}: metrics.csv says {apart[epoch]}"
-    rows_were_edited = any(
-        reason.name == EDITED and "metrics.csv" in reason.evidence and "not what the run wrote" in reason.evidence
-        for reason in handed.reasons
-    )
+    rows_were_edited = "metrics.csv" in handed.changed
     if of_test is not None and chosen in apart:
         both = f"{said}; {of_test}"
         found.reasons.append(Reason(SWAPPED, both, "look"))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from labrunner.course.evidence.files import EDITED
 from labrunner.course.submissions import Handed, Reason
 from labrunner.schedule import make
 from labrunner.schema import epochs_of
@@ -86,13 +87,15 @@ def of_replay(
         if apart > way + STILL * max(1.0, float(np.linalg.norm(after))):
             yield Reason(UNLIKE, f"epoch {last}: its weights did not move, and trained again they do", "look")
     elif not apart <= FAR * way:
-        yield Reason(UNLIKE, f"epoch {last}, trained again, ends elsewhere: by {apart / way:.0%} of its way", "look")
-    for name in NUMBERS:
-        said, now = rows[-1][name], kept.row.get(name)
-        if said is not None and now is not None and not abs(said - now) <= CLOSE * max(1.0, abs(now)):
-            yield Reason(
-                "edited file", f"metrics.csv says {name} is {said:.6g} in epoch {last}, it is {now:.6g}", "look"
-            )
+        said = f"epoch {last}, trained again, ends elsewhere: by {apart / way:.0%} of its way, and {FAR:.0%} is allowed"
+        yield Reason(UNLIKE, said, "look")
+    unlike = [
+        f"{name} is {said:.6g} in epoch {last}, it is {now:.6g}"
+        for name, said, now in ((name, rows[-1][name], kept.row.get(name)) for name in NUMBERS)
+        if said is not None and now is not None and not abs(said - now) <= CLOSE * max(1.0, abs(now))
+    ]
+    if unlike:
+        yield Reason(EDITED, f"metrics.csv says {'; '.join(unlike)}", "look")
 
 
 def _vector(state: Mapping[str, np.ndarray]) -> np.ndarray:
