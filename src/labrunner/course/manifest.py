@@ -5,21 +5,19 @@ The file is YAML. What it names (options, keys, facts) is checked when it is com
 
 from __future__ import annotations
 
-import difflib
-import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from labrunner import numerals
 from labrunner.aliases import check_aliases, check_values
+from labrunner.course import slips
 from labrunner.errors import RequestError
 from labrunner.files import read_bytes
-from labrunner.schema import shown
 
 LARGEST = 1_000_000  # bytes: a manifest of a thousand experiments
-SIMPLE = {"int_type": "a whole number", "float_type": "a number", "string_type": "text", "bool_type": "true or false"}
 
 Name = Annotated[str, Field(min_length=1, max_length=80)]
 
@@ -70,6 +68,10 @@ class Expected(Part):
     def _says_something(self) -> Expected:
         if self.at_least is None and self.at_most is None and self.equals is None:
             raise ValueError("it takes at_least, at_most or equals")
+        for low, high in (("at_least", "at_most"), ("equals", "at_most"), ("at_least", "equals")):
+            below, above = getattr(self, low), getattr(self, high)
+            if below is not None and above is not None and below > above:
+                raise ValueError(f"nothing can be both: {low} {below:g} is above {high} {above:g}")
         return self
 
 
@@ -91,16 +93,20 @@ class Manifest(Part):
     title: Name
     labrunner: Annotated[str, Field(min_length=1)] | None = None  # versions, as ">=0.1,<0.2"
     code: Annotated[str, Field(min_length=1)] | None = None  # the lecturer's folder of modules that models may name
+    handed_out: list[Annotated[str, Field(min_length=1)]] = []  # the lecturer's folders of runs that all were given
     seeds: dict[str, Annotated[int, Field(ge=0, lt=2**63)]] | None = None  # student -> the seed that was assigned
     experiments: Annotated[list[Experiment], Field(min_length=1)]
 
-    @model_validator(mode="after")
-    def _names_once(self) -> Manifest:
-        names = [experiment.name for experiment in self.experiments]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise ValueError(f"two experiments are called {twice}; give one of them another name")
-        return self
+    @field_validator("labrunner")
+    @classmethod
+    def _are_versions(cls, said: str | None) -> str | None:
+        from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+        try:
+            SpecifierSet(said or "")
+        except InvalidSpecifier:
+            raise ValueError(f'{said}: it takes versions, as ">=0.1,<0.2"') from None
+        return said
 
 
 def read(path: Path) -> tuple[Manifest, Lines]:
@@ -119,29 +125,55 @@ def read(path: Path) -> tuple[Manifest, Lines]:
         raise RequestError(f"the manifest {path} cannot be read: {error.strerror or error}") from None
     if len(content) > LARGEST:
         raise RequestError(f"the manifest {path} is too large: {len(content) / 1e6:.0f} MB")
+    text = ""
     try:
-        text = content.decode()
+        text = content.decode("utf-8-sig")
         check_aliases(text, path)
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        said = yaml.safe_load(text)
+        loader = _loader()
+        node = yaml.compose(text, Loader=loader)
+        said = yaml.load(text, Loader=loader)
         check_values(said, path)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = "" if mark is None else f", line {mark.line + 1}"
-        raise RequestError(f"{path}{where}: {error.problem or 'this is no YAML'}") from None
+        line, message = slips.of_yaml(text, error)
+        raise RequestError(f"{path}{'' if line is None else f', line {line}'}: {message}") from None
+    except UnicodeDecodeError:
+        raise RequestError(f"{path} is no text in UTF-8; save it as that") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise RequestError(f"{path} is no YAML: {str(error).splitlines()[0]}") from None
-    lines = Lines(path, node)
     if not isinstance(said, dict):
-        raise RequestError(f"{path} is no manifest: it takes title: and experiments:, see docs/course.md")
+        what = "is empty" if said is None else "is no manifest"
+        raise RequestError(f"{path} {what}: it takes title: and experiments:, see docs/course.md")
+    lines = Lines(path, node)
     lines.refuse_twice()
     try:
-        return Manifest.model_validate(said), lines
+        read = Manifest.model_validate(said)
     except ValidationError as error:
-        first = _telling(error.errors())
-        place = _place(first["loc"])
-        is_range = any("Range" in str(step) for step in first["loc"])
-        raise lines.error(place, _told({**first, "loc": place, "is_range": is_range})) from None
+        raise lines.error(*slips.of_values(error.errors(), Manifest)) from None
+    names = [experiment.name for experiment in read.experiments]
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            first = lines.line(("experiments", names.index(name), "name"))
+            raise lines.error(
+                ("experiments", number, "name"), f"{name} is the name of the experiment in line {first} already"
+            )
+    return read, lines
+
+
+def _loader() -> Any:
+    """Reads numbers as labrunner's own YAML does, and each key as it was typed: a student may be called 007, or No."""
+    import yaml
+
+    class Loader(numerals.loader()):  # type: ignore[misc]
+        def construct_mapping(self, node: Any, deep: bool = False) -> dict[str, Any]:
+            self.flatten_mapping(node)
+            for key, _ in node.value:
+                if not isinstance(key, yaml.ScalarNode):
+                    raise yaml.constructor.ConstructorError(
+                        None, None, "a key is text, and no list or mapping", key.start_mark
+                    )
+            return {str(key.value): self.construct_object(value, deep=deep) for key, value in node.value}
+
+    return Loader
 
 
 class Lines:
@@ -153,9 +185,9 @@ class Lines:
     def error(self, place: Sequence[str | int], message: str) -> RequestError:
         """An error about a part of the file: ``manifest.yaml, line 7, experiments[0].allowed: …``."""
         named = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).lstrip(".")
-        return RequestError(f"{self.path}, line {self._line(place)}{f', {named}' if named else ''}: {message}")
+        return RequestError(f"{self.path}, line {self.line(place)}{f', {named}' if named else ''}: {message}")
 
-    def _line(self, place: Sequence[str | int]) -> int:
+    def line(self, place: Sequence[str | int]) -> int:
         """The line of a part; of one that is not there, that of what it is missing in."""
         import yaml
 
@@ -191,56 +223,3 @@ class Lines:
                     raise RequestError(f"{self.path}, line {key.start_mark.line + 1}: {name} stands here twice")
                 seen.add(name)
                 waiting.append((value, (*place, name)))
-
-
-def _telling(errors: Sequence[Any]) -> Any:
-    """The error that says most: a misspelt key before the one it is missing as; of a union, what it looks like."""
-    first = next((error for error in errors if error["type"] == "extra_forbidden"), errors[0])
-    if "allowed" in first["loc"] and isinstance(first["input"], dict):
-        return next((each for each in errors if any("Range" in str(step) for step in each["loc"])), first)
-    return first
-
-
-def _place(loc: Sequence[str | int]) -> list[str | int]:
-    """Where an error of pydantic's is, without the names that it gives to the members of a union."""
-    members = {"Range", "constrained-str", "list[any]", "[key]"}
-    return [step for step in loc if not (isinstance(step, str) and (step in members or "[" in step))]
-
-
-def _told(error: Mapping[str, Any]) -> str:
-    """An error of pydantic's in our words."""
-    kind, loc, value, context = error["type"], error["loc"], error["input"], error.get("ctx", {})
-    if kind == "extra_forbidden":
-        known = list(_fields_at(loc[:-1]))
-        close = difflib.get_close_matches(str(loc[-1]), known, n=1, cutoff=0.5)
-        return f"there is no such key; {f'did you mean {close[0]}? ' if close else ''}it takes {', '.join(known)}"
-    if kind == "missing":
-        return "it is missing"
-    if kind == "value_error":
-        return str(context.get("error", "it is not what a manifest says"))
-    if "allowed" in loc and not error["is_range"]:
-        return f"it takes any, a list of values, or {{at_least: …, at_most: …}}, not {shown(value)}"
-    if kind in ("model_type", "model_attributes_type", "dict_type"):
-        return f"it takes a mapping of {', '.join(_fields_at(loc)) or 'names to values'}, not {shown(value)}"
-    if kind == "list_type":
-        return f"it takes a list, not {shown(value)}"
-    if kind == "literal_error":
-        close = difflib.get_close_matches(str(value), str(context.get("expected")).replace("'", "").split(", "), n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        return f"{shown(value)}: it takes {str(context.get('expected')).replace(chr(39), '')}{hint}"
-    return f"{shown(value)}: it takes {SIMPLE[kind]}" if kind in SIMPLE else f"{shown(value)}: {error['msg'].lower()}"
-
-
-def _fields_at(loc: Sequence[str | int]) -> tuple[str, ...]:
-    """The keys that a part of the file may have."""
-    kind: Any = Manifest
-    for step in loc:
-        if isinstance(kind, type) and issubclass(kind, Part) and step in kind.model_fields:
-            kind = kind.model_fields[str(step)].annotation
-        elif get_origin(kind) in (dict, list):
-            kind = get_args(kind)[-1]
-        while get_origin(kind) is Annotated or get_origin(kind) in (Union, types.UnionType):
-            parts = [part for part in get_args(kind) if part is not type(None)]
-            models = [part for part in parts if isinstance(part, type) and issubclass(part, Part)]
-            kind = models[0] if models and get_origin(kind) is not Annotated else parts[0]
-    return tuple(kind.model_fields) if isinstance(kind, type) and issubclass(kind, Part) else ()

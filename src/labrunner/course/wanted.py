@@ -6,16 +6,16 @@ submission says was typed is not looked at.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from labrunner import known_facts, relations, schema
+from labrunner import relations, schema
 from labrunner.compose import SweepPlan, compose, request
 from labrunner.compose.composing import key_of
 from labrunner.compose.values import written
+from labrunner.course import naming
 from labrunner.course.manifest import Allowed, Experiment, Lines, Manifest, Range
 from labrunner.errors import RequestError
 from labrunner.helping import GROUPS, Catalogue
@@ -83,18 +83,25 @@ class Wanted:
         assert self.plan is not None
         return _required(self.plan.settled(facts, Path(FIRST)))
 
-    def differences(self, required: Required, config: Mapping[str, Any], seed: int | None) -> list[Difference]:
+    def takes_seed(self, required: Required) -> bool:
+        """Whether a seed that was assigned takes the place of this run's: nothing of the experiment says another."""
+        typed = any(key_of(override) == "seed" for override in required.overrides)
+        return not typed and "seed" not in self.experiment.allowed and "seed" not in required.values
+
+    def differences(
+        self, required: Required, config: Mapping[str, Any], seed: int | Literal["any"] | None
+    ) -> list[Difference]:
         """The keys in which a checked and complete config is not what is asked for.
 
-        `seed` is the one that was assigned to the student; None follows the manifest's overrides.
+        `seed` is the one that was assigned to the student, `any` where it is not known; None follows the overrides.
         """
         assert required.config is not None
         allowed = self.experiment.allowed
         found: dict[str, Any] = flat(config)
         differences: list[Difference] = []
         expected = self._with_options(required, config, differences)
-        if seed is not None and "seed" not in allowed and "seed" not in self.swept:
-            expected = {**expected, "seed": seed}
+        if seed is not None and self.takes_seed(required):
+            expected = {**expected, "seed": found.get("seed") if seed == "any" else seed}
         free = [group for group in allowed if group in GROUPS and _is_own(config, group)]
         for key in dict.fromkeys([*expected, *found]):
             group = key.partition(".")[0]
@@ -164,7 +171,10 @@ def composed(manifest: Manifest, lines: Lines, known: Catalogue) -> list[Wanted]
     RequestError
         for the first that cannot be made, or names what does not exist.
     """
-    return [_wanted(number, experiment, lines, known) for number, experiment in enumerate(manifest.experiments)]
+    found = [_wanted(number, experiment, lines, known) for number, experiment in enumerate(manifest.experiments)]
+    if manifest.seeds is not None and not any(each.takes_seed(run) for each in found for run in each.runs):
+        raise lines.error(("seeds",), "no experiment takes them: each says its own in overrides, sweep or allowed")
+    return found
 
 
 def _wanted(number: int, experiment: Experiment, lines: Lines, known: Catalogue) -> Wanted:
@@ -173,14 +183,13 @@ def _wanted(number: int, experiment: Experiment, lines: Lines, known: Catalogue)
     try:
         asked = request([*experiment.overrides, *swept], known, multirun=bool(experiment.sweep))
     except RequestError as error:
-        where = "sweep" if experiment.sweep and not experiment.overrides else "overrides"
-        raise lines.error((*place, where), str(error)) from None
+        raise lines.error((*place, *naming.culprit(experiment, str(error))), str(error)) from None
     plan = asked if isinstance(asked, SweepPlan) else None
     runs = [Required({}, tuple(asked.overrides), asked.config)] if plan is None else _required(plan)
-    for key, rule in experiment.allowed.items():
-        _check_allowed(key, rule, [] if plan is None else plan.keys, (*place, "allowed", key), lines, known)
-    for name in experiment.expect:
-        _check_fact(name, asked.config["probes"], (*place, "expect", name), lines)
+    keys = {
+        key for config in (asked.config, *(run.config for run in runs)) if config is not None for key in flat(config)
+    }
+    naming.check(experiment, asked.config, keys, [] if plan is None else plan.keys, place, lines, known)
     checks = relations.parse(asked.config["checks"])
     if plan is None:
         checks = [check for check in checks if not check.is_about_several]
@@ -208,37 +217,6 @@ def _expectations(experiment: Experiment) -> list[relations.Check]:
         if (value := getattr(expected, relation)) is not None
     ]
     return relations.parse(said)
-
-
-def _check_allowed(
-    key: str, rule: Allowed, swept: list[str], place: tuple[str | int, ...], lines: Lines, known: Catalogue
-) -> None:
-    if key in swept:
-        raise lines.error(place, f"{key} is swept: all its values are asked for; leave it out here")
-    if key == "experiment" or key.startswith("hydra."):
-        raise lines.error(place, f"{key} is kept in no config; name the keys that may vary")
-    if key in GROUPS:
-        if isinstance(rule, Range):
-            raise lines.error(place, f"{key} is a group; it takes any, or a list of its options")
-        for name in rule if isinstance(rule, list) else []:
-            if known.option(key, str(name)) is None:
-                raise lines.error(place, str(known.no_option(key, str(name))))
-        return
-    if key not in known.top and not known.owners(key):
-        close = difflib.get_close_matches(key, [*known.all_keys(), *GROUPS], n=1)
-        raise lines.error(place, f"there is no key {key}" + (f"; did you mean {close[0]}?" if close else ""))
-    for value in rule if isinstance(rule, list) and key in schema.KEYS else []:
-        try:
-            schema.check_value(key, schema.KEYS[key], value)
-        except RequestError as error:
-            raise lines.error(place, str(error)) from None
-
-
-def _check_fact(name: str, probes: list[str], place: tuple[str | int, ...], lines: Lines) -> None:
-    try:
-        known_facts.check_facts([name], probes)
-    except RequestError as error:
-        raise lines.error(place, str(error).removeprefix("checks: ")) from None
 
 
 # comparing

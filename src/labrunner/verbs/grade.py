@@ -28,7 +28,8 @@ def main(arguments: Arguments) -> int:
     from labrunner.course import grading, submissions
 
     folders = list(dict.fromkeys(expanded(word) for word in arguments.words[1:]))
-    students = grading.grade(course, submissions.named(folders), lambda text: say(f"labrunner: {one_line(text)}"))
+    names = submissions.named(folders, course.manifest.seeds or ())
+    students = grading.grade(course, names, lambda text: say(f"labrunner: {one_line(text)}"))
     write(places, course, students)
     print_class(course, students)
     return 1 if any(student.trouble is not None for student in students) else 0
@@ -56,19 +57,16 @@ def course_of(path: Path, arguments: Arguments) -> Course:
 
     read, lines = manifest.read(path)
     known = Catalogue(own_folders(arguments.config_dir))
-    if read.labrunner is not None:
-        from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
-        try:
-            SpecifierSet(read.labrunner)
-        except InvalidSpecifier:
-            raise lines.error(("labrunner",), f'{read.labrunner}: it takes versions, as ">=0.1,<0.2"') from None
     code = None
     if read.code is not None:
         code = (path.parent / read.code).resolve()
         if not code.is_dir():
             raise lines.error(("code",), f"there is no folder {code}; it holds the modules that models are made of")
-    return grading.Course(read, wanted.composed(read, lines, known), known, code, arguments.trust)
+    handed_out = [(path.parent / folder).resolve() for folder in read.handed_out]
+    for number, folder in enumerate(handed_out):
+        if not folder.is_dir():
+            raise lines.error(("handed_out", number), f"there is no folder {folder}; it holds runs that all were given")
+    return grading.Course(read, wanted.composed(read, lines, known), known, code, arguments.trust, handed_out)
 
 
 def write(places: dict[str, Path], course: Course, students: list[Student]) -> None:
@@ -90,21 +88,24 @@ def print_class(course: Course, students: list[Student]) -> None:
     """The class as a table, then what speaks against whom."""
     names = [wanted.name for wanted in course.wanted]
     with_points = any(wanted.experiment.points is not None for wanted in course.wanted)
-    header = ["student", *names, *(["points"] if with_points else [])]
+    others = ["other files"] if any(student.others == "look" for student in students) else []
+    header = ["student", *names, *others, *(["points"] if with_points else [])]
     cells = []
     for student in students:
         if student.trouble is not None:
-            cells.append([student.name, *(["not graded"] * len(names)), *([tables.BLANK] if with_points else [])])
+            blank = [tables.BLANK] * (len(others) + with_points)
+            cells.append([student.name, *(["not graded"] * len(names)), *blank])
             continue
         points = [student.points_told] if with_points else []
-        cells.append([student.name, *(graded.verdict for graded in student.experiments), *points])
-    show("\n".join(tables.aligned(header, cells, left=["student", *names])))
+        beside = [student.others if student.others == "look" else ""] if others else []
+        cells.append([student.name, *(graded.verdict for graded in student.experiments), *beside, *points])
+    show("\n".join(tables.aligned(header, cells, left=["student", *names, *others])))
     for student in students:
         lines = [] if student.trouble is None else [f"  {student.trouble}"]
         for graded in student.experiments:
             for label, reason in graded.all_reasons:
                 where = f"{graded.wanted.name}{f' ({label})' if label else ''}"
                 lines.append(f"  {reason.effect}: {where}: {reason.name}: {reason.evidence}")
-        lines += [f"  {reason.effect}: {reason.name}: {reason.evidence}" for reason in student.reasons]
+        lines += [f"  {reason.effect}: other files: {reason.name}: {reason.evidence}" for reason in student.reasons]
         if lines:
             show("\n".join(map(one_line, [student.name, *lines])))

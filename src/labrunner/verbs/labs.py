@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import sys
 import textwrap
 from typing import TYPE_CHECKING
 
-from labrunner import relations
+from labrunner import numerals, relations
 from labrunner.errors import RequestError
 from labrunner.helping import Catalogue, Option, nearest
 from labrunner.labs import LABS, Lab
@@ -76,20 +75,8 @@ def checks_of(option: Option) -> list[relations.Check]:
     """What the YAML of a lab expects."""
     import yaml
 
-    said = yaml.load(option.text, Loader=loader())
+    said = yaml.load(option.text, Loader=numerals.loader())
     return relations.parse(said.get("checks", []))
-
-
-def loader() -> type:
-    """Reads numbers as Hydra does: 1e-6 is one, which YAML 1.1 takes for text."""
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        pass
-
-    number = re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$")
-    Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+.0123456789"))
-    return Loader
 
 
 def in_words(check: relations.Check) -> str:
