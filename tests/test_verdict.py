@@ -185,6 +185,29 @@ def test_a_seed_that_one_lacks_is_in_no_pair_and_one_seed_is_no_pair():
     found = statistics.paired([[0.9, 0.8, np.nan], [0.7, np.nan, 0.6], [0.5, 0.3, 0.2]])
     assert found.n.tolist() == [1, 2, 2]
     assert np.isnan([found.sd[0], found.p[0], found.p_holm[0]]).all()
+    assert found.sd[1:] == pytest.approx([np.std([0.4, 0.5], ddof=1), np.std([0.2, 0.4], ddof=1)])
+
+
+@pytest.mark.parametrize("equal", [False, True])
+def test_two_seeds_have_no_interval_and_three_do(equal):
+    values = np.array([[0.9, 0.8, 0.7], [0.9, 0.8, 0.7] if equal else [0.5, 0.41, 0.29]])
+    two, three = statistics.paired(values[:, :2]), statistics.paired(values)
+    assert np.isnan([two.low[0], two.high[0], two.p[0], two.p_holm[0]]).all()
+    assert np.isfinite([three.low[0], three.high[0], three.p[0], three.p_holm[0]]).all()
+
+
+def test_intervals_end_where_a_difference_of_shares_does_and_hold_the_true_one_as_often():
+    rng = np.random.default_rng(5)
+    learned = rng.random((DRAWS, 2, 3)) < 0.5  # runs that fail to learn, or do
+    values = np.where(learned, 0.95, 0.1) + 0.02 * rng.standard_normal((DRAWS, 2, 3))
+    free, cut = statistics.paired(values), statistics.paired(values, most=1.0)
+    assert (free.high > 1).mean() > 0.1
+    assert np.nanmax(cut.high) == 1
+    assert np.nanmin(cut.low) == -1
+    for true in (0.0, 0.4, -0.85):
+        held = [(each.low <= true) & (true <= each.high) for each in (free, cut)]
+        assert (held[0] == held[1]).all()
+    assert np.array_equal(free.p, cut.p, equal_nan=True)
 
 
 def test_values_of_any_size_are_compared(recwarn):
@@ -272,10 +295,39 @@ def test_what_cannot_be_told_apart_is_said_with_the_seeds_that_would_be_needed(t
     assert words.headline(judgement) == "The best by validation cannot be told apart from the other."
 
 
-def test_of_two_seeds_no_number_is_made_up(tmp_path):
-    judgement = judge(lr_sweep(tmp_path / "s", {0.01: GOOD[:2], 0.1: FAIR[:2]}))
-    assert "two hardly show a spread; repeat with 'seed=range(5)'" in said(judgement)[0]
-    assert "needed" not in said(judgement)[0]
+def test_of_two_seeds_the_difference_is_told_and_no_interval(tmp_path):
+    even = [FAIR[0] + 0.001, FAIR[1] + 0.001]
+    swapped = [FAIR[1], FAIR[0]]
+    judgement = judge(
+        lr_sweep(tmp_path / "s", {0.01: [0.8, 0.803], 0.1: FAIR[:2], 0.001: even, 1: FAIR[:2], 10: swapped})
+    )
+    assert all(
+        (pair.low, pair.high, pair.p, pair.p_holm, pair.decided) == (None,) * 4 + (False,) for pair in judgement.pairs
+    )
+    lines = said(judgement)
+    assert "optim.lr=0.1 is ahead of optim.lr=0.01 by 15.2 points over 2 seeds, too few for an interval" in lines
+    assert "optim.lr=0.001 is ahead of optim.lr=0.1 by 0.1 points over 2 seeds, too few for an interval" in lines
+    assert "optim.lr=0.1 and optim.lr=1 came out the same with each of 2 seeds" in lines
+    assert "optim.lr=0.1 and optim.lr=10 have the same mean over 2 seeds, too few for an interval" in lines
+    assert "Holm" not in plain(words.title(judgement))
+    assert words.scope(judgement).startswith("two seeds give no useful interval and decide nothing")
+    assert words.headline(judgement) == "Two seeds do not tell whether the best by validation beats any of the others."
+
+
+def test_a_pair_of_two_seeds_among_others_is_told_in_its_line(tmp_path):
+    judgement = judge(lr_sweep(tmp_path / "s", {0.01: GOOD, 0.1: POOR, 0.001: [0.5, 0.6, None]}))
+    assert [pair.n for pair in judgement.pairs if pair.p is None] == [2, 2]
+    assert sum(line.endswith(" over 2 seeds, too few for an interval") for line in said(judgement)) == 2
+    assert sum(" beats " in line for line in said(judgement)) == 1
+    assert words.scope(judgement).startswith("intervals are of training again")
+
+
+def test_an_interval_that_ends_where_differences_do_says_so(tmp_path):
+    judgement = judge(lr_sweep(tmp_path / "s", {0.01: [0.95, 0.94, 0.95], 0.1: [0.94, 0.1, 0.95]}))
+    (pair,), (sentence,) = judgement.pairs, said(judgement)
+    assert stats.ttest_rel([0.95, 0.94, 0.95], [0.94, 0.1, 0.95]).confidence_interval().high > pair.high == 1
+    assert "to 100.0, cut off where no difference can be larger)" in sentence
+    assert "cut off" not in said(judge(lr_sweep(tmp_path / "t", {0.01: GOOD, 0.1: FAIR})))[0]
 
 
 def test_equal_and_evenly_apart_are_words_of_their_own(tmp_path):
@@ -504,11 +556,46 @@ def test_runs_without_predictions_have_no_verdict(tmp_path):
     assert judge(sweep).why_not == "one seed each, and no two runs have predicted the same test samples"
 
 
+@pytest.mark.parametrize("key", ["split_seed", "val_fraction", "test_fraction", "classes"])
+def test_networks_of_other_splits_are_not_asked_for_the_samples_that_both_tested(tmp_path, key):
+    sweep = write_sweep(tmp_path / "s", [{"optim.lr": lr} for lr in (0.01, 0.1, 1)], epochs=2, samples=40)
+    assert len(judge(sweep).run_pairs) == 3
+    judgement = judge(reconfigured(sweep, [1], dataset={key: 0.3}))
+    assert [{pair.run_a, pair.run_b} for pair in judgement.run_pairs] == [{0, 2}]
+    assert "runs of different samples or splits are not held against each other" in remarks(judgement)
+    assert words.headline(judgement) == ""
+    none = judge(reconfigured(sweep, [2], dataset={key: 0.4}))
+    assert (none.run_pairs, none.why_not) == (
+        [],
+        "one seed each, and no two runs are of the same samples and splits",
+    )
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "why"),
+    [
+        ({0.01: [0.9], 0.1: [None], 1: [None]}, "only one setting has a run that is done"),
+        ({0.01: GOOD, 0.1: [None, None, None]}, "only one setting has runs that are done"),
+        ({0.01: [None], 0.1: [None]}, "no run is done"),
+        ({0.01: [None, 0.9]}, "only one run is done"),
+        ({0.01: [0.9]}, ""),
+    ],
+    ids=["one run", "one setting", "none", "one seed", "a sweep of one"],
+)
+def test_a_setting_that_has_none_to_be_held_against_has_no_verdict_and_it_is_said_why(tmp_path, accuracies, why):
+    judgement = judge(lr_sweep(tmp_path / "s", accuracies))
+    assert (judgement.pairs, judgement.run_pairs, judgement.why_not) == ([], [], why)
+    diverged = [at for at, each in enumerate(each for values in accuracies.values() for each in values) if each is None]
+    told = [line.partition(" (")[0].partition(" diverged")[0] for line in remarks(judgement).splitlines()]
+    assert [int(number) for line in told for number in re.findall(r"\d+", line)] == diverged
+
+
 # files
 
 
 def test_the_files_read_back_to_the_bit_and_the_other_one_goes(tmp_path):
     judgement = judge(lr_sweep(tmp_path / "s", {0.01: GOOD, 0.1: FAIR, 0.001: [0.5, 0.6, None]}))
+    assert judgement.pairs[-1].p is None
     with SweepFolder.open(tmp_path / "s") as folder:
         (folder.path / "mcnemar.csv").write_text("of a sweep that had one seed each")
         write(folder, judgement)
@@ -518,7 +605,7 @@ def test_the_files_read_back_to_the_bit_and_the_other_one_goes(tmp_path):
     assert [tuple(row) for row in rows] == [Pair._fields] * 3
     for row, pair in zip(rows, judgement.pairs, strict=True):
         for name in ("mean_a", "mean_b", "difference", "sd", "low", "high", "p", "p_holm"):
-            assert float(row[name]) == getattr(pair, name)
+            assert (float(row[name]) if row[name] else None) == getattr(pair, name)
         assert row["decided"] == str(pair.decided).lower()
         assert row["seeds_needed"] == ("" if pair.seeds_needed is None else str(int(pair.seeds_needed)))
     with SweepFolder.open(tmp_path / "s") as folder:

@@ -11,20 +11,16 @@ import math
 import statistics
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from labrunner.errors import RequestError
 from labrunner.helping import GROUPS
 from labrunner.records import MISSING, MONITORS, Member, Row, Run, Sweep, read_rows
 from labrunner.records.names import odd
-from labrunner.records.reading import read_mapping
 from labrunner.records.sweep import COMPARISON, SWEEP, relative
 from labrunner.schema import NOT_COMPUTED
 from labrunner.selection import chosen, finished, monitored
 from labrunner.told import Sentence, Told, listed
-
-if TYPE_CHECKING:
-    pass
 
 VAL = ("val_loss", "val_accuracy", "val_f1", "val_auroc")
 TEST = ("test_accuracy", "test_f1", "test_auroc")
@@ -148,7 +144,12 @@ def row_list(run: Run) -> list[Row]:
 
 def config_of(run: Run) -> dict[str, Any]:
     """`Run.config`, empty where it cannot be read."""
-    return read_mapping(run.path / "config.yaml")
+    if odd(run.path / "config.yaml"):
+        return {}
+    try:
+        return run.config
+    except RequestError:
+        return {}
 
 
 def _number(value: Any) -> float | None:
@@ -199,19 +200,32 @@ def mean_and_sd(values: Sequence[float]) -> tuple[float | None, float | None]:
 
 
 def over_seeds(sweep: Sweep, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The rows of a sweep's rivals `folded` over ``seed``; none where no two runs fold."""
+    """The rows of a sweep's rivals `folded` over ``seed``, the best first; none where no two runs fold."""
     if "seed" not in sweep.keys:
         return []
     numbers = {member.number for member in sweep.without_first.members}
     groups = folded([row for row in rows if row["number"] in numbers], sweep.keys, NUMBERS)
+    groups.sort(key=lambda group: standing(group["n"], group.get(sweep.monitor), sweep.monitor))
     return groups if any(group["n"] > 1 for group in groups) else []
 
 
+def standing(n: int, mean: float | None, monitor: str) -> tuple[bool, float]:
+    """What settings are sorted by: the mean of the monitored metric over n seeds, the best least.
+
+    Settings of several seeds come before those of one, whose number is luck as well; those without any come last.
+    """
+    if mean is None:
+        return True, math.inf
+    return n < 2, mean if monitor.endswith("_loss") else -mean
+
+
 def best_of(sweep: Sweep, rows: Sequence[Mapping[str, Any]]) -> tuple[Member, Mapping[str, Any]] | None:
-    """The run at the head of the table, if it is done and there is something to be best in.
+    """The run at the head of the table, if it is done and there is something to be best in: see `why_no_best`.
 
     The run that the others start from is none of them.
     """
+    if why_no_best(sweep):
+        return None
     members = {member.number: member for member in sweep.without_first.members}
     row = next((row for row in rows if row["number"] in members), None)
     if row is None or row["status"] != "done":
@@ -221,11 +235,23 @@ def best_of(sweep: Sweep, rows: Sequence[Mapping[str, Any]]) -> tuple[Member, Ma
 
 
 def best_over_seeds(sweep: Sweep, groups: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """Of `over_seeds` the setting of several seeds with the best mean; None where nothing but the seed varies."""
+    """Of `over_seeds` the setting of several seeds with the best mean; None where there is nothing to be best in."""
     ranked = [group for group in groups if group["n"] > 1 and group.get(sweep.monitor) is not None]
-    if not ranked or set(sweep.keys) <= {"seed"}:
-        return None
-    return min(ranked, key=lambda group: group[sweep.monitor] * (1 if sweep.monitor.endswith("_loss") else -1))
+    return ranked[0] if ranked and len(groups) > 1 and not why_no_best(sweep) else None
+
+
+def why_no_best(sweep: Sweep) -> str:
+    """Why the order of a table makes no run, or setting, the best; empty where it does.
+
+    A difference between numbers of other samples, or of losses of another kind, says nothing of the models.
+    """
+    rivals = sweep.without_first
+    configs = [(member, config) for member, run in rivals.runs if (config := config_of(run))]
+    if len(data_sets(rivals)) > 1 or splits(configs):
+        return "their numbers are not of the same samples: a difference is no comparison of models"
+    if sweep.monitor.endswith("_loss") and len({loss_of(config) for _, config in configs}) > 1:
+        return "their losses are of different kinds"
+    return ""
 
 
 # how soon a run gets somewhere
@@ -351,8 +377,7 @@ def cautions(sweep: Sweep) -> list[Sentence]:
     known = [(member, config) for member, config in configs if config]
     if unread := [member.number for member, config in configs if not config]:
         lines.append(["the config of ", *runs_told(sweep, unread), " cannot be read: how it differs is not known"])
-    sets = list(dict.fromkeys(found for _, run in sweep.runs if (found := data_of(run)) is not None))
-    if len(sets) > 1:
+    if len(sets := data_sets(sweep)) > 1:
         names: dict[str, Told] = {}
         for member, config in known:
             key = "name" if "name" in _section(config, "dataset") else "_target_"
@@ -362,7 +387,7 @@ def cautions(sweep: Sweep) -> list[Sentence]:
         what: Sentence = ["data sets (", *listed(told), ")"] if len(told) > 1 else ["samples of ", *told]
         lines.append(["the runs have different ", *what, ": their metrics are not of the same samples"])
     else:
-        split = [key for key in differing([config for _, config in known]) if key in SPLIT]
+        split = splits(known)
         if split:
             lines.append([f"the runs split their data differently ({', '.join(split)}): metrics are of other samples"])
     losses: dict[str, str | Told] = {}
@@ -383,16 +408,38 @@ def cautions(sweep: Sweep) -> list[Sentence]:
     return lines
 
 
+def data_sets(sweep: Sweep) -> list[tuple[str, str]]:
+    """The different samples of the runs that have begun, as `data_of` knows them."""
+    return list(dict.fromkeys(found for _, run in sweep.runs if (found := data_of(run)) is not None))
+
+
+def splits(configs: Sequence[tuple[Member, Mapping[str, Any]]]) -> list[str]:
+    """The keys by which the runs split their data differently."""
+    return [key for key in differing([config for _, config in configs]) if key in SPLIT]
+
+
 def notes(sweep: Sweep) -> list[Sentence]:
     """What the table of a sweep alone would let one overlook; a sentence each."""
     lines = cautions(sweep)
     rivals = sweep.without_first.members
     done = [(each.number, each.run) for each in rivals if each.run is not None and each.status == "done"]
     if last := [number for number, run in done if still_improving(run)]:
-        some, all_of_them = count_told(sweep, last), count_told(sweep, [number for number, _ in done])
-        were = "run was" if len(done) == 1 else "runs were"
-        lines.append([some, " of ", all_of_them, f" {were} best in the last epoch: more epochs may change the order"])
+        lines.append(
+            [
+                *_these(sweep, last, [number for number, _ in done]),
+                " best in the last epoch: more epochs may change the order",
+            ]
+        )
     return lines
+
+
+def _these(sweep: Sweep, some: Sequence[int], done: Sequence[int]) -> Sentence:
+    """``3 of 12 runs were``, of those that are done."""
+    if len(done) == 1:
+        return ["the run that is done was"]
+    if len(some) == len(done):
+        return ["all ", count_told(sweep, done), " runs were"] if len(done) > 2 else ["both runs were"]
+    return [count_told(sweep, some), " of ", count_told(sweep, done), f" runs {'was' if len(some) == 1 else 'were'}"]
 
 
 def runs_told(sweep: Sweep, numbers: Sequence[int]) -> Sentence:

@@ -40,6 +40,7 @@ def test_two_runs_end_in_a_table_and_a_folder(lab: Lab):
     tables = {"comparison.csv", "differences.csv", "flips.csv", "mcnemar.csv"}
     assert left == {"comparison.yaml", *tables, "figures", "report.html"}
     assert (folder / "report.html").read_text() == "figures=few"
+    assert ended.out.splitlines()[-2] == f"report: {ended.out.splitlines()[-1]}/report.html"
     sweep = load_sweep(folder)
     assert sweep.is_comparison
     assert (sweep.keys, [member.values for member in sweep.members]) == (["seed"], [{"seed": 0}, {"seed": 7}])
@@ -199,6 +200,9 @@ def test_what_cannot_be_compared_is_said(lab: Lab):
     assert "note: the losses are of different kinds (cross_entropy, mse)" in ended.out
     assert "note: the runs chose their epochs by different metrics (val_f1, val_loss)" in ended.out
     assert "run 0 and run 1 share no test samples" in ended.out
+    assert "best: none; their numbers are not of the same samples" in ended.out
+    assert not re.search(r"^\*", ended.out, re.MULTILINE)
+    assert "verdict: none; one seed each, and no two runs are of the same samples and splits" in ended.out
     assert load_sweep("seen").monitor == "val_accuracy"
 
 
@@ -206,6 +210,7 @@ def test_other_splits_of_the_same_data_are_said(lab: Lab):
     dataset = config()["dataset"] | {"split_seed": 3}
     ended = lab("compare", *two_runs(lab.folder, dataset=dataset))
     assert "note: the runs split their data differently (dataset.split_seed)" in ended.out
+    assert "verdict: none; one seed each, and no two runs are of the same samples and splits" in ended.out
 
 
 def test_a_damaged_config_is_said(lab: Lab):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -10,7 +11,7 @@ import sys
 import pandas as pd
 import pytest
 
-from labrunner.records import RunFolder, load_run
+from labrunner.records import METRICS, RunFolder, load_run
 from labrunner.verbs import tables
 from tests.cli.lab import Lab, ended
 from tests.cli.terminal import on_a_terminal
@@ -70,6 +71,23 @@ def test_a_sweep_is_told_with_its_keys_counts_and_best_run(lab: Lab):
     assert f"loss {best['val_loss']:.4f}" in cells
     (cells,) = lines_of(lab, "seen")
     assert cells[-1].startswith("comparison of optim.lr (3) x seed (2); best")
+
+
+def test_of_a_sweep_over_seeds_the_setting_with_the_best_mean_is_told_and_not_the_luckiest_run(lab: Lab):
+    values = [{"optim.lr": lr, "seed": seed} for lr in (0.001, 0.01) for seed in (0, 1)]
+    losses = [0.10, 0.90, 0.30, 0.32]
+    rows = {n: [dict.fromkeys(METRICS, 0.5) | {"epoch": 1, "val_loss": x}] for n, x in enumerate(losses)}
+    write_sweep(lab.folder / "outputs/sweeps/s", values, rows=rows, samples=20)
+    (cells,) = lines_of(lab)
+    assert cells[-1] == "sweep of optim.lr (2) x seed (2); best optim.lr=0.01 (mean of 2 seeds)"
+    assert "loss 0.3100" in cells
+    tests = [json.loads((lab.folder / f"outputs/sweeps/s/{n}/test.json").read_text())["accuracy"] for n in (2, 3)]
+    assert f"{sum(tests) / 2:.4f}" in cells
+
+
+def test_a_sweep_of_one_run_is_told_as_one(lab: Lab):
+    write_sweep(lab.folder / "outputs/sweeps/s", [{}], epochs=2, samples=20)
+    assert lines_of(lab)[0][-1] == "sweep of 1 run"
 
 
 def test_of_a_sweep_that_is_named_the_runs_come_before_it_by_number(lab: Lab):

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from labrunner import comparison
-from labrunner.records import Sweep
+from labrunner.records import METRICS, Sweep, load_sweep
 from labrunner.verbs import tables
 from labrunner.verdict import judge
 from tests.sweeps import write_sweep
@@ -158,7 +158,8 @@ def test_the_folded_table_equals_pandas_on_the_run_folders(sweep, capsys):
     names = lines[first - 1].split()
     assert names[:3] == ["optim.lr", "n", "diverged"]
     best = groups["val_loss"].mean().idxmin()
-    for line, (lr, runs) in zip(lines[first : first + 3], groups, strict=True):
+    in_order = sorted(groups, key=lambda group: group[1]["val_loss"].mean())
+    for line, (lr, runs) in zip(lines[first : first + 3], in_order, strict=True):
         cells = dict(zip(names, re.split(r"  +", line.lstrip("* ")), strict=True))
         assert (cells["optim.lr"], cells["n"], cells["diverged"]) == (str(lr), str(len(runs)), str(8 - len(runs)))
         assert line.startswith("*") == (lr == best)
@@ -220,3 +221,54 @@ def test_paths_can_be_pasted(tmp_path, capsys):
     spaced = write_sweep(tmp_path / "my sweep", [{"optim.lr": 0.1}], epochs=2)
     assert printed(spaced, capsys)[-1] == f"  '{spaced.path}'"
     assert Path(printed(spaced, capsys)[-3].strip().strip("'")) == spaced.path / "0"
+
+
+def test_of_runs_of_several_data_sets_or_splits_none_is_the_best(tmp_path, capsys):
+    values = [{"optim.lr": lr, "seed": seed} for lr in (0.001, 0.01) for seed in (0, 1)]
+    made = write_sweep(tmp_path / "s", values, epochs=2, samples=20)
+    assert "\n* " in "\n".join(printed(made, capsys))
+    for number in (0, 1):
+        path = made.path / str(number) / "config.yaml"
+        path.write_text(path.read_text().replace("split_seed: 0", "split_seed: 1"))
+    lines = printed(load_sweep(made.path), capsys)
+    assert "best: none; their numbers are not of the same samples: a difference is no comparison of models" in lines
+    assert not any(line.startswith("*") for line in lines)
+
+
+def test_losses_of_different_kinds_have_no_best_unless_another_metric_orders_them(tmp_path, capsys):
+    for monitor in ("val_loss", "val_accuracy"):
+        made = write_sweep(tmp_path / monitor, [{"model.loss": "mse"}, {"model.loss": "x"}], epochs=2, monitor=monitor)
+        path = made.path / "0/config.yaml"
+        path.write_text(path.read_text().replace("activation: relu", "loss: mse"))
+        lines = printed(load_sweep(made.path), capsys)
+        assert ("best: none; their losses are of different kinds" in lines) == (monitor == "val_loss")
+        assert sum(line.startswith("*") for line in lines) == (monitor == "val_accuracy")
+
+
+def test_why_there_is_no_verdict_is_said_with_what_became_of_the_runs(tmp_path, capsys):
+    values = [{"optim.lr": lr} for lr in (0.01, 0.1, 1)]
+    made = write_sweep(tmp_path / "s", values, epochs=2, statuses={1: "diverged", 2: "diverged"})
+    lines = printed(made, capsys)
+    begin = lines.index("verdict: none; only one setting has a run that is done")
+    assert lines[begin + 1 : begin + 3] == [
+        "  run 1 (optim.lr=0.1) diverged: it is in no pair",
+        "  run 2 (optim.lr=1) diverged: it is in no pair",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lengths", "note"),
+    [
+        ([2], "the run that is done was best in the last epoch"),
+        ([2, 2], "both runs were best in the last epoch"),
+        ([2, 2, 2], "all 3 runs were best in the last epoch"),
+        ([2, 1, 1], "1 of 3 runs was best in the last epoch"),
+        ([2, 2, 1], "2 of 3 runs were best in the last epoch"),
+    ],
+)
+def test_runs_that_were_best_in_the_last_epoch_are_counted_in_words_that_agree(tmp_path, capsys, lengths, note):
+    improving = [dict.fromkeys(METRICS, 0.5) | {"epoch": epoch, "val_loss": 1 / epoch} for epoch in (1, 2)]
+    rows = {number: improving[:length] for number, length in enumerate(lengths)}
+    values = [{"optim.lr": 0.1 * (number + 1)} for number in range(len(lengths))]
+    made = write_sweep(tmp_path / "s", values, epochs=2, rows=rows, samples=20, settings={"epochs": 2})
+    assert f"note: {note}: more epochs may change the order" in printed(made, capsys)

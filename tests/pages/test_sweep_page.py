@@ -122,3 +122,24 @@ def test_without_a_script_all_is_there_but_the_filter(page, opened):
     found = opened(page, script=False)
     assert len(found.column("#runs", 0)) == 18
     assert not found.page.locator("input.filter").first.is_visible()
+
+
+def test_tables_of_one_row_or_two_have_nothing_to_sort_or_to_filter(tmp_path, opened):
+    values = [{"optim.lr": lr, "seed": seed} for lr in (0.01, 0.1) for seed in range(3)]
+    sweep = write_sweep(tmp_path / "s", values, epochs=2, samples=40, classes=("a", "b"))
+    with SweepFolder.open(sweep.path) as folder:
+        renew(folder, sweep)
+    found = opened(write(sweep.path))
+    buttons = {name: found.page.locator(f"#{name} thead button").count() > 0 for name in ("runs", "settings", "pairs")}
+    assert buttons == {"runs": True, "settings": False, "pairs": False}
+    assert [each.get_attribute("data-table") for each in found.page.locator("input.filter").all()] == ["runs"]
+
+
+def test_the_best_run_and_the_best_setting_are_marked(page, opened):
+    found = opened(page)
+    runs, settings = found.page.locator("#runs tbody tr"), found.page.locator("#settings tbody tr")
+    losses = [float(each.split("±")[0]) for each in settings.locator("td:nth-child(5)").all_inner_texts()]
+    assert losses == sorted(losses)
+    for rows in (runs, settings):
+        assert rows.locator("xpath=self::*[@class='chosen']").count() == 1
+        assert rows.first.get_attribute("class") == "chosen"

@@ -48,6 +48,13 @@ class Cell(NamedTuple):
     link: str = ""  # to the run's own page
 
 
+class Line(NamedTuple):
+    """A row of a table on the page."""
+
+    cells: list[Cell]
+    is_best: bool  # by validation
+
+
 @dataclass
 class Table:
     """The rows of sweep.csv as the page needs them."""
@@ -70,6 +77,7 @@ def render(sweep: Sweep) -> str:
     groups = folded(sweep, table)
     judgement, is_recorded = judged(sweep)
     drawn = figures(sweep.path)
+    why_none = comparison.why_no_best(sweep)
     return page(
         "sweep.html",
         kind="comparison" if sweep.is_comparison else "sweep",
@@ -77,12 +85,13 @@ def render(sweep: Sweep) -> str:
         keys=[key_of(sweep, key) for key in sweep.keys],
         subject=subject(sweep),
         statuses=statuses(table),
-        best=best(sweep, table, groups),
+        best=None if why_none else best(sweep, table, groups),
+        why_none=why_none,
         verdict=verdict(judgement) if is_recorded else None,
         is_recorded=is_recorded,
         columns=columns(sweep, table),
-        rows=rows(sweep, table),
-        groups=group_cells(sweep, table, groups),
+        rows=rows(sweep, table, why_none),
+        groups=group_cells(sweep, table, groups, why_none),
         notes=[shown(sentence) for sentence in comparison.notes(sweep)],
         differences=differences(sweep),
         figures=drawn,
@@ -138,15 +147,23 @@ def title_of(name: str) -> str:
     return NAMES.get(name, name.replace("_", " "))
 
 
-def rows(sweep: Sweep, table: Table) -> list[list[Cell]]:
+def rows(sweep: Sweep, table: Table, why_none: str) -> list[Line]:
     members = {str(member.number): member for member in sweep.members}
+    head = None if why_none else best_row(sweep, table)
     made = []
     for at, row in enumerate(table.rows, start=1):
         member = members.get(row["number"])
         link = "" if member is None else link_to(sweep, member.path)
         cells = [cell_of(sweep, table, at, name) for name in shown_columns(table)]
-        made.append([cells[0]._replace(link=link), *cells[1:]])
+        made.append(Line([cells[0]._replace(link=link), *cells[1:]], at == head))
     return made
+
+
+def best_row(sweep: Sweep, table: Table) -> int | None:
+    """The row, from 1, of the run at the head of the rivals, if it is done and there is something to be best in."""
+    at, row = table.rivals[0] if table.rivals else (0, {"status": ""})
+    is_blank = sweep.monitor in table.header and table.number(at, sweep.monitor) is None
+    return at if row["status"] == "done" and not is_blank else None
 
 
 def cell_of(sweep: Sweep, table: Table, at: int, name: str) -> Cell:
@@ -207,7 +224,7 @@ class Group(NamedTuple):
 
 
 def folded(sweep: Sweep, table: Table) -> list[Group]:
-    """The rows by setting, in the order of their numbers; none where no two runs fold."""
+    """The rows by setting, the best first as in the terminal; none where no two runs fold."""
     if "seed" not in sweep.keys:
         return []
     others = [key for key in sweep.keys if key != "seed"]
@@ -216,7 +233,20 @@ def folded(sweep: Sweep, table: Table) -> list[Group]:
         group = found.setdefault(tuple(row.get(key) for key in others), Group([], [], at))
         if row["status"] in ("done", "diverged"):
             (group.rows if row["status"] == "done" else group.diverged).append(at)
-    return list(found.values()) if any(len(group.rows) > 1 for group in found.values()) else []
+    if not any(len(group.rows) > 1 for group in found.values()):
+        return []
+
+    def place(group: Group) -> tuple[bool, float]:
+        return comparison.standing(len(group.rows), spread(table, group, sweep.monitor)[0], sweep.monitor)
+
+    return sorted(found.values(), key=place)
+
+
+def best_group(sweep: Sweep, table: Table, groups: Sequence[Group]) -> Group | None:
+    """The setting of several seeds with the best mean, if there is another one."""
+    head = groups[0] if len(groups) > 1 else None
+    is_it = head is not None and len(head.rows) > 1 and spread(table, head, sweep.monitor)[0] is not None
+    return head if is_it else None
 
 
 def spread(table: Table, group: Group, name: str) -> tuple[float | None, tuple[str | Shown, ...]]:
@@ -239,13 +269,14 @@ def _deviation(deviation: float, mean: float, source: str) -> Shown:
     return metric(0.0 if deviation <= 1e-12 * abs(mean) else deviation, source)
 
 
-def group_cells(sweep: Sweep, table: Table, groups: Sequence[Group]) -> dict[str, Any]:
+def group_cells(sweep: Sweep, table: Table, groups: Sequence[Group], why_none: str) -> dict[str, Any]:
     """Header and rows of the table folded over seeds; empty where nothing folds."""
     if not groups:
         return {}
     keys = [key for key in sweep.keys if key != "seed"]
     names = [name for name in shown_columns(table) if name in (*comparison.VAL, *comparison.TEST)]
     any_diverged = any(group.diverged for group in groups)
+    head = None if why_none else best_group(sweep, table, groups)
     made = []
     for group in groups:
         cells = [cell_of(sweep, table, group.first, key) for key in keys]
@@ -255,7 +286,7 @@ def group_cells(sweep: Sweep, table: Table, groups: Sequence[Group]) -> dict[str
         for name in names:
             mean, told = spread(table, group, name)
             cells.append(Cell(told, True, "" if mean is None else repr(mean)))
-        made.append(cells)
+        made.append(Line(cells, group is head))
     titles = [Column(key_of(sweep, key), False) for key in keys]
     titles += [Column("seeds", True), *([Column("diverged", True)] if any_diverged else [])]
     return {"columns": [*titles, *(Column(title_of(name), True) for name in names)], "rows": made}
@@ -286,11 +317,8 @@ def subject(sweep: Sweep) -> list[Shown]:
 
 def best(sweep: Sweep, table: Table, groups: Sequence[Group]) -> dict[str, Any] | None:
     """The setting, or run, that is best by validation: its values, that metric, and the accuracy on the test split."""
-    sign = 1 if sweep.monitor.endswith("_loss") else -1
-    several = [group for group in groups if len(group.rows) > 1 and spread(table, group, sweep.monitor)[0] is not None]
-    keys = [key for key in sweep.keys if key != "seed"]
-    if several and keys:
-        first = min(several, key=lambda group: sign * (spread(table, group, sweep.monitor)[0] or 0))
+    if (first := best_group(sweep, table, groups)) is not None:
+        keys = [key for key in sweep.keys if key != "seed"]
         mean = spread(table, first, "test_accuracy")[0]
         having = [at for at in first.rows if table.number(at, "test_accuracy") is not None]
         said = values(sweep, table, first.first, keys)
@@ -302,10 +330,9 @@ def best(sweep: Sweep, table: Table, groups: Sequence[Group]) -> dict[str, Any] 
             "test": None if mean is None else percent(mean, f"{table.source(_places(having), 'test_accuracy')} mean"),
             "link": "",
         }
-    at, row = table.rivals[0] if table.rivals else (0, {"status": ""})
-    if row["status"] != "done" or (sweep.monitor in table.header and table.number(at, sweep.monitor) is None):
+    if (at := best_row(sweep, table)) is None:
         return None
-    member = next((each for each in sweep.members if str(each.number) == row["number"]), None)
+    member = next((each for each in sweep.members if str(each.number) == table.rows[at - 1]["number"]), None)
     accuracy = table.number(at, "test_accuracy")
     said = values(sweep, table, at, sweep.keys)
     return {

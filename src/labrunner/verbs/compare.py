@@ -71,7 +71,9 @@ def main(arguments: Arguments) -> int:
         drawing.ask(folder, changes.get("figures", "all"))
         for message in drawing.finish(DRAWING_SECONDS):
             say(f"labrunner: warning: {message}")
-    show(f"\n{tables.folder_text(folder)}")
+    page = folder / tables.REPORT
+    show("\n".join(["", *([f"report: {tables.folder_text(page)}"] if page.is_file() else [])]))
+    show(tables.folder_text(folder))
     return 0
 
 
@@ -265,6 +267,8 @@ def print_table(asked: Asked, sweep: Sweep, rows: Sequence[Mapping[str, Any]]) -
     if groups := comparison.over_seeds(sweep, rows):
         show("\n".join(["", *tables.folded_table(sweep, groups)]))
     show(f"\nin the order of {sweep.monitor} at the epoch that each run chose")
+    if none := tables.no_best_text(sweep):
+        show(none)
 
 
 def print_differences(sweep: Sweep, configs: Sequence[Mapping[str, Any]], differing: Sequence[str]) -> None:

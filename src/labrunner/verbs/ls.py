@@ -202,17 +202,28 @@ def value_text(row: Mapping[str, Any] | None, monitor: str) -> str:
 
 
 def sweep_line(sweep: Sweep, when: str) -> Line:
-    """The counts of a sweep, and its best run."""
+    """The counts of a sweep, and its best setting, or run."""
     rows = comparison.table(sweep)
     counts = Counter(row["status"] for row in rows)
     status = ", ".join(f"{counts[name]} {name}" for name in comparison.RANKS if counts[name]) or "no runs"
     kind = "comparison" if sweep.is_comparison else "sweep"
-    what = f"{kind} of {tables.cut(swept(sweep), 2 * MOST)}" if sweep.keys else f"{kind} of {len(sweep.members)} runs"
+    runs = f"{len(sweep.members)} run{'' if len(sweep.members) == 1 else 's'}"
+    what = f"{kind} of {tables.cut(swept(sweep), 2 * MOST) if sweep.keys else runs}"
+    setting = comparison.best_over_seeds(sweep, comparison.over_seeds(sweep, rows))
+    if setting is not None:
+        return Line(
+            sweep.path,
+            when,
+            status=status,
+            val=value_text(setting, sweep.monitor),
+            test=tables.metric_text(setting["test_accuracy"]),
+            what=f"{what}; best {values_of_row(sweep, setting)} (mean of {setting['n']} seeds)",
+        )
     best = comparison.best_of(sweep, rows)
     if best is None:
         return Line(sweep.path, when, status=status, what=what)
     member, row = best
-    values = tables.cut(" ".join(f"{key}={comparison.as_typed(row[key])}" for key in sweep.keys), 2 * MOST)
+    which = f"; best {values_of_row(sweep, row) or tables.folder_text(member.path)}" if len(rows) > 1 else ""
     return Line(
         sweep.path,
         when,
@@ -220,8 +231,13 @@ def sweep_line(sweep: Sweep, when: str) -> Line:
         chosen=str(row["best_epoch"]),
         val=value_text({sweep.monitor: comparison.monitored_value(member, sweep.monitor)}, sweep.monitor),
         test=tables.metric_text(row["test_accuracy"]),
-        what=f"{what}; best {values or tables.folder_text(member.path)}",
+        what=f"{what}{which}",
     )
+
+
+def values_of_row(sweep: Sweep, row: Mapping[str, Any]) -> str:
+    """The values of the swept keys that a row of a table has."""
+    return tables.cut(" ".join(f"{key}={comparison.as_typed(row[key])}" for key in sweep.keys if key in row), 2 * MOST)
 
 
 def swept(sweep: Sweep) -> str:

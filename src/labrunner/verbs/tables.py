@@ -41,7 +41,9 @@ def print_sweep(sweep: Sweep, judgement: Judgement | None = None) -> None:
         show("\n".join(["", *folded_table(sweep, groups)]))
     print_verdict(judge(sweep, rows) if judgement is None else judgement, terminal_width())
     best = comparison.best_of(sweep, rows)
-    if best is not None:
+    if why := no_best_text(sweep):
+        show(f"\n{why}")
+    elif best is not None:
         member, row = best
         show(f"\nbest: {best_text(sweep, groups, member, row)}")
         show(f"  {folder_text(member.path)}")
@@ -83,6 +85,12 @@ def table_of(
     return [*aligned(header, cells), *([f"{file} has more: {', '.join(gone)}"] if gone else [])]
 
 
+def no_best_text(sweep: Sweep) -> str:
+    """Why no row is marked as the best; nothing where there is no need to say so."""
+    why = comparison.why_no_best(sweep)
+    return f"best: none; {why}" if why else ""
+
+
 def best_text(sweep: Sweep, groups: Sequence[Mapping[str, Any]], member: Member, row: Mapping[str, Any]) -> str:
     """The best values and their metric; over several seeds the best setting, and not the luckiest seed."""
     first = comparison.best_over_seeds(sweep, groups)
@@ -99,16 +107,15 @@ def best_text(sweep: Sweep, groups: Sequence[Mapping[str, Any]], member: Member,
 
 
 def folded_table(sweep: Sweep, groups: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The lines of the table folded over ``seed``: mean ± standard deviation."""
+    """The lines of the table folded over ``seed``: mean ± standard deviation, the best setting marked."""
     keys = [key for key in sweep.keys if key != "seed"]
-    means = [group[sweep.monitor] for group in groups if group.get(sweep.monitor) is not None]
-    best = (min if sweep.monitor.endswith("_loss") else max)(means, default=None)
+    best = comparison.best_over_seeds(sweep, groups)
     counts = ["n", *(["diverged"] if any(group["diverged"] for group in groups) else [])]
     shown = [*comparison.VAL, *comparison.TEST]
     shown = [name for name in shown if any(group[name] is not None for group in groups)]
     cells = [
         [
-            MARK if best is not None and len(groups) > 1 and group.get(sweep.monitor) == best else "",
+            MARK if group is best else "",
             *(value_text(sweep, key, group[key]) for key in keys),
             *(str(group[name]) for name in counts),
             *(spread_text(group[name], group[f"{name}_sd"]) for name in shown),

@@ -25,17 +25,22 @@ def print_verdict(judgement: Judgement, room: int | None = None) -> None:
 def lines_of(judgement: Judgement) -> list[str]:
     """The pairs of the best first, as its file has them, and how many others there are."""
     made = judgement.pairs or judgement.run_pairs
+    remarks = [plain(sentence) for sentence in judgement.remarks]
+    if len(remarks) > MOST_REMARKS:
+        rest = len(remarks) - MOST_REMARKS
+        remarks[MOST_REMARKS:] = [f"and {rest} more remark{'s' if rest > 1 else ''} on runs that are in no pair"]
     if not made:
-        return [f"verdict: none; {one_line(judgement.why_not)}"] if judgement.why_not else []
+        lines = [f"verdict: none; {judgement.why_not}", *remarks] if judgement.why_not else []
+        return indented(lines)
     told = [plain(sentence) for sentence in words.sentences(judgement)]
     lines = [f"verdict: {plain(words.title(judgement))}", *told[:MOST_PAIRS]]
     if (rest := len(told) - MOST_PAIRS) > 0:
         decided = sum(pair.decided for pair in made[MOST_PAIRS:])
         file = VERDICT if judgement.pairs else MCNEMAR
         lines.append(f"and {rest} more pair{'s' if rest > 1 else ''}, {decided or 'none'} decided: {file}")
-    remarks = [plain(sentence) for sentence in judgement.remarks]
-    lines += remarks[:MOST_REMARKS]
-    if len(remarks) > MOST_REMARKS:
-        lines.append(f"and {len(remarks) - MOST_REMARKS} more remarks on runs that are in no pair")
-    lines.append(words.scope(judgement))
+    return indented([*lines, *remarks, words.scope(judgement)])
+
+
+def indented(lines: list[str]) -> list[str]:
+    """Lines of a terminal, all but the first indented."""
     return [f"{'  ' if at else ''}{one_line(line)}" for at, line in enumerate(lines)]

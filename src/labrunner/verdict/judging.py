@@ -28,7 +28,7 @@ class Pair(NamedTuple):
     mean_b: float
     difference: float  # mean of a - b, seed by seed
     sd: float  # of the differences, divided by n - 1
-    low: float | None  # 95% t interval of the mean difference
+    low: float | None  # 95% t interval of the mean difference, cut off where none can be larger; from three seeds on
     high: float | None
     p: float | None  # paired t test, two-sided
     p_holm: float | None  # corrected for all pairs
@@ -80,9 +80,9 @@ def judge(sweep: Sweep, rows: Sequence[Mapping[str, Any]] | None = None, flips: 
     """What the runs of a sweep, or a comparison, say of each other.
 
     Runs are grouped by all keys but ``seed``. Where two such settings share two seeds or more, each pair is judged by
-    the paired t test over its common seeds; where there is one run of each, each pair of runs by McNemar's exact test
-    on the test samples. Both are corrected for all pairs after Holm, and not only for those of the best: which one is
-    best was seen in the same numbers.
+    the paired t test over its common seeds, from three on; where there is one run of each, each pair of runs of the
+    same splits by McNemar's exact test on the test samples. Both are corrected for all pairs after Holm, and not only
+    for those of the best: which one is best was seen in the same numbers.
 
     The metric is the accuracy on the test split, where all runs have one: neither the epoch of a run nor the order of
     the settings was chosen by it. Otherwise it is that of validation, and without one the monitored column.
@@ -105,13 +105,27 @@ def judge(sweep: Sweep, rows: Sequence[Mapping[str, Any]] | None = None, flips: 
         kinds = {comparison.loss_of(configs[member.number]) for member in members}
         if len(kinds) > 1:
             return Judgement(remarks=remarks, why_not="the losses are of different kinds, and there is no accuracy")
+    if why := too_few(settings, len(members)):
+        return Judgement(remarks=remarks, why_not=why)
     if len(members) < 2:
         return Judgement(remarks=remarks)
     if any(len(setting.done) > 1 for setting in settings) and len(settings) > 1:
         return over_seeds(settings, rows, metric, sweep.monitor, configs, remarks)
     if len(settings) == 1 and len(members) > 2:
         return Judgement(remarks=remarks, why_not="all runs have one setting: there are none to judge between")
-    return on_samples(sweep, rows, members, remarks, flips)
+    return on_samples(sweep, rows, members, configs, remarks, flips)
+
+
+def too_few(settings: Sequence[Setting], done: int) -> str:
+    """Why several runs have nothing to be held against; the remarks tell what became of the others."""
+    made = sum(len(each.done) + len(each.diverged) + len(each.left) for each in settings)
+    if made < 2:
+        return ""  # nobody asked
+    if not done:
+        return "no run is done"
+    if len(settings) > 1 and sum(bool(each.done) for each in settings) == 1:
+        return f"only one setting has {'a run that is' if done == 1 else 'runs that are'} done"
+    return "only one run is done" if done == 1 else ""
 
 
 def metric_of(rows: Sequence[Mapping[str, Any]], numbers: set[int], monitor: str) -> str:
@@ -167,12 +181,10 @@ def settings_of(
 
 
 def rank(setting: Setting, monitor: str) -> tuple[bool, float]:
-    """The mean of the monitored metric, the best least; settings of several seeds come before those of one."""
+    """By which settings are sorted, as in the table over seeds."""
     values = [comparison.monitored_value(member, monitor) for member in setting.done.values()]
     mean, _ = comparison.mean_and_sd([value for value in values if value is not None])
-    if mean is None:
-        return True, float("inf")
-    return len(setting.done) < 2, mean if monitor.endswith("_loss") else -mean
+    return comparison.standing(len(setting.done), mean, monitor)
 
 
 # over seeds
@@ -205,7 +217,7 @@ def over_seeds(
             for a, b in zip(first, second, strict=True)
         ]
     )
-    found = paired(values, kept)
+    found = paired(values, kept, most=np.inf if metric.endswith("_loss") else 1.0)
     needed = seeds_needed(found.mean, found.sd, found.n, tests=int((found.n >= 2).sum()))
     made = [
         _pair(settings[a].name, settings[b].name, metric, values[[a, b]], found, needed, column)
@@ -268,6 +280,7 @@ def on_samples(
     sweep: Sweep,
     rows: Sequence[Mapping[str, Any]],
     members: Sequence[Member],
+    configs: Mapping[int, Mapping[str, Any]],
     remarks: list[Sentence],
     flips: Flips | None,
 ) -> Judgement:
@@ -276,14 +289,18 @@ def on_samples(
         flips = find_flips([run for _, run in sweep.runs], by_sample=False)
     names = {member.number: comparison.values_text(member.values) for member in members}
     order = [row["number"] for row in rows if row["number"] in names]
+    # networks that were trained on other samples differ in these, whatever test samples happen to be in both splits
+    data = {member.number: samples_of(member, configs[member.number]) for member in members}
+    alike = [(a, b) for place, a in enumerate(order) for b in order[place + 1 :] if data[a] == data[b]]
+    if not alike:
+        return Judgement(remarks=remarks, why_not="one seed each, and no two runs are of the same samples and splits")
     compared = [
-        (a, b, begun.index(a), begun.index(b))
-        for place, a in enumerate(order)
-        for b in order[place + 1 :]
-        if flips.shared[begun.index(a)][begun.index(b)]
+        (a, b, begun.index(a), begun.index(b)) for a, b in alike if flips.shared[begun.index(a)][begun.index(b)]
     ]
     if not compared:
         return Judgement(remarks=remarks, why_not="one seed each, and no two runs have predicted the same test samples")
+    if len(set(data.values())) > 1:
+        remarks.append(["runs of different samples or splits are not held against each other"])
     shared = np.array([flips.shared[i][j] for *_, i, j in compared])
     only_a = np.array([flips.lost[i][j] for *_, i, j in compared])
     only_b = np.array([flips.lost[j][i] for *_, i, j in compared])

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 LEVEL = 0.05  # of all decisions, two-sided; intervals hold 1 - LEVEL
 POWER = 0.8
 MOST_SEEDS = 10_000  # more are not counted
+LEAST = 3  # seeds: the limit of t for two is 12.7, and their interval says nothing that one could use
 NOISE = 1e-12  # of the values' size: a difference below it is rounding
 
 
@@ -26,7 +27,7 @@ class Paired(NamedTuple):
     n: np.ndarray  # common seeds
     mean: np.ndarray  # of the differences, first minus second
     sd: np.ndarray  # of the differences, divided by n - 1; NaN for n < 2
-    low: np.ndarray  # 95% t interval of the mean difference
+    low: np.ndarray  # 95% t interval of the mean difference; NaN, as p, for fewer than `LEAST` seeds
     high: np.ndarray
     p: np.ndarray  # of the paired t test, two-sided
     p_holm: np.ndarray  # corrected for all pairs that have two seeds or more
@@ -37,20 +38,21 @@ def pairs(settings: int) -> tuple[np.ndarray, np.ndarray]:
     return np.triu_indices(settings, 1)
 
 
-def paired(values: ArrayLike, kept: ArrayLike | None = None) -> Paired:
+def paired(values: ArrayLike, kept: ArrayLike | None = None, most: float = np.inf) -> Paired:
     """Compare settings pair by pair, each over the seeds that both have.
 
     Parameters
     ----------
     values : (..., S, K) a metric of S settings under K seeds; NaN where there is no run
     kept : (P,) which pairs may be compared at all, all if it is left out; the others count as without common seeds
+    most : how large a difference of means can be, as 1 for shares; intervals are cut off there and lose nothing by it
 
     Notes
     -----
     Where all differences of a pair are equal there is no spread for a t test to go by. If they are 0 the settings came
     out the same: p is 1 and the interval is empty around 0. Otherwise p and interval are NaN, and Holm's correction
-    counts the pair as one that decides nothing: accuracies are counts over the test samples, and two or three equal
-    differences of them are no proof of precision.
+    counts the pair as one that decides nothing: accuracies are counts over the test samples, and three equal
+    differences of them are no proof of precision. Pairs of two seeds count alike.
     """
     from scipy import special
 
@@ -67,25 +69,25 @@ def paired(values: ArrayLike, kept: ArrayLike | None = None) -> Paired:
         difference = np.where(known, one / unit[..., None] - other / unit[..., None], 0.0)
     difference = np.where(np.abs(difference) > NOISE, difference, 0.0)
     n = known.sum(axis=-1)
-    enough = n >= 2
+    enough, tested = n >= 2, n >= LEAST
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = np.where(n > 0, difference.sum(axis=-1) / n, np.nan)
         deviation = np.where(known, difference - mean[..., None], 0.0)
         sd = np.where(enough, np.sqrt((deviation**2).sum(axis=-1) / (n - 1)), np.nan)
         sd = np.where(sd <= NOISE, 0.0, sd)
-        degrees = np.where(enough, n - 1, np.nan)
+        degrees = np.where(tested, n - 1, np.nan)
         # t = mean / (sd / sqrt(n)), of which |t| has its tail twice (Student 1908)
         t = np.where(sd > 0, np.abs(mean) / (sd / np.sqrt(n)), np.nan)
         p = np.where(sd > 0, 2 * special.stdtr(degrees, -t), np.nan)
         half = np.where(sd > 0, special.stdtrit(degrees, 1 - LEVEL / 2) * sd / np.sqrt(n), np.nan)
-    equal = enough & (sd == 0) & (mean == 0)
+    equal = tested & (sd == 0) & (mean == 0)
     p, half = np.where(equal, 1.0, p), np.where(equal, 0.0, half)
     return Paired(
         n=n,
         mean=mean * unit,
         sd=sd * unit,
-        low=(mean - half) * unit,
-        high=(mean + half) * unit,
+        low=np.clip((mean - half) * unit, -most, most),
+        high=np.clip((mean + half) * unit, -most, most),
         p=p,
         p_holm=holm(p, enough),
     )
@@ -138,7 +140,7 @@ def seeds_needed(mean: ArrayLike, sd: ArrayLike, n: ArrayLike, tests: int = 1) -
     level = LEVEL / max(1, tests)
     mean, sd, n = np.broadcast_arrays(*(np.asarray(each, dtype=float) for each in (mean, sd, n)))
     with np.errstate(invalid="ignore", divide="ignore"):
-        asked = (n >= 3) & (sd > 0) & (mean != 0)
+        asked = (n >= LEAST) & (sd > 0) & (mean != 0)
         effect = np.where(asked, np.abs(mean) / sd, 1.0)
     low, high = np.full(effect.shape, 1), np.full(effect.shape, MOST_SEEDS)  # power(low) is too little
     for _ in range(MOST_SEEDS.bit_length()):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from labrunner.told import Sentence, Told
 from labrunner.verdict.judging import MCNEMAR, VERDICT, Judgement, Pair, RunPair
-from labrunner.verdict.statistics import LEVEL
+from labrunner.verdict.statistics import LEAST, LEVEL
 
 AGAIN = "'seed=range(5)'"
 MOST_DIGITS = 4
@@ -16,7 +16,8 @@ MOST_DIGITS = 4
 def title(judgement: Judgement) -> Sentence:
     """What is judged, and how."""
     if judgement.pairs:
-        return [f"{judgement.metric}, differences paired by seed", *_family(len(judgement.pairs), VERDICT)]
+        tested = [] if _too_few(judgement.pairs) else _family(len(judgement.pairs), VERDICT)
+        return [f"{judgement.metric}, differences paired by seed", *tested]
     return [
         "one seed each: two trained networks on the same test samples, McNemar's exact test",
         *_family(len(judgement.run_pairs), MCNEMAR),
@@ -27,10 +28,17 @@ def _family(pairs: int, file: str) -> Sentence:
     return [", Holm's correction over ", Told(str(pairs), f"{file} count"), " pairs"] if pairs > 1 else []
 
 
+def _too_few(pairs: Sequence[Pair]) -> bool:
+    """Whether all of them lack the seeds for an interval."""
+    return all(pair.n < LEAST for pair in pairs)
+
+
 def scope(judgement: Judgement) -> str:
     """What the verdict covers, and what not."""
     if judgement.run_pairs:
         return f"it is about these trained networks; another seed may turn it round: repeat with {AGAIN}"
+    if _too_few(judgement.pairs):
+        return f"two seeds give no useful interval and decide nothing; three are the least: repeat with {AGAIN}"
     if judgement.data_vary:
         return "intervals are of training again with another seed, and on the samples or splits that come with it"
     return "intervals are of training again with another seed on the same splits, not of other data"
@@ -53,6 +61,8 @@ def headline(judgement: Judgement) -> str:
     others = "the other" if len(its) == 1 else "any of the others"
     if judgement.run_pairs:
         return _of_networks(ahead, len(its), others)
+    if _too_few([pair for pair in its if isinstance(pair, Pair)]):
+        return f"Two seeds do not tell whether the best by validation beats {others}."
     if not all(ahead):
         return "The best by validation is beaten by another."
     if len(ahead) == len(its):
@@ -88,6 +98,11 @@ def of_pair(pair: Pair, row: int) -> Sentence:
         return [a, " and ", b, " came out the same with each of ", *seeds]
     ahead, behind = (a, b) if is_ahead(pair) else (b, a)
     gap, interval = _gap(pair, source)
+    if pair.n < LEAST:
+        few: Sentence = [" over ", *seeds, ", too few for an interval"]
+        if pair.difference == 0:
+            return [a, " and ", b, " have the same mean", *few]
+        return [ahead, " is ahead of ", behind, " by ", *gap, *few]
     if pair.p is None:
         said: Sentence = [ahead, " is ahead of ", behind, " by ", *gap, " with each of ", *seeds, " alike: without a"]
         return [*said, " spread nothing can be decided; more seeds would show one"]
@@ -102,8 +117,6 @@ def of_pair(pair: Pair, row: int) -> Sentence:
 
 
 def _needed(pair: Pair, source: str) -> Sentence:
-    if pair.n < 3:
-        return [f": two hardly show a spread; repeat with {AGAIN}"]
     if pair.seeds_needed is None:
         return []
     if math.isinf(pair.seeds_needed):
@@ -125,7 +138,9 @@ def _gap(pair: Pair, source: str) -> tuple[Sentence, Sentence]:
         for text, column in zip(texts, columns, strict=True)
     ]
     name = " points" if in_points else f" in {pair.metric}"
-    return [shown[0], name], ["95% interval ", shown[1], " to ", shown[2]]
+    is_cut = in_points and any(value is not None and abs(value) == 1 for value in (low, high))
+    cut = [", cut off where no difference can be larger"] if is_cut else []
+    return [shown[0], name], ["95% interval ", shown[1], " to ", shown[2], *cut]
 
 
 def points(values: Sequence[float | None]) -> list[str]:

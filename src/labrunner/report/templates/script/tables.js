@@ -1,5 +1,7 @@
 // table.sortable: a button in each header cell. th data-sort="number|text" says how, td data-value what by; blanks go last.
+// Of one row or two there is nothing to sort or to look for.
 {
+  const few = 2;
   const words = new Intl.Collator("en", { numeric: true });
   const text = (cell) => (cell?.dataset.value ?? cell?.textContent ?? "").trim();
   const blank = (value) => value === "" || value === "–";
@@ -7,6 +9,7 @@
 
   for (const table of document.querySelectorAll("table.sortable")) {
     const bodies = [...table.tBodies].map((body) => [body, [...body.rows]]);
+    if (bodies.flatMap(([, rows]) => rows).length <= few) continue;
     const heads = [...table.tHead.rows[table.tHead.rows.length - 1].cells];
     heads.forEach((head, column) => {
       if (!head.textContent.trim()) return;
@@ -44,6 +47,10 @@
     const table = document.getElementById(input.dataset.table);
     if (!table) continue;
     const rows = [...table.tBodies].flatMap((body) => [...body.rows]);
+    if (rows.length <= few) {
+      input.remove();
+      continue;
+    }
     const said = made("output", { className: "note" });
     input.after(" ", said);
     const look = () => {
