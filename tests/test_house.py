@@ -23,7 +23,7 @@ trust  trial  build  drawing
 trainer  agreement  facts  apart  checks  audit  results  preprocessing  remarks  doctor  verdict  report
 data  scratch  deep  probes  features  figures
 checkpoint  records  averages  comparison  flips  board  machine  compose  metrics  schedule  signals
-errors  own  seeding  initial  learner  kit  relations  labs  known_facts  architectures  schema  combinations  helping  usage  nearby  completing  aliases  selection  numerals  thinning  reg  told  files  servers  children
+errors  own  seeding  initial  learner  kit  relations  labs  known_facts  architectures  schema  combinations  helping  meant  usage  nearby  completing  aliases  selection  numerals  thinning  reg  told  files  servers  children
 """  # noqa: E501
 PLACES = {
     unit: (-row, column) for row, line in enumerate(FLOORS.split("\n")) for column, unit in enumerate(line.split())
@@ -48,6 +48,7 @@ ALONE = [
     "schema",
     "combinations",
     "helping",
+    "meant",
     "usage",
     "nearby",
     "completing",

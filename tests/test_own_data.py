@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import sys
 
 import numpy as np
@@ -223,7 +224,10 @@ WRONG = {
     "labels of text": ((TABLE, np.array(list("ababab"))), "return_inverse"),
     "a negative label": ((TABLE, LABELS - 1), r"labels\[0\] is -1; classes are numbered from 0"),
     "one class": ((TABLE, LABELS * 0), "nothing to tell apart"),
-    "years for labels": ((TABLE, LABELS + 2020), "number them from 0"),
+    "years for labels": ((TABLE, LABELS + 2020), "labels are 2020, 2021, and no sample has 0"),
+    "labels from 1": ((TABLE, LABELS + 1), r"labels are 1, 2, and no sample has 0.*\n.*return_inverse=True\) numbers"),
+    "a gap in the labels": ((TABLE, LABELS * 2), "labels are 0, 2, and no sample has 1"),
+    "one class of two": (Arrays(TABLE, LABELS * 0, ["a", "b"]), "all samples are of one class, a"),
     "more labels than names": (Arrays(TABLE, LABELS + 1, ["a", "b"]), "class_names has 2: a, b; the last of them is 1"),
     "a name twice": (Arrays(TABLE, LABELS, ["a", "a"]), "class_names has a twice"),
     "names in one text": (Arrays(TABLE, LABELS, "ab"), "it takes a list of texts"),
@@ -244,7 +248,8 @@ def test_what_is_no_data_set_is_refused_with_what_to_give_instead(found, said):
 def test_a_function_that_fails_or_asks_for_more_is_refused_before_anything_is_written(own):
     refused = own("dataset=failing")
     assert refused.code == 2
-    assert "my_data.failing makes no data: FileNotFoundError: points.csv" in refused.err
+    said = r"my_data.failing makes no data: my_data.py:\d+ in failing: FileNotFoundError: points.csv"
+    assert re.search(said, refused.err)
     own.write("conf/dataset/failing.yaml", "_target_: my_data.failing\nsize: 4\n")
     assert "missing 1 required positional argument: 'samples'" in own("dataset=failing").err
     assert not (own.folder / "outputs").exists()

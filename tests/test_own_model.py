@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 
 import pytest
@@ -51,9 +52,90 @@ class Net(nn.Module):
         self.layer = nn.LazyLinear(num_classes)
 
     def forward(self, x):
-        if len(x) == 16:
-            raise ZeroDivisionError("sixteen")
+        if len(x) == 8:
+            raise ZeroDivisionError("eight")
         return self.layer(x.flatten(1))
+"""
+WRONG = """
+import numpy as np
+import torch
+from torch import nn
+
+
+class Plain(nn.Module):
+    def __init__(self, input_shape, num_classes, width: int = 8, name="x", rates=(1, 2)):
+        super().__init__()
+        first = nn.Linear(int(np.prod(input_shape)), width)
+        self.net = nn.Sequential(nn.Flatten(), first, nn.Linear(width, num_classes))
+
+    def forward(self, x):
+        return self.net(x)
+
+
+class Constructor(Plain):
+    def __init__(self, input_shape, num_classes, width=8):
+        super().__init__(input_shape, num_classes, width)
+        {}["nothing"]
+
+
+class Forward(Plain):
+    def forward(self, x):
+        return self.half(x)
+
+    def half(self, x):
+        return self.net(x[:, :, ::2])
+
+
+class Gradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        raise ValueError("no such gradient")
+
+
+class Backward(Plain):
+    def forward(self, x):
+        return Gradient.apply(self.net(x))
+
+
+class Training(Plain):
+    def forward(self, x):
+        return self.net(x)[0 if self.training else slice(None)]
+
+
+class Detached(Plain):
+    def forward(self, x):
+        return self.net(x).detach()
+
+
+class Frozen(Plain):
+    def __init__(self, input_shape, num_classes, width=8):
+        super().__init__(input_shape, num_classes, width)
+        self.requires_grad_(False)
+
+
+class Blank(Plain):
+    def __init__(self, input_shape, num_classes, width=8):
+        super().__init__(input_shape, num_classes, width)
+        nn.init.constant_(self.net[2].bias, float("nan"))
+
+
+class Infinite(Plain):
+    def forward(self, x):
+        return self.net(x) * float("inf")
+
+
+class Softmax(Plain):
+    def forward(self, x):
+        return self.net(x).softmax(dim=1)
+
+
+class LogSoftmax(Plain):
+    def forward(self, x):
+        return self.net(x).log_softmax(dim=1)
 """
 LOUD = """
 
@@ -153,10 +235,94 @@ def test_an_init_that_is_asked_for_reaches_it(own):
 def test_a_failure_in_its_forward_during_training_names_the_log(own):
     own.write("broken.py", BROKEN)
     own.write("conf/model/broken.yaml", "_target_: broken.Net\n")
+    # 72 of 120 samples train: the fifth batch is one of eight
     ended = own("hydra.run.dir=run", "model=broken", *SMALL)
     assert ended.code == 1
-    assert "ZeroDivisionError: sixteen" in ended.err
-    assert "broken.py" in (own.folder / "run" / "log.txt").read_text()
+    said = "training, epoch 1, batch 5: broken.py:12 in forward: ZeroDivisionError: eight"
+    assert ended.err == f"labrunner: error: {said}\n  the run failed; its traceback is in run/log.txt\n"
+    assert "in training, epoch 1, batch 5" in (own.folder / "run" / "log.txt").read_text()
+    assert load_run(own.folder / "run").error == said
+
+
+def line_of(text: str) -> int:
+    return next(number for number, line in enumerate(WRONG.splitlines(), start=1) if text in line)
+
+
+@pytest.fixture
+def wrong(own):
+    own.write("wrong.py", WRONG)
+    names = re.findall(r"^class (\w+)\(Plain\)", WRONG, re.MULTILINE)
+    for name in ["Plain", *names]:
+        own.write(f"conf/model/my_{name.lower()}.yaml", f"_target_: wrong.{name}\nwidth: 8\n")
+    return own
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("constructor", f"cannot be built: wrong.py:{line_of('nothing')} in __init__: KeyError: 'nothing'"),
+        ("forward", f"wrong.py:{line_of('::2')} in half: RuntimeError: mat1 and mat2"),
+        ("backward", f"first batch raises wrong.py:{line_of('such')} in backward: ValueError: no such gradient"),
+        ("training", "cannot be trained: its first batch raises"),
+        ("detached", "no parameter gets a gradient from its scores"),
+        ("frozen", "no parameter gets a gradient from its scores, so nothing would learn: it sets requires_grad=False"),
+        ("blank", "begins with net.2.bias that holds nan"),
+    ],
+)
+def test_what_could_not_train_is_refused_with_its_line_and_leaves_no_folder(wrong, model, said):
+    refused = wrong(f"model=my_{model}", *SMALL)
+    assert refused.code == 2
+    assert said in refused.err
+    assert len(refused.err.splitlines()) <= 3
+    assert not (wrong.folder / "outputs").exists()
+
+
+def test_an_argument_of_another_kind_is_named_with_what_it_takes(wrong):
+    refused = wrong("model=my_plain", "model.width=abc", *SMALL)
+    assert refused.code == 2
+    assert "model.width=abc is a text; it takes a whole number, as 8" in refused.err
+    assert "num_classes=4, width=abc; LABRUNNER_DEBUG=1 shows the traceback" in refused.err
+    assert "model.width" not in wrong("model=my_constructor", *SMALL).err  # of the kind it should be
+
+
+def test_a_sweep_of_code_that_cannot_be_used_is_refused_once_and_leaves_no_folder(wrong):
+    refused = wrong("-m", "model=my_detached", "seed=1,2", *SMALL)
+    assert refused.code == 2
+    assert refused.err.startswith("labrunner: error: run 0 (seed=1): Detached: no parameter gets a gradient")
+    assert refused.err.count("no parameter") == 1
+    refused = wrong("-m", "model=my_plain", "model.width=8,abc", *SMALL)
+    assert refused.err.startswith("labrunner: error: run 1 (model.width=abc): Plain cannot be built")
+    assert not (wrong.folder / "outputs").exists()
+
+
+def test_a_sweep_on_the_same_code_is_tried_in_one_of_its_runs(wrong, monkeypatch):
+    from labrunner import sweeping
+
+    tried = []
+    monkeypatch.setattr(sweeping, "prepare", lambda config, shared: tried.append(config["seed"]))
+    wrong("-m", "model=my_plain", "seed=1,2,3", "optim.lr=0.1,0.2", "hydra.sweep.dir=sweep", "smoke=true", *SMALL)
+    assert tried == [1]
+
+
+def test_a_loss_that_never_was_a_number_is_not_blamed_on_the_learning_rate(wrong):
+    ended = wrong("hydra.run.dir=run", "model=my_infinite", *SMALL)
+    assert ended.code == 1
+    assert "the training loss is nan at step 0 (epoch 1, lr 0.001), before any update" in ended.err
+    assert "no learning rate mends that" in ended.err
+    assert "optim.lr" not in ended.err
+    found = wrong("doctor", "run").out
+    assert "look at the inputs, the weights that it begins with, and its scores" in found
+    assert "optim.lr" not in found
+
+
+def test_a_softmax_in_front_of_the_loss_is_warned_of_and_a_log_softmax_is_not(wrong):
+    said = "the scores of Softmax sum to 1 for every sample"
+    warned = wrong("hydra.run.dir=run", "model=my_softmax", "smoke=true", *SMALL)
+    assert warned.code == 0
+    assert warned.err.count(said) == 1
+    assert said in (wrong.folder / "run" / "log.txt").read_text()
+    assert "sum to 1" not in wrong("hydra.run.dir=other", "model=my_logsoftmax", "smoke=true", *SMALL).err
+    assert "sum to 1" not in wrong("hydra.run.dir=third", "model=my_plain", "smoke=true", *SMALL).err
 
 
 def test_a_network_that_prints_and_draws_random_numbers_when_built_changes_nothing_else(own):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import signal
 from pathlib import Path
 
@@ -88,6 +89,14 @@ Frozen = noting("frozen")
 Columns = noting("mine", ("x", "y"), (1, 2))
 Short = noting("mine", row=(1, 2))
 Halves = noting("mine", row=(1, 2.5, 3))
+
+
+class Changing(Probe):
+    def start(self, learner, data, step):
+        self.notes.note("mine", ("epoch", "step", "x"), [(0, 0, 1)])
+
+    def end(self, learner, data, epoch):
+        self.notes.note("mine", ("epoch", "step", "y"), [(1, 1, 1)])
 '''
 EVERYTHING = """
 import numpy as np
@@ -182,9 +191,10 @@ def test_one_that_is_none_or_whose_facts_nobody_gives_is_refused_before_anything
         ("Outside", "'../../outside', which is no name for a file"),
         ("Theirs", "notes gradients, a file that labrunner writes itself"),
         ("Frozen", "notes frozen, a file that labrunner writes itself"),
-        ("Columns", "the first columns of mine are epoch and step"),
-        ("Short", "a row of mine has 2 values for 3 columns"),
-        ("Halves", "epoch and step in mine are whole numbers, and not [1, 2.5]"),
+        ("Columns", "probes/mine.csv: its first columns are epoch and step, by which a resume cuts it, and not x, y"),
+        ("Short", "my_probes.Short: probes/mine.csv: a row has 2 values for 3 columns, epoch, step, x"),
+        ("Halves", "my_probes.Halves: probes/mine.csv: epoch and step are whole numbers, and not 1 and 2.5"),
+        ("Changing", "my_probes.Changing notes epoch, step, y in probes/mine.csv, which has epoch, step, x"),
         ("Sneaking", "gives a fact parameters, which is one of labrunner's"),
         ("Texts", "its fact word is 'many', and no number"),
     ],
@@ -193,6 +203,9 @@ def test_one_that_goes_wrong_ends_the_run_with_its_name_and_the_log_has_the_plac
     ended = own("hydra.run.dir=run", f"probes=[my_probes.{name}]", *SMALL, "smoke=true")
     assert ended.code == 1
     assert said in ended.err
+    assert ended.err.endswith("run/log.txt\n")
+    assert len(ended.err.splitlines()) == 2
+    assert name in ("Sneaking", "Texts") or re.search(r"my_probes.py:\d+ in (end_epoch|end): ", ended.err)
     assert load_run(own.folder / "run").status == "failed"
     assert "my_probes." in (own.folder / "run" / "log.txt").read_text()
     assert not list(own.folder.glob("outside*"))

@@ -78,6 +78,8 @@ def follow(run_folder: RunFolder, config: Mapping[str, Any]) -> None:
         for path in files(run_folder.path):
             with writing(path):
                 path.unlink(missing_ok=True)
+        with suppress(OSError):  # it may not be there, or hold what is none of ours
+            (run_folder.path / BOARD).rmdir()
 
 
 def write(run_folder: RunFolder, config: Mapping[str, Any]) -> None:

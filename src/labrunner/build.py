@@ -16,10 +16,11 @@ from labrunner import architectures, schema
 from labrunner.errors import RequestError
 from labrunner.learner import ANY, Wants
 from labrunner.own import named
+from labrunner.trial import failure, refuse_untrainable
 
 if TYPE_CHECKING:
     from labrunner.data import Data, Description
-    from labrunner.learner import Batch, Learner
+    from labrunner.learner import Learner
 
 
 def build(
@@ -42,6 +43,8 @@ def build(
 
     config, _, learner = with_learner(config, recorded)
     made = data.make(config, data.samples_of(config, shared), learner)
+    if recorded is None:
+        refuse_untrainable(config, made, learner)
     check_batches(config, made, learner)
     if config.get("freeze", {}).get("cache", False) and config["model"].get("name") not in schema.NUMPY_MODELS:
         from labrunner.features import cached  # which imports torch
@@ -225,15 +228,6 @@ def check_batches(config: dict[str, Any], data: Data, learner: Learner) -> None:
         f"batch_size={config['batch_size']} leaves one sample of {len(train)} for the last batch, and {trouble}; "
         f"try {way_out}"
     )
-
-
-def failure(learner: Learner, batch: Batch) -> str | None:
-    """What a network raises when it is trained on a batch; None if it does not."""
-    try:
-        learner.gradients(batch)
-    except Exception as error:  # it may be anything
-        return f"{type(error).__name__}: {error}".splitlines()[0]
-    return None
 
 
 def build_learner(

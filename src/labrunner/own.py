@@ -6,15 +6,31 @@ Imported here and nowhere else. Whether a saved config may name it is asked befo
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
+import inspect
 import sys
-from collections.abc import Callable, Iterable, Mapping
+import sysconfig
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from labrunner.errors import RequestError
 
 GROUPS = ("model", "dataset", "optim")  # whose options may name code
+TRACEBACK = "LABRUNNER_DEBUG=1 shows the traceback"
+WHERE = "in "  # how a note begins that says in what part of a run an error was raised
+LONGEST = 40  # letters of an argument in a message
+KINDS = {  # of values in YAML
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    list: "a list",
+    dict: "a mapping",
+}
 
 
 def is_dotted(text: Any) -> bool:
@@ -81,7 +97,7 @@ def named(target: str, makes: str, where: str = "_target_") -> Callable[..., Any
             ) from None
         raise RequestError(f"{where}: {target}: {module_name} imports {error.name}, which is not installed") from error
     except (Exception, SystemExit) as error:
-        raise RequestError(f"{where}: {target}: importing {module_name} raised {said(error)}") from error
+        raise RequestError(f"{where}: {target}: importing {module_name} raised {said(error)}\n{TRACEBACK}") from error
     if not hasattr(module, name):
         own = Path(here, f"{module_name.partition('.')[0]}.py")
         if own.is_file() and Path(getattr(module, "__file__", None) or "") != own:
@@ -100,6 +116,103 @@ def named(target: str, makes: str, where: str = "_target_") -> Callable[..., Any
     return found
 
 
+# what its errors say
+
+
 def said(error: BaseException) -> str:
-    """The first line of an error, with its kind."""
-    return f"{type(error).__name__}: {error}".splitlines()[0].rstrip(": ")
+    """The first line of an error with its kind, behind the line of the user's code that it came from, if it did.
+
+    ``my_tiny.py:14 in forward: RuntimeError: mat1 and mat2 shapes cannot be multiplied``
+    """
+    line = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(": ")
+    found = place(error)
+    return f"{found}: {line}" if found else line
+
+
+def place(error: BaseException) -> str:
+    """The innermost line of the user's code that an error passed through: ``my_tiny.py:14 in forward``; or nothing."""
+    found = ""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        file, function = shown(frame.f_code.co_filename), frame.f_code.co_name
+        if file is not None:
+            found = f"{file}:{line}" if function == "<module>" else f"{file}:{line} in {function}"
+    if isinstance(error, SyntaxError) and error.filename is not None:  # of a file that never began to run
+        file = shown(error.filename)
+        found = found if file is None else f"{file}:{error.lineno}"
+    return found
+
+
+@functools.lru_cache(maxsize=1000)
+def shown(file: str) -> str | None:
+    """A file of the user's, from the current folder where it is below that; None of one that somebody installed."""
+    path = Path(file)
+    if not path.is_absolute():
+        return None  # <frozen importlib>, <string>
+    installed = [Path(__file__).resolve().parent, *(Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib"))]
+    if any(path.is_relative_to(folder) for folder in installed) or {"site-packages", "dist-packages"} & {*path.parts}:
+        return None
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+@contextmanager
+def during(part: Callable[[], str]) -> Iterator[None]:
+    """What is raised inside bears a note on the part of the run: ``training, epoch 2, step 57``."""
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        if part_of(error) is None:
+            error.add_note(WHERE + part())
+        raise
+
+
+def part_of(error: BaseException) -> str | None:
+    """The part of a run in which an error was raised, where `during` has noted it."""
+    notes = getattr(error, "__notes__", [])
+    return next((note.removeprefix(WHERE) for note in notes if note.startswith(WHERE)), None)
+
+
+def failure(error: BaseException) -> str:
+    """One line on an error that ends a run: the part of the run, the line of the user's code, the error."""
+    part = part_of(error)
+    return said(error) if part is None else f"{part}: {said(error)}"
+
+
+# what it is called with
+
+
+def called(arguments: Mapping[str, Any]) -> str:
+    """Arguments for a message: ``width=64, dropout=0.0``."""
+    texts = (f"{name}={value}" for name, value in arguments.items())
+    return ", ".join(text if len(text) <= LONGEST else f"{text[:LONGEST]}…" for text in texts)
+
+
+def misfit(function: Callable[..., Any], section: str, arguments: Mapping[str, Any]) -> str:
+    """A line on the first argument of another kind than its parameter is, by annotation or default; else nothing.
+
+    For a message on a call that failed: a function may well take more than its defaults show.
+    """
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):  # it is written in C
+        return ""
+    for name, value in arguments.items():
+        parameter = parameters.get(name)
+        wanted = None if parameter is None else kind_of(parameter)
+        given = type(value)
+        if wanted is None or value is None or given is wanted or (wanted is float and given is int):
+            continue
+        default = parameter.default  # type: ignore[union-attr]
+        example = "" if default in (None, parameter.empty) else f", as {default!r}"  # type: ignore[union-attr]
+        return f"\n{section}.{name}={value} is {KINDS.get(given, given.__name__)}; it takes {KINDS[wanted]}{example}"
+    return ""
+
+
+def kind_of(parameter: inspect.Parameter) -> type | None:
+    """The kind of YAML's values that a parameter takes, where it says so."""
+    said, default = parameter.annotation, parameter.default
+    named = {kind.__name__: kind for kind in KINDS}
+    if said is not parameter.empty:
+        return named.get(said if isinstance(said, str) else getattr(said, "__name__", ""))
+    found = list if isinstance(default, tuple) else type(default)
+    return found if found in KINDS else None

@@ -5,15 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from labrunner import schema
 from labrunner.data import in_train
+from labrunner.errors import some
+from labrunner.own import name_of
 
 if TYPE_CHECKING:
     from labrunner.data import Data
     from labrunner.learner import Learner
 
 LEAKED = 0.05  # of the samples of a split
+FEW = 16  # samples whose scores are looked at
+ROUNDING = 1e-3  # of a sum of probabilities; bf16 has three digits
 SPLITS = {"val": "validation", "test": "test"}
+
+
+def all_of(config: Mapping[str, Any], data: Data, learner: Learner, epochs: int) -> list[str]:
+    """All remarks on a run of so many epochs, whose learner is as it starts."""
+    return [*of(config, learner, epochs), *of_splits(data), *of_classes(data), *of_scores(config, data, learner)]
 
 
 def of(config: Mapping[str, Any], learner: Learner, epochs: int) -> list[str]:
@@ -23,6 +34,35 @@ def of(config: Mapping[str, Any], learner: Learner, epochs: int) -> list[str]:
     if origin is None or origin.used == "none":
         found += _random_features(config, learner)
     return found + _out_of_reach(config, learner, epochs)
+
+
+def of_classes(data: Data) -> list[str]:
+    """Which classes nothing can be learned of, since no sample is of them."""
+    description, labels = data.description, data.samples.labels
+    if description.soft:
+        return []
+    there = set(np.unique(labels).tolist())
+    missing = [name for number, name in enumerate(description.class_names) if number not in there]
+    if not missing:
+        return []
+    which = f"class {missing[0]} has" if len(missing) == 1 else f"classes {some(missing, 5)} have"
+    return [f"warning: {which} no sample in dataset={description.name}, and no model can learn what that is"]
+
+
+def of_scores(config: Mapping[str, Any], data: Data, learner: Learner) -> list[str]:
+    """Whether a network of the user's gives out probabilities, of which the loss would take the softmax once more."""
+    model = config["model"]
+    if "_target_" not in model:
+        return []
+    scores = learner.scores(data.train.at(np.arange(min(FEW, len(data.train)))).inputs)
+    values = np.array(scores.tolist())  # (N, K)
+    sums_to_one = np.abs(values.sum(axis=1) - 1.0) < ROUNDING
+    if values.min() < 0.0 or not sums_to_one.all():
+        return []
+    return [
+        f"warning: the scores of {name_of(model)} sum to 1 for every sample, as behind a softmax: the loss takes the "
+        "softmax itself, and of a second one it learns slowly; leave yours out of forward"
+    ]
 
 
 def of_splits(data: Data) -> list[str]:

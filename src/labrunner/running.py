@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from labrunner.drawing import Drawing
     from labrunner.learner import Learner
     from labrunner.preprocessing import Preprocessing
-    from labrunner.trainer import Plan, Start
+    from labrunner.trainer import Diverged, Plan, Start
 
 
 @dataclass
@@ -203,7 +203,7 @@ def run(
         run_folder.status("running")
         run_folder.log(f"labrunner {__version__} begins: {command or 'from Python'}")
         record_start(ready, run_folder)
-        for remark in (*remarks.of(ready.config, ready.learner, ready.plan.epochs), *remarks.of_splits(ready.data)):
+        for remark in remarks.all_of(ready.config, ready.data, ready.learner, ready.plan.epochs):
             run_folder.log(remark)
             shared.say_once(f"labrunner: {remark}")
         for reason in (*ready.data.remarks, *blanks(config, ready.data)):
@@ -271,8 +271,7 @@ def carry_out(ready: Ready, run_folder: RunFolder, shared: Shared, start: Start,
             run_folder.flush()
         except Diverged as error:
             run_folder.flush()
-            lr = config["optim"]["lr"]
-            message = f"{error}; a smaller optim.lr (it is {lr}) usually helps"
+            message = f"{error}; {way_out(error, config['optim']['lr'])}"
             run_folder.log(message)
             epochs = len(finished(records.read_rows(run_folder.path / "metrics.csv")))
             audit.ended(learner, epochs + 1)
@@ -299,6 +298,13 @@ def carry_out(ready: Ready, run_folder: RunFolder, shared: Shared, start: Start,
     run_folder.log(f"done: epoch {epoch} of {len(rows)} chosen ({choice.why} {plan.monitor})")
     finish_drawing(run_folder, shared, config)
     return Result(run_folder.path, "done", None, epoch, choice.why, len(rows), rows[epoch - 1], test, verdicts)
+
+
+def way_out(error: Diverged, lr: float) -> str:
+    """What to try after a divergence."""
+    if error.at_once:
+        return "no learning rate mends that; look at the inputs, the weights that it begins with, and its scores"
+    return f"a smaller optim.lr (it is {lr}) usually helps"
 
 
 def load_epoch(ready: Ready, run_folder: RunFolder, epoch: int) -> None:
@@ -332,13 +338,14 @@ def kept(run_folder: RunFolder, stop: signals.Stop) -> Iterator[None]:
         message = failed(run_folder, error, str(error))
         if isinstance(error, WriteError) and (run_folder.path / "config.yaml").is_file():
             error = WriteError(f"{message}; once there is room: {resume_command(run_folder.path)}")
+        elif type(error) is RunError and f"{run_folder.path}/" not in message:
+            error = RunError(f"{message}\nthe run failed; its log: {run_folder.path / 'log.txt'}")
         if stop.signum is not None:
             raise Interrupted(stop.signum, str(error)) from error
         raise error
     except (Exception, SystemExit) as error:  # a model of the user's may call sys.exit()
-        said = f"{type(error).__name__}: {error}".splitlines()[0]
-        message = failed(run_folder, error, f"the run failed: {said}")
-        message += f"\nthe traceback is in {run_folder.path / 'log.txt'}"
+        message = failed(run_folder, error, own.failure(error))
+        message += f"\nthe run failed; its traceback is in {run_folder.path / 'log.txt'}"
         if stop.signum is not None:
             raise Interrupted(stop.signum, message) from error
         raise RunError(message) from error

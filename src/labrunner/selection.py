@@ -49,5 +49,10 @@ def stopped_early(rows: Sequence[Mapping[str, Any]], monitor: str, patience: int
     return int(finished(rows)[-1]["epoch"]) - best.epoch >= patience
 
 
+def longer(epochs: int) -> int:
+    """How many epochs to try where those of a run were too few, or are to be more; whoever says so asks here."""
+    return 2 * epochs
+
+
 def _number(value: Any) -> float | None:
     return None if value is None or value != value else float(value)

@@ -7,6 +7,7 @@ command with the same folder goes on wherever the one before it ended.
 from __future__ import annotations
 
 import itertools
+import json
 import shlex
 import statistics
 import time
@@ -16,14 +17,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from labrunner import comparison, relations, schema
+from labrunner import comparison, own, relations, schema, signals
 from labrunner.checks import COLUMNS, Verdict, of_sweep
 from labrunner.compose.sweeps import PlannedRun, SweepPlan
 from labrunner.errors import Interrupted, RequestError, RunError
 from labrunner.files import read_json
 from labrunner.machine import cores, file_hash
 from labrunner.records import Member, Sweep, SweepFolder, is_sweep_folder, load_sweep, resume_command
-from labrunner.running import Shared, config_hash, duration
+from labrunner.running import Shared, config_hash, duration, prepare
 from labrunner.tasks import Outcome, Task, carry_out, is_begun, was_cut_off
 from labrunner.verdict import MCNEMAR, VERDICT, Judgement, renew
 from labrunner.workers import STOP_SECONDS, Workers
@@ -36,6 +37,7 @@ WRITTEN = ("sweep.yaml", "sweep.csv", VERDICT, MCNEMAR, "checks.csv")
 BESIDE_RUNS = {".lock", "figures", "report.html", *WRITTEN, *(f".{name}.tmp" for name in WRITTEN)}
 TOLD = 60.0  # seconds still to go from which they are told
 HELD_SECONDS = STOP_SECONDS + 5.0  # what processes of a killed sweep are given to let go of its runs
+TRIED = 20  # ways of calling the user's code that are tried before a sweep
 TICK = 0.1  # seconds; how often it is looked whether they have
 
 Outcomes = Callable[[Sequence[Task]], Iterator[Outcome]]
@@ -114,11 +116,11 @@ def sweep(
     Raises
     ------
     RequestError
-        when the folder holds something else; nothing has been written.
+        when the folder holds something else, or code of the user's own cannot be used; nothing has been written.
     Interrupted
         when a signal asked to stop; the same command goes on.
     """
-    place(plan, folder, command)  # refused before anything is written
+    try_own_code(place(plan, folder, command), shared if jobs == 1 else replace(shared, samples={}), vet)
     to_go_on = resume_command(folder, *flags)
     with SweepFolder.open(folder) as sweep_folder:
         wait_for_orphans(folder, shared)
@@ -170,6 +172,35 @@ def sweep(
 
 class _EnoughError(Exception):
     """One failure was enough."""
+
+
+def try_own_code(placed: Placed, shared: Shared, vet: Callable[[dict[str, Any]], None]) -> None:
+    """Set up the first runs that call the user's code in a way of their own, as they will be, and leave it at that.
+
+    What is wrong with it is wrong in all runs, and is said once, before anything is written.
+
+    Raises
+    ------
+    RequestError
+        that begins with the run and its values.
+    """
+    tried: set[str] = set()
+    for member in placed.left:
+        composed = placed.planned[member.number].composed
+        if composed is None or not own.targets(composed.config):
+            continue
+        sections = {key: composed.config[key] for key in (*own.GROUPS, "probes", "freeze")}
+        sections["optim"] = {key: value for key, value in sections["optim"].items() if key != "lr"}
+        called = json.dumps(sections, sort_keys=True, default=str)
+        if called in tried or len(tried) == TRIED:
+            continue
+        tried.add(called)
+        vet(composed.config)
+        try:
+            prepare(composed.config | ALONE, shared)
+        except RequestError as error:
+            signals.raised().heed()  # an import that was interrupted may end as a refusal
+            raise RequestError(f"run {member.number}{of(member.values)}: {error}") from error
 
 
 # where the runs of a plan stand

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from labrunner import signals
+from labrunner import own, signals
 from labrunner.errors import Interrupted, LabrunnerError, RequestError
 from labrunner.files import WriteError, read_json, to_yaml
 from labrunner.records import Run, RunFolder
@@ -69,8 +69,7 @@ def _outcome(task: Task, shared: Shared) -> Outcome:
     except (Exception, SystemExit) as error:
         signals.raised().heed()  # an import that was interrupted may end as another error
         known = isinstance(error, LabrunnerError)
-        said = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(": ")
-        message = str(error) if known else f"the run failed: {said}"
+        message = str(error) if known else own.failure(error)
         keep_failure(task, error, message)
         return Outcome(task.number, "failed", message, time.perf_counter() - begin)
     return Outcome(

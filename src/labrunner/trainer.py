@@ -16,6 +16,7 @@ from labrunner.checkpoint import Position
 from labrunner.data import Data, Split
 from labrunner.errors import Interrupted, RunError
 from labrunner.learner import Batch, BatchOut, Learner
+from labrunner.own import during
 from labrunner.probes import Probe
 from labrunner.records import Row
 from labrunner.schedule import Schedule
@@ -74,7 +75,11 @@ class Journal(Protocol):
 
 
 class Diverged(RunError):
-    """The loss stopped being a finite number."""
+    """The loss stopped being a finite number; `at_once` if it never was one, before any update."""
+
+    def __init__(self, message: str, at_once: bool = False) -> None:
+        super().__init__(message)
+        self.at_once = at_once
 
 
 class Bar(Protocol):
@@ -227,6 +232,10 @@ class TrainingPass:
         self._unseen: list[tuple[Batch, float, BatchOut]] = []  # batch, lr, what came out; since the last flush
 
     def run(self, stop: Any, bar: Bar, midway: Midway) -> None:
+        with during(lambda: f"training, epoch {len(self.rows) + 1}, batch {self.batch + 1}"):
+            self._run(stop, bar, midway)
+
+    def _run(self, stop: Any, bar: Bar, midway: Midway) -> None:
         epoch = len(self.rows) + 1
         due = time.monotonic() + FLUSH_SECONDS
         for batch in self.split.batches(epoch, self.batch):
@@ -263,6 +272,8 @@ class TrainingPass:
         for batch, lr, loss in zip(batches, lrs, tally.losses, strict=True):
             if not math.isfinite(loss):
                 where = f"step {batch.step} (epoch {len(self.rows) + 1}, lr {lr})"
+                if batch.step == 0:
+                    raise Diverged(f"the training loss is {loss} at {where}, before any update", at_once=True)
                 raise Diverged(f"the training loss became {loss} at {where}")
             self._n += len(batch.targets)
             self._loss += loss * len(batch.targets)
@@ -309,11 +320,12 @@ class Evaluation:
 def evaluate(learner: Learner, split: Split, stop: Any = None, what: str = "evaluation") -> Evaluation:
     """Scores of all samples of a split, and the metrics computed once over all of them."""
     losses, kept = [], []
-    for batch in split.in_order():
-        heed(stop)
-        out = learner.eval_batch(batch)
-        losses.append((out.loss, len(batch.targets)))
-        kept.append(out.scores)
+    with during(lambda: what):
+        for batch in split.in_order():
+            heed(stop)
+            out = learner.eval_batch(batch)
+            losses.append((out.loss, len(batch.targets)))
+            kept.append(out.scores)
     loss = math.fsum(float(mean) * n for mean, n in losses) / len(split)
     if not math.isfinite(loss):
         raise Diverged(f"the loss became {loss} in the {what}")

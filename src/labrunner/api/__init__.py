@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from labrunner.api.runs import Run, ended
 from labrunner.api.session import LabrunnerWarning, newest, session
 from labrunner.api.sweeps import Sweep, swept
+from labrunner.api.words import refuse_keywords
 from labrunner.compose import Composed, request
 from labrunner.errors import RequestError
 from labrunner.machine import command_line
@@ -30,6 +32,7 @@ def run(
     folder: Place | None = None,
     config_dir: Place | None = None,
     progress: bool = True,
+    **keys: Any,
 ) -> Run:
     """Carry out one run, as ``labrunner OVERRIDES`` does.
 
@@ -39,6 +42,7 @@ def run(
     folder : of the run, new or empty; None makes one in ``outputs/runs``, below the current folder
     config_dir : a folder of options beside ``./conf``
     progress : whether what the command says on the way goes to stderr, with a bar on a terminal and in a notebook
+    keys : none; ``run(epochs=3)`` is refused with how it is written, ``run("epochs=3")``
 
     Returns
     -------
@@ -55,6 +59,7 @@ def run(
     """
     from labrunner.verbs.train import catalogue, made
 
+    refuse_keywords("run", keys, ("folder", "config_dir", "progress"))
     typed, where = texts(overrides, "hydra.run.dir", folder), None if config_dir is None else str(config_dir)
     with session(progress) as told:
         asked = request(typed, catalogue(where, told.say), multirun=False)
@@ -74,6 +79,7 @@ def sweep(
     folder: Place | None = None,
     config_dir: Place | None = None,
     progress: bool = True,
+    **keys: Any,
 ) -> Sweep:
     """Make a run for each combination of values, as ``labrunner -m OVERRIDES`` does.
 
@@ -82,7 +88,7 @@ def sweep(
     overrides : ``"optim.lr=0.001,0.01"``, ``"seed=range(3)"``, ``"experiment=learning_rates"``, one by one or in lists
     jobs : how many processes make runs side by side, which never changes what comes out; None is the config's, 1
     folder : of the sweep, new, empty, or that of a sweep which is gone on with; None makes one in ``outputs/sweeps``
-    config_dir, progress : as `run` takes them
+    config_dir, progress, keys : as `run` takes them
 
     Returns
     -------
@@ -99,6 +105,7 @@ def sweep(
     """
     from labrunner.verbs.train import catalogue
 
+    refuse_keywords("sweep", keys, ("jobs", "folder", "config_dir", "progress"), several=True)
     typed, where = texts(overrides, "hydra.sweep.dir", folder), None if config_dir is None else str(config_dir)
     if jobs is not None:
         if any(text.partition("=")[0] == "jobs" for text in typed):

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labrunner import own, signals
-from labrunner.errors import Interrupted
+from labrunner.api.words import in_python
+from labrunner.errors import Interrupted, LabrunnerError
 from labrunner.verbs.printing import clean, say
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Told:
             say(text)
 
     def warn(self, text: str) -> None:
-        self._warnings.append(clean(text))
+        self._warnings.append(in_python(clean(text)))
 
     def pass_on(self) -> None:
         """Warn of what there was to be warned of, at the line of the caller's that asked for it."""
@@ -78,7 +79,9 @@ def session(progress: bool) -> Iterator[Told]:
     with _one_at_a_time:
         try:
             yield told
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, (LabrunnerError, KeyboardInterrupt)) and error.args:
+                error.args = (in_python(str(error.args[0])), *error.args[1:])
             with suppress(LabrunnerWarning):  # where Python makes an error of it, there is another one already
                 told.pass_on()
             raise

@@ -13,7 +13,7 @@ import numpy as np
 
 from labrunner.data.samples import WHITE, Description, Samples
 from labrunner.errors import LabrunnerError, RequestError, some
-from labrunner.own import name_of, named, said
+from labrunner.own import TRACEBACK, called, misfit, name_of, named, said
 from labrunner.schema import OWN_DATASET, RESERVED
 
 Options = dict[str, Any]
@@ -108,8 +108,8 @@ def made(options: Options) -> Samples:
     except LabrunnerError:
         raise
     except (Exception, SystemExit) as error:
-        keys = ", ".join(given) or "no keys"
-        raise RequestError(f"{target} makes no data: {said(error)}\nit is called with {keys}") from error
+        hint = f"{misfit(function, 'dataset', given)}\nit is called with {called(given) or 'no keys'}; {TRACEBACK}"
+        raise RequestError(f"{target} makes no data: {said(error)}{hint}") from error
     try:
         return checked(found, name_of(options))
     except RequestError as error:
@@ -241,11 +241,14 @@ def _labels(values: Any) -> np.ndarray:
 
 
 def _class_names(names: Any, labels: np.ndarray) -> tuple[str, ...]:
-    highest = int(labels.max())
+    highest, there = int(labels.max()), np.unique(labels)
     if names is None:
-        if highest > len(labels):
+        missing = next((number for number, label in enumerate(there) if number != label), None)
+        if missing is not None:  # a class that nothing can be learned of, and that every metric would count
+            seen = some([str(label) for label in there.tolist()])
             raise RequestError(
-                f"labels[{labels.argmax()}] is {highest}, of {len(labels):,} samples; number them from 0"
+                f"labels are {seen}, and no sample has {missing}; they count from 0 and leave out none\n"
+                "class_names, labels = np.unique(labels, return_inverse=True) numbers them so; else name all classes"
             )
         names = tuple(map(str, range(highest + 1)))
     else:
@@ -255,8 +258,9 @@ def _class_names(names: Any, labels: np.ndarray) -> tuple[str, ...]:
             f"labels[{labels.argmax()}] is {highest}, and class_names has {len(names)}: {some(names)}; the last of "
             f"them is {len(names) - 1}"
         )
-    if len(names) < 2:
-        raise RequestError(f"there is one class, {names[0]}, and nothing to tell apart; it takes two or more")
+    if len(there) < 2:
+        only = names[highest]
+        raise RequestError(f"all samples are of one class, {only}, and nothing to tell apart; it takes two or more")
     return names
 
 

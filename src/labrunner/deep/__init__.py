@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from labrunner import schema
+from labrunner import own, schema
 from labrunner.deep import classifiers, freeze, networks, optimizers, own_optimizer, pretrained, stages
 from labrunner.deep.init import initialize
 from labrunner.deep.learner import TorchLearner, decaying
@@ -103,32 +103,35 @@ def shipped(
 
 def users_own(build: Callable[..., nn.Module], input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
     """The user's network, tried on one sample."""
-    name = getattr(getattr(build, "func", build), "__name__", "the network")
-    arguments = f"input_shape={input_shape} and num_classes={num_classes}"
+    make, keys = getattr(build, "func", build), getattr(build, "keywords", {})
+    name = getattr(make, "__name__", "the network")
+    given = {"input_shape": input_shape, "num_classes": num_classes, **keys}
+
+    def hint() -> str:
+        return f"{own.misfit(make, 'model', keys)}\nit is called with {own.called(given)}; {own.TRACEBACK}"
+
     try:
         network = build(input_shape=input_shape, num_classes=num_classes)
-    except Exception as error:
-        raise RequestError(
-            f"{name} cannot be built: {said(error)}\nit gets {arguments} and the keys of its YAML"
-        ) from error
+    except (Exception, SystemExit) as error:
+        raise RequestError(f"{name} cannot be built: {own.said(error)}{hint()}") from error
     if not isinstance(network, nn.Module):
         raise RequestError(f"{name} gives a {type(network).__name__}, which is no torch.nn.Module")
     if next(network.parameters(), None) is None:
         raise RequestError(f"{name} has no parameters, so there is nothing to train")
+    shape = (1, *input_shape)
     try:
-        with evaluating(network), untouched_randomness(), torch.no_grad():
-            scores = network(torch.zeros(1, *input_shape))
-    except Exception as error:
-        raise RequestError(f"{name} cannot take inputs of shape {(1, *input_shape)}: {said(error)}") from error
-    shape = tuple(scores.shape) if isinstance(scores, torch.Tensor) else type(scores).__name__
-    if shape != (1, num_classes):
-        raise RequestError(f"{name} gives {shape} for one sample, not scores of shape (1, {num_classes})")
+        with evaluating(network), untouched_randomness(), torch.enable_grad():
+            scores = network(torch.zeros(shape))
+    except (Exception, SystemExit) as error:
+        raise RequestError(f"{name} cannot take inputs of shape {shape}: {own.said(error)}{hint()}") from error
+    found = tuple(scores.shape) if isinstance(scores, torch.Tensor) else type(scores).__name__
+    if found != (1, num_classes):
+        raise RequestError(f"{name} gives {found} for one sample, not scores of shape (1, {num_classes})")
+    if not scores.requires_grad:
+        is_frozen = not any(each.requires_grad for each in network.parameters())
+        why = "it sets requires_grad=False for all" if is_frozen else "a detach(), no_grad() or item() cuts forward off"
+        raise RequestError(f"{name}: no parameter gets a gradient from its scores, so nothing would learn: {why}")
     return network
-
-
-def said(error: Exception) -> str:
-    """The first line of an error, with its kind."""
-    return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def choose_device(name: str, precision: str = "float32") -> torch.device:

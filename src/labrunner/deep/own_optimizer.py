@@ -12,7 +12,7 @@ from torch import nn
 
 from labrunner.deep.optimizers import Optimizer, Slots
 from labrunner.errors import RequestError, RunError
-from labrunner.own import named, said
+from labrunner.own import TRACEBACK, called, misfit, named, said
 from labrunner.reg import NONE, Reg
 
 OURS = ("params", "lr", "weight_decay")  # of a group, what is set here
@@ -184,11 +184,14 @@ def made(
     make: Callable[..., Any] = named(target, "an optimizer", "optim._target_")
     try:
         own = make([{"params": list(group)} for group in groups], lr=lr, **settings)
-    except Exception as error:
-        keys = ", ".join(["the parameters", "lr", *settings])
-        raise RequestError(f"{target} cannot be made: {said(error)}\nit is called with {keys}") from error
+    except (Exception, SystemExit) as error:
+        given = {"lr": lr, **settings}
+        hint = f"{misfit(make, 'optim', given)}\nit is called with the parameters, {called(given)}; {TRACEBACK}"
+        raise RequestError(f"{target} cannot be made: {said(error)}{hint}") from error
     if not isinstance(own, torch.optim.Optimizer):
         raise RequestError(f"{target} gives a {type(own).__name__}, which is no torch.optim.Optimizer")
+    if type(own).step is torch.optim.Optimizer.step:
+        raise RequestError(f"{target} has no step(), which moves the weights: docs/extending.md shows one")
     if "lr" not in own.defaults:
         raise RequestError(
             f"{target} has no lr among its defaults, so no schedule would reach it; "

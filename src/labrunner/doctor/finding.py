@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from labrunner.records import Run
 
 
 @dataclass(frozen=True)
@@ -10,3 +14,8 @@ class Finding:
     name: str
     evidence: str
     advice: str
+
+
+def never_a_number(run: Run) -> bool:
+    """Whether a run diverged before any update, in which the learning rate has no part."""
+    return str(run.error).partition("; ")[0].endswith("before any update")

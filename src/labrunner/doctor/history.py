@@ -17,7 +17,7 @@ from typing import Any
 
 from labrunner import checkpoint
 from labrunner.doctor import units
-from labrunner.doctor.finding import Finding
+from labrunner.doctor.finding import Finding, never_a_number
 from labrunner.files import read_csv, read_json
 from labrunner.records import Run
 from labrunner.records.names import PREPROCESSING
@@ -195,7 +195,9 @@ def read(run: Run) -> Told:
 
 def diverged(told: Told) -> Iterator[Finding]:
     if told.run.status == "diverged":
-        yield Finding("diverged", str(told.run.error).partition("; ")[0], "try a smaller optim.lr")
+        evidence = str(told.run.error).partition("; ")[0]
+        advice = "look at the inputs, the weights that it begins with, and its scores"
+        yield Finding("diverged", evidence, advice if never_a_number(told.run) else "try a smaller optim.lr")
 
 
 def too_high(told: Told) -> Iterator[Finding]:

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labrunner import checkpoint, schema
-from labrunner.doctor.finding import Finding
+from labrunner.doctor.finding import Finding, never_a_number
 from labrunner.errors import RequestError
 from labrunner.files import read_csv, read_json
 from labrunner.records import METRICS, MONITORS, TIMING, Run, resume_command
 from labrunner.records.names import PREPROCESSING, held, odd
 from labrunner.records.sealing import CHECKSUMS, digest, recorded
-from labrunner.selection import stopped_early
+from labrunner.selection import longer, stopped_early
 
 STATUSES = ("running", "done", "diverged", "failed", "interrupted")
 ENDED = ("done", "diverged")
@@ -311,7 +311,8 @@ def what_is_next(run: Run, status: str, good: list[checkpoint.Position], damaged
     if status == "running":
         return f"nothing: {held(run.path)}"
     if status == "diverged":
-        return "nothing: it would diverge again; start another run with a smaller optim.lr"
+        other = "once it begins with a loss that is a number" if never_a_number(run) else "with a smaller optim.lr"
+        return f"nothing: it would diverge again; start another run {other}"
     epochs, asked = run.epochs, schema.epochs_of(run.config)
     reached = [position for position in good if position.epoch <= len(run.row_list)]
     why_not = why_no_resume(run, good, damaged) if not reached else None
@@ -325,7 +326,7 @@ def what_is_next(run: Run, status: str, good: list[checkpoint.Position], damaged
         if epochs >= asked and why_not is not None:
             return f"nothing is left, and it cannot be extended: {why_not}; for more epochs start the run anew{drawn}"
         if epochs >= asked:
-            return f"nothing is left; to extend it: {resume_command(run.path, f'epochs={epochs + 10}')}{drawn}"
+            return f"nothing is left; to extend it: {resume_command(run.path, f'epochs={longer(epochs)}')}{drawn}"
     if why_not is not None:
         return f"start the run anew: {why_not}"
     if not reached:

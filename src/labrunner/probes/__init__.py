@@ -9,7 +9,8 @@ from __future__ import annotations
 import difflib
 import importlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -19,7 +20,7 @@ from labrunner.data import Data
 from labrunner.deep.modes import untouched_randomness
 from labrunner.errors import RequestError, RunError
 from labrunner.learner import Batch, BatchOut, Learner
-from labrunner.own import is_dotted, named
+from labrunner.own import during, is_dotted, named, place
 
 
 class Notes(Protocol):
@@ -209,17 +210,41 @@ class Guarded(Probe):
 
     def __init__(self, name: str, kind: type[Probe], notes: Notes, config: Mapping[str, Any]) -> None:
         self.name = name
-        self.probe = kind(GuardedNotes(name, notes), config)
+        with self._located():
+            self.probe = kind(GuardedNotes(name, notes), config)
         self.each_step = self.probe.each_step
-        # what it looks on at
-        self.start = self.probe.start  # type: ignore[method-assign]
-        self.after_step = self.probe.after_step  # type: ignore[method-assign]
-        self.end_epoch = self.probe.end_epoch  # type: ignore[method-assign]
-        self.end = self.probe.end  # type: ignore[method-assign]
+
+    def start(self, learner: Learner, data: Data, step: int) -> None:
+        with self._located():
+            self.probe.start(learner, data, step)
+
+    def after_step(self, learner: Learner, batch: Batch, out: BatchOut) -> None:
+        with self._located():
+            self.probe.after_step(learner, batch, out)
+
+    def end_epoch(self, learner: Learner, data: Data, row: dict[str, Any]) -> None:
+        with self._located():
+            self.probe.end_epoch(learner, data, row)
+
+    def end(self, learner: Learner, data: Data, epoch: int) -> None:
+        with self._located():
+            self.probe.end(learner, data, epoch)
+
+    @contextmanager
+    def _located(self) -> Iterator[None]:
+        """What goes wrong inside is said to be the probe's, with the line of the user's code."""
+        try:
+            with during(lambda: f"probe {self.name}"):
+                yield
+        except RunError as error:  # of the notes
+            found = place(error)
+            raise RunError(f"{found}: {error}" if found else str(error)) from error
 
     def facts(self) -> dict[str, float]:
         found = {}
-        for name, value in self.probe.facts().items():
+        with self._located():
+            given = dict(self.probe.facts())
+        for name, value in given.items():
             if known_facts.known(name) is not None:
                 raise RunError(f"{self.name} gives a fact {name}, which is one of labrunner's; give it another name")
             try:
@@ -234,9 +259,17 @@ class GuardedNotes:
 
     def __init__(self, probe: str, notes: Notes) -> None:
         self._probe, self._notes = probe, notes
+        self._headers: dict[str, list[str]] = {}  # of the files that rows were added to
 
     def note(self, name: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-        self._notes.note(*self._checked(name, header, rows))
+        checked = self._checked(name, header, rows)
+        if name not in self._headers:  # a resumed run has begun the file
+            self._headers[name] = list(next(iter(self._notes.rows(name)), header))
+        if list(header) != self._headers[name]:
+            raise RunError(
+                f"{self._probe} notes {listed(header)} in probes/{name}.csv, which has {listed(self._headers[name])}"
+            )
+        self._notes.note(*checked)
 
     def table(self, name: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         self._notes.table(*self._checked(name, header, rows))
@@ -261,12 +294,19 @@ class GuardedNotes:
         self, name: str, header: Sequence[str], rows: Iterable[Sequence[Any]]
     ) -> tuple[str, Sequence[str], list[Sequence[Any]]]:
         self._named(name)
+        file = f"{self._probe}: probes/{name}.csv"
         if list(header[:2]) != ["epoch", "step"]:
-            raise RunError(f"{self._probe}: the first columns of {name} are epoch and step, by which a resume cuts it")
-        listed = list(rows)
-        for row in listed:
+            raise RunError(
+                f"{file}: its first columns are epoch and step, by which a resume cuts it, and not {listed(header[:2])}"
+            )
+        found = list(rows)
+        for row in found:
             if len(row) != len(header):
-                raise RunError(f"{self._probe}: a row of {name} has {len(row)} values for {len(header)} columns")
+                raise RunError(f"{file}: a row has {len(row)} values for {len(header)} columns, {listed(header)}")
             if not all(isinstance(each, (int, np.integer)) and not isinstance(each, bool) for each in row[:2]):
-                raise RunError(f"{self._probe}: epoch and step in {name} are whole numbers, and not {list(row[:2])}")
-        return name, header, listed
+                raise RunError(f"{file}: epoch and step are whole numbers, and not {row[0]!r} and {row[1]!r}")
+        return name, header, found
+
+
+def listed(names: Sequence[str]) -> str:
+    return ", ".join(map(str, names))

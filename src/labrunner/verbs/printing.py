@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from labrunner.selection import longer
+
 if TYPE_CHECKING:
     from labrunner.checks import Verdict
     from labrunner.running import Result
@@ -51,7 +53,7 @@ def print_result(result: Result, config: Mapping[str, Any], choices: Mapping[str
     stopped = f"; stopped early, {config['epochs']} epochs were asked for" if early else ""
     show(f"{what}: epoch {result.epoch} of {result.epochs} chosen {reason}{stopped}")
     if result.why == "best" and result.epoch == result.epochs == config["epochs"] and not config["smoke"]:
-        show(f"  {config['monitor']} was still improving: epochs={2 * result.epochs} may do better")
+        show(f"  {config['monitor']} was still improving: epochs={longer(result.epochs)} may do better")
     if result.val is not None and result.val["val_accuracy"] is not None:
         show("  validation  " + numbers(result.val, "val_"))
     if result.test is not None:

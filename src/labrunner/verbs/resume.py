@@ -18,7 +18,7 @@ from labrunner.helping import Catalogue, nearest, own_folders
 from labrunner.machine import command_line
 from labrunner.records import Run, RunFolder, is_sweep_folder, load_run, load_sweep, resume_command
 from labrunner.saved import checked_config, new_cache
-from labrunner.selection import stopped_early
+from labrunner.selection import longer, stopped_early
 from labrunner.trust import check_saved
 from labrunner.verbs.printing import one_line, print_result, say, show
 from labrunner.verbs.shared import shared_for
@@ -185,7 +185,7 @@ def nothing_left(run: Run, config: dict[str, Any]) -> str | None:
         return f"it stopped early after epoch {run.epochs}, with reg.patience={config['reg']['patience']}, and stays so"
     if config["epochs"] > run.epochs:
         return None
-    return f"{run.epochs} epochs; to extend it: {resume_command(run.path, f'epochs={run.epochs + 10}')}"
+    return f"{run.epochs} epochs; to extend it: {resume_command(run.path, f'epochs={longer(run.epochs)}')}"
 
 
 def read_changes(overrides: Sequence[str]) -> dict[str, Any]:
