@@ -249,6 +249,23 @@ def test_each_reason_is_told_once_and_the_heaviest_first(base, place):
     assert reasons(students["ben"])[0][2].endswith("nothing in this run contradicts itself; that of anna does")
 
 
+def test_who_has_the_same_run_is_told_together(base, place):
+    for number, name in enumerate(("anna", "ben", "cleo", "dora")):
+        handed.by_process(copy(base["one"], place / name / "one"), number)
+    ((_, _, said, _),) = reasons(grade(MANIFEST, place)["anna"])
+    assert said.startswith("the same run as ben: one, cleo: one, dora: one: 1 of 1 rows of timing.csv are equal")
+
+
+def test_what_is_said_of_many_runs_that_nobody_asked_for_is_told_once(base, place):
+    handed_in(base["one"], place / "anna" / "one")
+    for number in range(5):
+        spoilt = handed_in(base["two"], place / "anna" / f"try{number}")
+        with_json(spoilt / "test.json", accuracy=0.9 + number / 100)
+    ((name, said, effect),) = told(grade(MANIFEST, place)["anna"])
+    assert (name, effect) == ("edited file", "note")
+    assert said.startswith("try0 and 4 more runs: ")
+
+
 def test_what_a_run_differs_in_is_told_without_the_experiments_name_twice(base, place):
     handed_in(base["two"], place / "anna" / "one")
     assert [each[2] for each in reasons(grade(MANIFEST, place)["anna"])] == ["epochs is 2, asked for is 1"]

@@ -49,7 +49,7 @@ def told(
 def _said(above: Path, names: Sequence[str], what: str) -> str:
     return (
         f"{above} looks like a class: {listed(names)} {what}; did you mean {above}/*?\n"
-        f"if it is one student's, name the folder that counts: {above / names[0]}"
+        f"or, if it is one student's, name the folder that counts: {above / names[0]}"
     )
 
 

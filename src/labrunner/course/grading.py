@@ -49,7 +49,7 @@ def grade(course: Course, folders: Mapping[Path, str], say: Callable[[str], None
             if (said := looked.several_students()) is not None:
                 if len(folders) == 1:
                     raise LooksLikeAClass(said)
-                submission.reasons.append(Reason("several students", said.replace("\n", "; "), "look"))
+                submission.reasons.append(Reason("several students", said.replace("\n", " "), "look"))
             looked.evaluate(shared)
             looks[name] = looked
             traces += looked.traces()

@@ -15,6 +15,7 @@ from itertools import combinations
 from typing import Any
 
 from labrunner.course.submissions import Handed, Reason
+from labrunner.course.verdicts import listed
 from labrunner.files import opened, read_csv, read_json
 from labrunner.records.names import odd
 
@@ -103,8 +104,9 @@ def copied(traces: Sequence[Trace]) -> Iterator[tuple[Trace, Reason]]:
             found.setdefault((mine, partner.student), []).append((len(shared), "; ".join(shared), partner))
     for mine, (said, partner) in given.items():
         yield traces[mine], Reason(GIVEN, f"it is {partner.handed.shown} of what was handed out: {said}", "look")
+    alike: dict[tuple[int, str, bool | None], list[tuple[str, str]]] = {}
     for (mine, student), partners in found.items():
-        if mine in given or traces[mine].student is None:
+        if mine in given or student is None or traces[mine].student is None:
             continue
         most = max(count for count, _, _ in partners)
         best = [(said, partner) for count, said, partner in partners if count == most]
@@ -112,17 +114,20 @@ def copied(traces: Sequence[Trace]) -> Iterator[tuple[Trace, Reason]]:
         is_own = student == traces[mine].student
         where = partner.handed.shown if is_own else f"{student}: {partner.handed.shown}"
         more = f" and {len(best) - 1} more" if len(best) > 1 else ""
-        whose = "" if is_own else f"; {_which(traces[mine], partner, str(student))}"
-        yield traces[mine], Reason(COPIED, f"the same run as {where}{more}: {said}{whose}", "look")
+        alike.setdefault((mine, said, None if is_own else partner.is_sound), []).append((student, f"{where}{more}"))
+    for (mine, said, is_sound), others in alike.items():
+        places, students = (listed([each[at] for each in others]) for at in (1, 0))
+        whose = "" if is_sound is None else f"; {_which(traces[mine].is_sound, is_sound, students)}"
+        yield traces[mine], Reason(COPIED, f"the same run as {places}: {said}{whose}", "look")
 
 
-def _which(mine: Trace, theirs: Trace, student: str) -> str:
-    """What the files themselves say of who had it from whom."""
-    if mine.is_sound and theirs.is_sound:
+def _which(mine: bool, theirs: bool, students: str) -> str:
+    """What the files themselves say of who had it from whom: whether each run is sound."""
+    if mine and theirs:
         return "neither contradicts itself, so that nobody knows who had it from whom"
-    if mine.is_sound:
-        return f"nothing in this run contradicts itself; that of {student} does"
-    return f"this run contradicts itself; that of {student} does {'not' if theirs.is_sound else 'as well'}"
+    if mine:
+        return f"nothing in this run contradicts itself; that of {students} does"
+    return f"this run contradicts itself; that of {students} does {'not' if theirs else 'as well'}"
 
 
 def _pairs(traces: Sequence[Trace]) -> list[tuple[int, int]]:
