@@ -8,11 +8,13 @@ from __future__ import annotations
 import difflib
 import importlib
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from labrunner import signals
 from labrunner.errors import Interrupted, LabrunnerError, RequestError
@@ -132,12 +134,16 @@ def parse(argv: Sequence[str]) -> Arguments:
             else:
                 arguments.config_dir = value
         elif word.startswith("-") and word != "-":
-            known = ["--help", "--version", "--multirun", "--cfg", "--config-dir", "--trust"]
-            close = difflib.get_close_matches(flag, known, n=1)
-            hint = f"; did you mean {close[0]}?" if close else f"; there are {', '.join(known)}"
-            raise RequestError(f"there is no flag {flag}{hint}")
+            raise RequestError(unknown_flag(flag, argv))
         else:
             loose.append(word)
+    if loose[:1] == ["help"]:  # as with git: of a verb its page, of any other word what it means
+        loose.pop(0)
+        if all(word in VERBS for word in loose[:1]):
+            arguments.help = True
+        else:
+            arguments.verb, arguments.words = "explain", loose
+            return arguments
     if loose and loose[0] in VERBS:
         arguments.verb = loose.pop(0)
     takes_words = arguments.verb in (*TAKES_WORDS, *TAKES_FOLDERS)
@@ -152,22 +158,59 @@ def parse(argv: Sequence[str]) -> Arguments:
         elif takes_words:
             arguments.words.append(word)
         else:
-            raise RequestError(unknown_word(word, list(VERBS), bool(arguments.overrides)))
+            raise RequestError(unknown_word(word, bool(arguments.overrides), argv))
     return arguments
 
 
-def unknown_word(word: str, verbs: list[str], among_overrides: bool) -> str:
-    if word in verbs:
-        return f"the verb comes first: labrunner {word} …"
-    close = difflib.get_close_matches(word, verbs, n=1)
-    if close and not among_overrides:
-        return f"there is no verb {word}; did you mean labrunner {close[0]}?"
-    from labrunner.helping import Catalogue
+def unknown_flag(flag: str, argv: Sequence[str]) -> str:
+    known = ["--help", "--version", "--multirun", "--cfg", "--config-dir", "--trust"]
+    command = repaired(argv)
+    if command is None:
+        return f"there is no flag {flag}; there are {', '.join(known)}, and keys are written key=value"
+    is_key = any("=" in each and each not in argv for each in command)
+    why = "; a key is written without dashes, as key=value" if is_key else ""
+    close = difflib.get_close_matches(flag, known, n=1)
+    if close and close[0] in command:
+        return f"there is no flag {flag}; did you mean {close[0]}?"
+    return f"there is no flag {flag}{why}\ndid you mean: {shlex.join(['labrunner', *command])}"
 
-    options = Catalogue().choices_named(word)
-    if options:
-        return f"'{word}' is an option of {options[0].partition('=')[0]}; did you mean {options[0]}?"
-    return f"'{word}' is neither a verb ({', '.join(verbs)}) nor an override (key=value)\nlabrunner --help shows both"
+
+def unknown_word(word: str, among_overrides: bool, argv: Sequence[str]) -> str:
+    from labrunner.helping import VERBS, Catalogue
+    from labrunner.meant import alone
+
+    if word in VERBS:
+        return f"the verb comes first: labrunner {word} …"
+    command = repaired(argv)
+    if command is not None:
+        close = difflib.get_close_matches(word, VERBS, n=1)
+        kind = "no verb" if not among_overrides and close and close[0] in command else "neither a verb nor an override"
+        what = f"there is no verb {word}" if kind == "no verb" else f"'{word}' is {kind} (key=value)"
+        return f"{what}\ndid you mean: {shlex.join(['labrunner', *command])}"
+    if (instead := alone(word, Catalogue(own_conf()))) is not None:
+        return f"'{word}' stands alone, and is written key=value\nas in {instead}"
+    return f"'{word}' is neither a verb nor an override (key=value)\nverbs are {', '.join(VERBS)}; labrunner --help"
+
+
+def repaired(argv: Sequence[str]) -> list[str] | None:
+    """The command that was probably meant, if it is one."""
+    from labrunner.helping import Catalogue
+    from labrunner.meant import meant
+
+    words = meant(argv, Catalogue(own_conf()), (*TAKES_WORDS, *TAKES_FOLDERS))
+    if words is None or words == list(argv):
+        return None
+    try:
+        parse(words)
+    except RequestError:
+        return None
+    return words
+
+
+def own_conf() -> tuple[Path, ...]:
+    from labrunner.helping import own_folders
+
+    return own_folders(None)
 
 
 def dispatch(arguments: Arguments) -> int:

@@ -30,6 +30,28 @@ MEANINGS = {
     "experiment": "whole set-ups by name",
 }
 
+SYNONYMS = {  # what others call it -> what it is called here
+    **dict.fromkeys(("network", "net", "architecture"), "model"),
+    **dict.fromkeys(("data", "ds"), "dataset"),
+    **dict.fromkeys(("optimizer", "optimiser", "opt"), "optim"),
+    **dict.fromkeys(("scheduler", "lr_scheduler", "lr_schedule"), "schedule"),
+    **dict.fromkeys(("regularization", "regularizer", "regularisation"), "reg"),
+    **dict.fromkeys(("initialization", "initializer", "initialisation"), "init"),
+    **dict.fromkeys(("augmentation", "transforms", "transform"), "augment"),
+    **dict.fromkeys(("learning_rate", "learningrate", "learn_rate", "eta"), "optim.lr"),
+    **dict.fromkeys(("layers", "hidden_layers", "hidden_size", "hidden_sizes", "units", "neurons"), "model.hidden"),
+    **dict.fromkeys(("wd", "decay"), "reg.weight_decay"),
+    **dict.fromkeys(("clip", "clip_grad", "grad_clip", "gradient_clipping"), "reg.clip_norm"),
+    **dict.fromkeys(("batch", "bs", "batchsize", "minibatch"), "batch_size"),
+    **dict.fromkeys(("random_seed", "random_state"), "seed"),
+    **dict.fromkeys(("metric", "best"), "monitor"),
+    **dict.fromkeys(("workers", "processes", "n_jobs", "parallel"), "jobs"),
+    "early_stop": "reg.patience",
+    "image_size": "dataset.size",
+    "resolution": "dataset.size",
+    "chosen": "select",
+}
+
 LISTED = ("sweep", "checks")  # of an experiment: no section of keys
 _KEY = re.compile(
     r"^(?P<indent>\s*)(?P<key>[A-Za-z_]\w*)\s*:"
@@ -205,6 +227,8 @@ class Catalogue:
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word that was probably meant; for ``lr`` also ``optim.lr``, for a beginning the whole."""
     known = list(known)
+    if (other := SYNONYMS.get(word.rpartition(".")[2])) in known:
+        return other
     begun = word if "." in word else f"{word}."
     if whole := [name for name in known if name.startswith(begun)]:
         return whole[0]

@@ -286,7 +286,20 @@ def check_value(key: str, kind: Any, value: Any) -> None:
         if get_origin(kind) is Literal and type(value) not in {type(word) for word in get_args(kind)}:
             raise ValueError  # pydantic takes true and 1.0 for 1
     except (ValidationError, ValueError):
-        raise RequestError(f"{key}={shown(value)}: it takes {describe(kind)}{near(kind, value)}") from None
+        said = as_list(key, kind, value) or near(kind, value)
+        raise RequestError(f"{key}={shown(value)}: it takes {describe(kind)}{said}") from None
+
+
+def is_list(kind: Any) -> bool:
+    """Whether a type of `KEYS` is that of a list."""
+    return get_origin(get_args(kind)[0] if get_origin(kind) is Annotated else kind) is list
+
+
+def as_list(key: str, kind: Any, value: Any) -> str:
+    """How one value is written where a list is taken, quoted for the shell; for the end of a message."""
+    if not is_list(kind) or isinstance(value, list | dict) or value is None or not takes(key, [value]):
+        return ""
+    return f"\na list of one is written '{key}=[{shown(value)}]', with the quotes"
 
 
 def takes(key: str, value: Any) -> bool:

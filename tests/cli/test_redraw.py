@@ -59,6 +59,24 @@ def test_a_run_is_drawn_by_the_drawing_process_with_all_figures_unless_fewer_are
     assert capsys.readouterr().out == 2 * f"drawn: {Path('one/report.html')}\n"
 
 
+def test_figures_that_few_takes_away_are_told(asked, capsys, monkeypatch):
+    write_run(Path("one"))
+    Path("one/figures").mkdir(exist_ok=True)
+    for name in ("loss", "roc", "calibration"):
+        Path(f"one/figures/{name}.png").touch()
+    assert drawn("one", overrides=("figures=few",)) == 0  # nothing goes while nothing is drawn
+    assert "taken away" not in capsys.readouterr().out
+
+    def finish(self, timeout: float = 0.0) -> list[str]:
+        Path("one/figures/roc.png").unlink()
+        Path("one/figures/calibration.png").unlink()
+        return []
+
+    monkeypatch.setattr(Asked, "finish", finish)
+    assert drawn("one", overrides=("figures=few",)) == 0
+    assert "2 figures of an earlier drawing taken away" in capsys.readouterr().out
+
+
 def test_a_sweep_is_drawn_after_those_of_its_runs_that_have_begun(asked, capsys):
     sweep = Path("sweep")
     write_sweep(sweep, [sweep / "0", sweep / "1", sweep / "2"])

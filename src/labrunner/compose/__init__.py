@@ -9,6 +9,7 @@ anywhere.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 from labrunner.compose.alone import alone
@@ -22,13 +23,16 @@ from labrunner.helping import Catalogue
 __all__ = ["Composed", "PlannedRun", "SweepPlan", "check_config", "completed", "compose", "request"]
 
 
-def request(overrides: Sequence[str], known: Catalogue, *, multirun: bool) -> Composed | SweepPlan:
+def request(
+    overrides: Sequence[str], known: Catalogue, *, multirun: bool, command: Sequence[str] = ("labrunner",)
+) -> Composed | SweepPlan:
     """What a command line asks for: a run, or a sweep.
 
     Parameters
     ----------
     multirun : whether ``-m`` was given; ``hydra.mode=MULTIRUN`` means the same. An experiment that carries a sweep
         makes one without it; ``hydra.mode=RUN`` makes a single run of such an experiment.
+    command : what stands before the overrides, for messages that repeat it
 
     Raises
     ------
@@ -36,10 +40,10 @@ def request(overrides: Sequence[str], known: Catalogue, *, multirun: bool) -> Co
         for whatever is wrong with the request, or with any run of the sweep.
     """
     with alone():
-        return _requested(list(overrides), known, multirun)
+        return _requested(list(overrides), known, multirun, shlex.join([*command, "-m", *overrides]))
 
 
-def _requested(overrides: list[str], known: Catalogue, multirun: bool) -> Composed | SweepPlan:
+def _requested(overrides: list[str], known: Catalogue, multirun: bool, sweep: str) -> Composed | SweepPlan:
     for override in overrides:
         check_override(override, known)
     mode = _mode(overrides)
@@ -48,7 +52,7 @@ def _requested(overrides: list[str], known: Catalogue, multirun: bool) -> Compos
     if multirun or mode == "MULTIRUN":
         return planned(overrides, known)
     for override in overrides:
-        refuse_several(override)
+        refuse_several(override, sweep)
     try:
         return compose(overrides, known)
     except RequestError:

@@ -124,19 +124,25 @@ def is_sweep(value: str) -> bool:
     return False
 
 
-def refuse_several(text: str) -> None:
-    """Refuse several values where there is a single run, and say how to get a sweep over them."""
+def refuse_several(text: str, sweep: str | None = None) -> None:
+    """Refuse several values where there is a single run, and say the command of a sweep over them, if there is one."""
     _, body = split_prefix(text)
     key, _, value = body.partition("=")
     key, value = key.strip(), value.strip()
     if key not in schema.PATHS and is_sweep(value):
-        raise several(text)
+        raise several(text, sweep)
 
 
-def several(text: str) -> RequestError:
-    return RequestError(
-        f"{text} names several values, and a run takes one\na sweep over them is: labrunner -m {shlex.quote(text)}"
-    )
+def several(text: str, sweep: str | None = None) -> RequestError:
+    key, _, value = split_prefix(text)[1].partition("=")
+    kind = schema.KEYS.get(key.strip())
+    as_list = f"[{value.strip()}]"
+    lines = [f"{text} names several values, and a run takes one"]
+    if schema.is_list(kind) and "(" not in value and "[" not in value:
+        lines.append(f"one list of them is written {shlex.quote(f'{key}={as_list}')}")
+    elif sweep is not None:
+        lines.append(f"a sweep over them is: {sweep}")
+    return RequestError("\n".join(lines))
 
 
 def quote_paths(override: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -65,6 +66,12 @@ def read(text: str, composer: Composer) -> list[Any] | Setting:
         raise RequestError(f"{text}: {str(error).splitlines()[0]}") from None
     if not values:
         raise RequestError(f"{text} names no value")
+    if schema.is_list(schema.KEYS.get(key)) and not any(isinstance(value, list) for value in values):
+        lists = ",".join(f"[{written(value)}]" for value in values[:3])
+        raise RequestError(
+            f"{text}: {key} takes a list in each run\n"
+            f"a sweep over lists of one is written {shlex.quote(f'{key}={lists}')}"
+        )
     return _options(key, values, composer.known) if key in GROUPS else values
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from labrunner import architectures, known_facts, schema
 from labrunner.errors import RequestError
-from labrunner.helping import GROUPS, MEANINGS, VERBS, Catalogue, Option, nearest, own_folders
+from labrunner.helping import GROUPS, MEANINGS, SYNONYMS, VERBS, Catalogue, Option, nearest, own_folders
+from labrunner.meant import VERB_WORDS
 from labrunner.usage import verb_page
 from labrunner.verbs.printing import show
 
@@ -27,7 +28,11 @@ def main(arguments: Arguments) -> int:
 
 
 def explain(word: str, known: Catalogue) -> str:
-    """The text on a key (``optim.lr``), a group (``optim``), an option (``optim=sgd``), a verb, a probe or a fact."""
+    """The text on a key (``optim.lr``), a group (``optim``), an option (``optim=sgd``), a verb, a probe or a fact.
+
+    Of a word that is none of these, but a part or another name of some (``lr``, ``softmax``, ``learning_rate``), the
+    text on each of them.
+    """
     name, equals, option = word.partition("=")
     if name in GROUPS:
         return explain_option(name, option, known) if equals else explain_group(name, known)
@@ -38,15 +43,29 @@ def explain(word: str, known: Catalogue) -> str:
         return verb_page(name)
     if section := [key for key in known.top if key.startswith(f"{name}.")]:
         return "\n".join(explain(key, known) for key in section)
+    if known.owners(name):
+        return explain_key(name, known)
+    found = [] if equals else [explain(each, known) for each in in_short(name, known)]
+    if not equals and (said := measured(name)) is not None:
+        found.append(said)
+    if not found and not equals and name in VERB_WORDS:
+        found = [verb_page(next((each for each in VERB_WORDS[name] if each in VERBS), "train"))]
+    if not found:
+        close = nearest(name, [*known.all_keys(), *GROUPS, *known_facts.PROBES, *known_facts.FACTS])
+        hint = f"; did you mean {close}?" if close else "; labrunner --help names what there is"
+        raise RequestError(f"there is no key {name}{hint}")
+    return "\n\n".join(found)
+
+
+def in_short(word: str, known: Catalogue) -> list[str]:
+    """The keys, groups and options that a word names by their last part, or by another name."""
+    keys = [key for key in known.all_keys() if key.rpartition(".")[2] == word]
+    other = [SYNONYMS[word]] if word in SYNONYMS else []
+    return [*other, *(key for key in keys if key not in other), *known.choices_named(word)]
+
+
+def explain_key(name: str, known: Catalogue) -> str:
     owners = known.owners(name)
-    if not owners and not equals and (said := measured(name)) is not None:
-        return said
-    if not owners:
-        meant = known.choices_named(name)
-        close = (
-            meant[0] if meant else nearest(name, [*known.all_keys(), *GROUPS, *known_facts.PROBES, *known_facts.FACTS])
-        )
-        raise RequestError(f"there is no key {name}" + (f"; did you mean {close}?" if close else ""))
     meanings = list(dict.fromkeys(key.meaning for _, key in owners))
     lines = [f"{name}: {meanings[0]}", f"  takes    {takes(name)}"]
     default = known.defaults.get(name.partition(".")[0])

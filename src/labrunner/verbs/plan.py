@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labrunner.compose import Composed, request
+from labrunner.compose import Composed
 from labrunner.errors import RequestError
-from labrunner.helping import Catalogue, own_folders
 from labrunner.verbs.printing import show
 from labrunner.verbs.tables import aligned
+from labrunner.verbs.train import asked_for
 
 if TYPE_CHECKING:
     from labrunner.cli import Arguments
@@ -22,7 +22,7 @@ def main(arguments: Arguments) -> int:
         raise RequestError(
             f"plan takes what a run or a sweep takes, as -m optim.lr=0.1,1, and not {arguments.words[0]}"
         )
-    asked = request(arguments.overrides, Catalogue(own_folders(arguments.config_dir)), multirun=arguments.multirun)
+    asked = asked_for(arguments, "plan")
     if isinstance(asked, Composed):
         plan_run(asked)
     else:

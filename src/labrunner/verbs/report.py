@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ def main(arguments: Arguments) -> int:
     for folder in folders:
         if is_sweep_folder(folder):
             renew_tables(folder)
+    before = pictures(folders)
     if len(folders) > 1:
         say(f"labrunner: drawing {len(folders)} folders")
     with Drawing() as drawing:
@@ -47,7 +49,14 @@ def main(arguments: Arguments) -> int:
         count = len(group) - 1
         runs = f", with {count} run{'' if count == 1 else 's'}" if count else ""
         show(f"drawn{runs}: {one_line(Path(word) / drawn_in(Path(word)))}")
+    if which == "few" and (gone := len(before - pictures(folders))):
+        figures = "1 figure" if gone == 1 else f"{gone} figures"
+        show(f"{figures} of an earlier drawing taken away: figures=few leaves few; figures=all draws them again")
     return 0
+
+
+def pictures(folders: Sequence[Path]) -> set[Path]:
+    return {path for folder in folders for path in (folder / "figures").glob("*.png")}
 
 
 def read(arguments: Arguments) -> tuple[list[str], str]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Arguments) -> int:
-    asked = request(arguments.overrides, catalogue(arguments.config_dir, say), multirun=arguments.multirun)
+    asked = asked_for(arguments)
     if arguments.cfg is not None:
         show_configs(asked, arguments.cfg)
         return 0
@@ -27,6 +27,17 @@ def main(arguments: Arguments) -> int:
 
         return make(asked, asked.sweep_dir, arguments)
     return train(asked, arguments)
+
+
+def asked_for(arguments: Arguments, *verb: str) -> Composed | SweepPlan:
+    """The run or the sweep that was typed behind a verb."""
+    where = [] if arguments.config_dir is None else ["--config-dir", arguments.config_dir]
+    return request(
+        arguments.overrides,
+        catalogue(arguments.config_dir, say),
+        multirun=arguments.multirun,
+        command=["labrunner", *verb, *where],
+    )
 
 
 def catalogue(config_dir: str | None, say: Callable[[str], None]) -> Catalogue:
