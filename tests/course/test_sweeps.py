@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import itertools
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from labrunner.cli import main
-from labrunner.course import grading, manifest, submissions, wanted
+from labrunner.course import grading, manifest, submissions, table, wanted
 from labrunner.helping import Catalogue, own_folders
 from tests.course import handed
 from tests.course.handed import anew, copy, seal, with_config, with_csv
@@ -144,6 +147,22 @@ def test_expectations_of_a_sweep_are_held_against_what_is_taken_of_its_runs(hall
     for said, evidence in zip(taken.values(), found, strict=True):
         assert len(evidence) == (said is not None), evidence
         assert said is None or said in evidence[0]
+
+
+def test_a_sweep_has_the_number_that_the_manifest_takes_of_its_runs(hall, graded):
+    tested = [json.loads(path.read_text())["accuracy"] for path in (hall / "in/anna/sweep").glob("?/test.json")]
+    assert len(tested) == 4
+    rows = {row["student"]: row for row in csv.DictReader(io.StringIO(table.csv_of(list(graded.values()))))}
+    assert float(rows["anna"]["test_accuracy"]) == pytest.approx(max(tested), abs=1e-9)
+    assert (
+        rows["anna"]["expected"]
+        == f"max test_accuracy is {max(tested):.6g}, expected >= 0.3; parameters is 15, expected = 15"
+    )
+    assert rows["anna"]["test_n"] == rows["emil"]["test_accuracy"] == ""
+    given = json.loads((hall / "in/anna/sweep/0/test.json").read_text())["n"]
+    (whole,) = graded["anna"].experiments
+    one = replace(whole, attempts=whole.attempts[:1])
+    assert dict(zip(table.TOLD, map(str, table.numbers_of(one)), strict=True))["test_n"] == str(given)  # and not 30.0
 
 
 def test_runs_that_wait_for_the_first_are_held_against_what_it_found(hall):

@@ -112,14 +112,19 @@ class Looked:
         attempts = [attempt for graded in student.experiments for attempt in graded.attempts]
         used = {each.handed.path for each in attempts if each.handed}
         is_whole = bool(attempts) and all(each.handed is not None for each in attempts)
+        beside: dict[tuple[str, Effect], list[tuple[str, Reason]]] = {}
         others = [replace(each, effect="note") if each.name == ARCHIVE and is_whole else each for each in self._found()]
         for handed in self.submission.runs:
             if handed.path not in used and handed.path not in self._told:
                 is_wanted = handed.config is None and not is_whole  # it may be what was asked for
-                others += [
-                    Reason(reason.name, f"{handed.shown}: {reason.evidence}", _of_others(reason, is_wanted))
-                    for reason in self._reasons(handed)
-                ]
+                for reason in self._reasons(handed):
+                    key = reason.name, _of_others(reason, is_wanted)
+                    beside.setdefault(key, []).append((handed.shown, reason))
+        for (name, effect), several in beside.items():
+            runs = list(dict.fromkeys(run for run, _ in several))
+            if len(runs) > MOST_ALIKE:
+                several = [(f"{runs[0]} and {len(runs) - 1} more runs", several[0][1])]
+            others += [Reason(name, f"{run}: {reason.evidence}", effect) for run, reason in several]
         student.reasons = told_once(others)
 
     def _found(self) -> list[Reason]:
@@ -146,7 +151,7 @@ class Looked:
                 attempt.reasons = []
             graded.reasons = [Reason(MISSING, "no run was handed in", "failed")]
             return graded
-        graded.reasons += self._expected(wanted, attempts)
+        graded.reasons += self._expected(graded)
         if any(attempt.handed is None for attempt in attempts):
             graded.reasons += self._unread(wanted)
         _sum_up(graded)
@@ -295,13 +300,16 @@ class Looked:
         if self.course.seed_of(self.student) == "any" and wanted.takes_seed(required):
             yield Reason(SEED, f"the seeds of the manifest do not name {self.student}", "look")
 
-    def _expected(self, wanted: Wanted, attempts: Sequence[Attempt]) -> Iterator[Reason]:
-        """Whether facts are what the manifest, and the experiment's own checks, expect of them."""
+    def _expected(self, graded: Graded) -> Iterator[Reason]:
+        """Whether facts are what the manifest, which is noted, and the experiment's own checks expect."""
+        wanted, attempts = graded.wanted, graded.attempts
         done, over = self._subjects(wanted, attempts)
         is_whole = all(attempt.handed is not None for attempt in attempts)
         asked_of = ((wanted.expect, done, UNREACHED), (wanted.checks if is_whole else [], over, CHECK))
         for checks, subjects, name in asked_of:
             for verdict in evaluate(checks, subjects) if subjects else ():
+                if name == UNREACHED:
+                    graded.measured.append(verdict)
                 if not verdict.passed:
                     found = "not known" if verdict.found is None else f"{verdict.found:.6g}"
                     most = "?" if verdict.expected is None else f"{verdict.expected:.6g}"

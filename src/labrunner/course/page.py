@@ -8,8 +8,8 @@ from pathlib import Path
 
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader
 
-from labrunner.course.grading import TOLD, Course, Student
-from labrunner.course.table import numbers_of
+from labrunner.course.grading import Course, Student
+from labrunner.course.table import measured_in_words, numbers_of, takes_of
 from labrunner.report.page import environment
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -37,9 +37,19 @@ def render(course: Course, students: Sequence[Student]) -> str:
             counts={verdict: verdicts.count(verdict) for verdict in ("passed", "look", "failed")},
             troubled=[student for student in students if student.trouble is not None],
             badges=BADGES,
-            told=TOLD,
             numbers_of=numbers_of,
+            takes_of=takes_of,
+            reason_names=reason_names,
+            measured_in_words=measured_in_words,
             with_others=any(student.others == "look" for student in students),
             with_points=any(wanted.experiment.points is not None for wanted in course.wanted),
         )
     )
+
+
+def reason_names(student: Student) -> str:
+    """Why a student has not passed, in short."""
+    if student.trouble is not None:
+        return f"not graded: {student.trouble}"
+    of_runs = [reason for graded in student.experiments for _, reason in graded.all_reasons]
+    return ", ".join(dict.fromkeys(reason.name for reason in (*of_runs, *student.reasons) if reason.effect != "note"))

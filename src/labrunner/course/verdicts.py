@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from labrunner import checks
 from labrunner.course.submissions import Handed, Reason
 from labrunner.course.wanted import Required, Wanted
 
@@ -47,6 +48,7 @@ class Graded:
     wanted: Wanted
     attempts: list[Attempt]
     reasons: list[Reason] = field(default_factory=list)  # about all its runs together
+    measured: list[checks.Verdict] = field(default_factory=list)  # what the manifest expects, and what was found of it
 
     @property
     def all_reasons(self) -> list[tuple[str, Reason]]:

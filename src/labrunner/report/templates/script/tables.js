@@ -42,7 +42,8 @@
     });
   }
 
-  // input.filter data-table="ID": rows that lack one of the words typed are hidden
+  // input.filter data-table="ID": rows that lack one of the words typed are hidden; tr data-section="ID" names what is told
+  // of the row elsewhere, which is searched and hidden with it
   for (const input of document.querySelectorAll("input.filter")) {
     const table = document.getElementById(input.dataset.table);
     if (!table) continue;
@@ -56,8 +57,10 @@
     const look = () => {
       const wanted = input.value.toLowerCase().split(/\s+/).filter(Boolean);
       for (const row of rows) {
-        const there = row.textContent.toLowerCase();
+        const section = document.getElementById(row.dataset.section ?? "");
+        const there = `${row.textContent} ${section?.textContent ?? ""}`.toLowerCase();
         row.hidden = !wanted.every((word) => there.includes(word));
+        if (section) section.hidden = row.hidden;
       }
       const left = rows.filter((row) => !row.hidden).length;
       said.textContent = wanted.length ? `${left} of ${rows.length} rows` : "";
