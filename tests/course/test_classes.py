@@ -224,6 +224,8 @@ def test_files_whose_line_ends_git_has_changed_are_told_together_and_are_no_matt
         ("status.json", "whether it came to its end cannot be checked"),
         ("predictions.csv", "its numbers of the test split cannot be held against what it predicted"),
         ("initial.json", "where it began cannot be checked"),
+        ("metrics.csv", "nothing of the run can be checked"),
+        ("config.yaml", "nothing of the run can be checked"),
     ],
 )
 def test_a_file_that_is_missing_is_told_once_with_what_cannot_be_seen_without_it(base, place, name, so):

@@ -27,6 +27,7 @@ EDITED, SWAPPED, DAMAGED, FOREIGN = "edited file", "swapped weights", "damaged f
 NO_WEIGHTS, STRANGE, INTERRUPTED = "no weights", "not a run's", "interrupted run"
 OTHERS = ("it belongs to a run with another config", "it was written as")  # what is said of a checkpoint not its own
 MISSING = "missing file"
+NEEDED = ("config.yaml", "metrics.csv")  # without which there is nothing to look at
 SO = {  # what cannot be seen without a file
     "environment.json": "the version, and the samples that it was made with, cannot be checked",
     "status.json": "whether it came to its end cannot be checked",
@@ -47,6 +48,11 @@ def look_at(handed: Handed, known: Catalogue, code: Path | None, trust: bool) ->
     others = [*_strangers(folder), *too_much(folder)]
     if others:  # nothing is opened
         handed.reasons += others
+        return
+    handed.missing = [name for name in NEEDED if not (folder / name).is_file()]  # one is there, or it is no run
+    if handed.missing:
+        said = f"{handed.missing[0]} is not there, so that nothing of the run can be checked"
+        handed.reasons.append(Reason(MISSING, said, "look"))
         return
     try:
         handed.run = load_run(folder)
