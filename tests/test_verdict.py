@@ -196,6 +196,14 @@ def test_two_seeds_have_no_interval_and_three_do(equal):
     assert np.isfinite([three.low[0], three.high[0], three.p[0], three.p_holm[0]]).all()
 
 
+def test_pairs_of_two_seeds_are_not_tested_and_cost_the_others_nothing():
+    values = np.array([[0.9, 0.8, 0.73], [0.5, 0.41, 0.29], [0.3, np.nan, 0.2], [np.nan, 0.4, 0.3]])
+    found = statistics.paired(values)
+    assert found.n.tolist() == [3, 2, 2, 2, 2, 1]
+    assert found.p_holm[0] == found.p[0]
+    assert np.isnan(found.p_holm[1:]).all()
+
+
 def test_intervals_end_where_a_difference_of_shares_does_and_hold_the_true_one_as_often():
     rng = np.random.default_rng(5)
     learned = rng.random((DRAWS, 2, 3)) < 0.5  # runs that fail to learn, or do
@@ -318,6 +326,7 @@ def test_a_pair_of_two_seeds_among_others_is_told_in_its_line(tmp_path):
     judgement = judge(lr_sweep(tmp_path / "s", {0.01: GOOD, 0.1: POOR, 0.001: [0.5, 0.6, None]}))
     assert [pair.n for pair in judgement.pairs if pair.p is None] == [2, 2]
     assert sum(line.endswith(" over 2 seeds, too few for an interval") for line in said(judgement)) == 2
+    assert plain(words.title(judgement)) == "test_accuracy, differences paired by seed"  # one test needs no correction
     assert sum(" beats " in line for line in said(judgement)) == 1
     assert words.scope(judgement).startswith("intervals are of training again")
 

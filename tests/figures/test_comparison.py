@@ -270,9 +270,20 @@ def test_a_run_that_diverged_in_its_first_epoch_is_a_cross_at_the_edge(tmp_path)
     )
     figure = drawn(validation(sweep))
     assert [len(curves_of(figure, panel)) for panel in (0, 1)] == [2, 2]
-    for panel, height in ((0, 1.0), (1, 0.0)):
+    for panel in (0, 1):
         (cross,) = crosses(figure, panel)
-        assert (list(cross.get_xdata()), list(cross.get_ydata())) == ([1], [height])
+        assert (list(cross.get_xdata()), list(cross.get_ydata())) == ([1], [0.0])  # on the axis, where no value is
+
+
+def test_runs_that_diverged_at_once_stand_beside_each_other_on_the_axis_seeds_as_one(tmp_path):
+    values = [{"optim.lr": lr, "seed": seed} for lr in RATES for seed in (0, 1)]
+    sweep = write_sweep(tmp_path / "s", values, epochs=4, statuses=dict.fromkeys((2, 3, 4, 5), "diverged"), after=0)
+    figure = drawn(validation(sweep))
+    for axes, panel in zip(figure.axes[:2], (0, 1), strict=True):
+        found = [cross.get_transform().transform((1, cross.get_ydata()[0])) for cross in crosses(figure, panel)]
+        assert len(found) == 2  # rates
+        assert {round(axes.transAxes.inverted().transform(place)[1], 6) for place in found} == {0.0}
+        assert found[0][0] != found[1][0]
 
 
 def test_losses_over_many_decades_get_a_log_axis(tmp_path):
@@ -356,13 +367,18 @@ def test_the_points_are_the_chosen_and_the_last_epoch_of_each_run(sweeps, figure
         assert axes.get_xlabel() == "learning rate (optim.lr)"
 
 
-@pytest.mark.parametrize(("panel", "height"), [(0, 0.95), (1, 0.05)])
-def test_diverged_runs_are_marked_at_the_edge_where_the_metric_is_worst(sweeps, figure_of, panel, height):
+@pytest.mark.parametrize("panel", [0, 1])
+def test_diverged_runs_are_marked_on_the_axis_of_the_key_where_no_value_is(sweeps, figure_of, panel):
     sweep = sweeps("sixteen rates")
     figure = figure_of("metric_against_key", "sixteen rates")
     (marks,) = crosses(figure, panel)
     assert list(marks.get_xdata()) == [sweep.members[number].values["optim.lr"] for number in (13, 14, 15)]
-    assert list(marks.get_ydata()) == [height] * 3
+    assert list(marks.get_ydata()) == [0.0] * 3
+    at = (
+        figure.axes[panel].transAxes.inverted().transform(marks.get_transform().transform((0.01, marks.get_ydata()[0])))
+    )
+    assert at[1] == pytest.approx(0)
+    assert panel == 0 or figure.axes[panel].get_ylim()[0] > -0.1  # there are no accuracies below zero
     assert "diverged" in legend_texts(figure)
 
 

@@ -12,7 +12,7 @@ from labrunner import comparison
 from labrunner.flips import Flips, find_flips
 from labrunner.records import Member, Sweep, SweepFolder
 from labrunner.told import Sentence
-from labrunner.verdict.statistics import LEVEL, Paired, holm, mcnemar, paired, pairs, seeds_needed
+from labrunner.verdict.statistics import LEAST, LEVEL, Paired, holm, mcnemar, paired, pairs, seeds_needed
 
 VERDICT, MCNEMAR = "verdict.csv", "mcnemar.csv"
 
@@ -31,7 +31,7 @@ class Pair(NamedTuple):
     low: float | None  # 95% t interval of the mean difference, cut off where none can be larger; from three seeds on
     high: float | None
     p: float | None  # paired t test, two-sided
-    p_holm: float | None  # corrected for all pairs
+    p_holm: float | None  # corrected for all pairs that have one
     decided: bool
     seeds_needed: float | None  # for 80% power, should difference and spread be as they were seen
 
@@ -218,7 +218,7 @@ def over_seeds(
         ]
     )
     found = paired(values, kept, most=np.inf if metric.endswith("_loss") else 1.0)
-    needed = seeds_needed(found.mean, found.sd, found.n, tests=int((found.n >= 2).sum()))
+    needed = seeds_needed(found.mean, found.sd, found.n, tests=int((found.n >= LEAST).sum()))
     made = [
         _pair(settings[a].name, settings[b].name, metric, values[[a, b]], found, needed, column)
         for column, (a, b) in enumerate(zip(first, second, strict=True))

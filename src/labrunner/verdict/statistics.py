@@ -30,7 +30,7 @@ class Paired(NamedTuple):
     low: np.ndarray  # 95% t interval of the mean difference; NaN, as p, for fewer than `LEAST` seeds
     high: np.ndarray
     p: np.ndarray  # of the paired t test, two-sided
-    p_holm: np.ndarray  # corrected for all pairs that have two seeds or more
+    p_holm: np.ndarray  # corrected for all pairs that have `LEAST` seeds or more
 
 
 def pairs(settings: int) -> tuple[np.ndarray, np.ndarray]:
@@ -52,7 +52,7 @@ def paired(values: ArrayLike, kept: ArrayLike | None = None, most: float = np.in
     Where all differences of a pair are equal there is no spread for a t test to go by. If they are 0 the settings came
     out the same: p is 1 and the interval is empty around 0. Otherwise p and interval are NaN, and Holm's correction
     counts the pair as one that decides nothing: accuracies are counts over the test samples, and three equal
-    differences of them are no proof of precision. Pairs of two seeds count alike.
+    differences of them are no proof of precision. Pairs of fewer seeds are never tested, and count for nothing.
     """
     from scipy import special
 
@@ -89,7 +89,7 @@ def paired(values: ArrayLike, kept: ArrayLike | None = None, most: float = np.in
         low=np.clip((mean - half) * unit, -most, most),
         high=np.clip((mean + half) * unit, -most, most),
         p=p,
-        p_holm=holm(p, enough),
+        p_holm=holm(p, tested),
     )
 
 

@@ -16,16 +16,18 @@ MOST_DIGITS = 4
 def title(judgement: Judgement) -> Sentence:
     """What is judged, and how."""
     if judgement.pairs:
-        tested = [] if _too_few(judgement.pairs) else _family(len(judgement.pairs), VERDICT)
-        return [f"{judgement.metric}, differences paired by seed", *tested]
+        rows = [row for row, pair in enumerate(judgement.pairs, start=1) if pair.n >= LEAST]
+        return [f"{judgement.metric}, differences paired by seed", *_family(rows, VERDICT)]
     return [
         "one seed each: two trained networks on the same test samples, McNemar's exact test",
-        *_family(len(judgement.run_pairs), MCNEMAR),
+        *_family(range(1, 1 + len(judgement.run_pairs)), MCNEMAR),
     ]
 
 
-def _family(pairs: int, file: str) -> Sentence:
-    return [", Holm's correction over ", Told(str(pairs), f"{file} count"), " pairs"] if pairs > 1 else []
+def _family(rows: Sequence[int], file: str) -> Sentence:
+    """Over how many pairs is corrected, which are these rows of the file."""
+    told = Told(str(len(rows)), f"{file}#{','.join(map(str, rows))}/n count")
+    return [", Holm's correction over ", told, " pairs"] if len(rows) > 1 else []
 
 
 def _too_few(pairs: Sequence[Pair]) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 from matplotlib.transforms import blended_transform_factory
 
@@ -27,7 +28,6 @@ from labrunner.figures.comparison.shown import (
     Shown,
     better,
     is_log,
-    is_loss,
     key_label,
     metric_label,
     tick_names,
@@ -48,7 +48,7 @@ def metric_against_key(sweep: Sweep) -> Figure | None:
     """The validation metrics at the chosen and at the last epoch against each numeric key.
 
     A point is a run that is done, or the mean of the seeds with their standard deviation; a run that diverged has no
-    value, and a cross at the edge. None without a numeric key besides the seed, or while no run is done.
+    value, and a cross on the axis of the key. None without a numeric key besides the seed, or while no run is done.
     """
     shown = Shown(sweep)
     keys = [key for key in shown.numeric if not sweep.is_comparison or comparable(shown, key)][:KEYS]
@@ -107,7 +107,7 @@ def row_of_panels(
         axes.set_ylabel(metric_label(column))
         curves = [entry.column(column)[1] for entry in shown.entries]
         set_scale([axes], [seen(axes)], column, "point", curves)
-        mark_diverged(axes, shown, key, column)
+        mark_diverged(axes, shown, key)
     handles = explained(shown, groups, others, colours, cloud, both)
     if cloud:
         said = f"the runs at one value differ in {', '.join(shortened(others, 30))}" if others else ""
@@ -270,8 +270,8 @@ def set_values(axes: Axes, values: Sequence[float], key: str, room: float) -> No
         axes.set_xlim(low - pad, high + pad)
 
 
-def mark_diverged(axes: Axes, shown: Shown, key: str, column: str) -> None:
-    """A cross at the edge where a metric is worst, above each value at which runs diverged, with their share."""
+def mark_diverged(axes: Axes, shown: Shown, key: str) -> None:
+    """A cross where runs diverged, on the axis of the key: no value of a metric stands there. Beside it their share."""
     total: dict[float, list[int]] = {}
     for each in shown.combinations:
         count = total.setdefault(float(each.values[key]), [0, 0])
@@ -280,26 +280,17 @@ def mark_diverged(axes: Axes, shown: Shown, key: str, column: str) -> None:
     worst = [place for place, (diverged, _) in total.items() if diverged]
     if not worst:
         return
-    top = is_loss(column)
-    low, high = axes.get_ylim()
-    room = 0.2  # of the panel, for the marks
-    if axes.get_yscale() == "log":
-        factor = (high / low) ** (room / (1 - room))
-        axes.set_ylim(low, high * factor)
-    else:
-        extra = (high - low) * room / (1 - room)
-        axes.set_ylim((low, high + extra) if top else (low - extra, high))
     edge = blended_transform_factory(axes.transData, axes.transAxes)
-    height = 0.95 if top else 0.05
     axes.plot(
         sorted(worst),
-        [height] * len(worst),
+        [0.0] * len(worst),
         color=BLACK,
         marker="X",
         ms=9 if len(worst) <= MANY else 6,
         mec="white",
         ls="none",
         transform=edge,
+        clip_on=False,
         zorder=4,
         label="diverged",
     )
@@ -308,12 +299,13 @@ def mark_diverged(axes: Axes, shown: Shown, key: str, column: str) -> None:
         if runs > 1:
             axes.annotate(
                 f"{diverged} of {runs}",
-                (place, height),
+                (place, 0.0),
                 xycoords=edge,
-                xytext=(0, -8 if top else 8),
+                xytext=(0, 6),
                 textcoords="offset points",
                 ha="center",
-                va="top" if top else "bottom",
+                va="bottom",
                 fontsize=SMALL,
                 color=BLACK,
-            )
+                zorder=4,
+            ).set_path_effects([withStroke(linewidth=3, foreground="white")])

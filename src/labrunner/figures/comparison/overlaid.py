@@ -271,9 +271,9 @@ def draw_column(panels: Sequence[Axes], shown: Shown, plan: Plan, column: str) -
         means = [np.asarray(line.get_ydata(), dtype=float) for axes in panels for line in axes.get_lines()]
         least = min([float(values[values > 0].min()) for values in means if (values > 0).any()], default=scale.low)
         panels[0].set_ylim(bottom=min(scale.low, max(0.7 * least, LEAST)))
-    stacked: dict[tuple[int, int], int] = {}
+    beside: dict[tuple[int, int, float], list[Look]] = {}
     for axes, entry, look in ends:
-        cross(axes, entry, look, column, scale, stacked)
+        cross(axes, entry, look, column, scale, beside)
 
 
 def draw_combination(axes: Axes, shown: Shown, combination: Combination, look: Look, column: str) -> list[np.ndarray]:
@@ -334,9 +334,9 @@ def line(axes: Axes, epochs: np.ndarray, values: np.ndarray, **how: Any) -> None
 
 
 def cross(
-    axes: Axes, entry: Entry, look: Look, column: str, scale: Limits, stacked: dict[tuple[int, int], int]
+    axes: Axes, entry: Entry, look: Look, column: str, scale: Limits, beside: dict[tuple[int, int, float], list[Look]]
 ) -> None:
-    """Where a run diverged: the end of its line, or the edge of the panel if that lies outside or there is none."""
+    """Where a run diverged: the end of its line; the upper edge if that lies beyond it, the lower if there is none."""
     epochs, values = entry.column(column)
     there = np.flatnonzero(np.isfinite(values))
     how: dict[str, Any] = {
@@ -352,16 +352,19 @@ def cross(
         axes.plot([epochs[there[-1]]], [values[there[-1]]], **how)
         return
     epoch = int(epochs[there[-1]]) if there.size else 1
-    # several at one place stand below each other, away from the edge
-    number = stacked[(id(axes), epoch)] = stacked.get((id(axes), epoch), -1) + 1
-    top = is_loss(column)
+    height = 1.0 if there.size and is_loss(column) else 0.0
+    # several at one place stand beside each other on the edge, where no value is; the seeds of a line are one cross
+    there_already = beside.setdefault((id(axes), epoch, height), [])
+    if look in there_already:
+        return
+    there_already.append(look)
     edge = offset_copy(
         blended_transform_factory(axes.transData, axes.transAxes),
         fig=axes.get_figure(root=True),
-        y=(-9 if top else 9) * (number % 12),
+        x=9 * ((len(there_already) - 1) % 12),
         units="points",
     )
-    axes.plot([epoch], [1.0 if top else 0.0], transform=edge, **how)
+    axes.plot([epoch], [height], transform=edge, **how)
 
 
 def set_epochs(axes: Axes, entries: Sequence[Entry], wide: bool) -> None:
