@@ -14,9 +14,11 @@ from labrunner import schema
 from labrunner.cli import CFG, main
 from labrunner.helping import (
     EXAMPLES,
+    FIRST,
     FLAGS,
     GROUPS,
     MEANINGS,
+    ONWARD,
     VERBS,
     Catalogue,
     help_page,
@@ -52,7 +54,7 @@ def test_the_page_names_every_group_option_meaning_key_verb_flag_and_example():
     for key in Catalogue().top.values():
         assert f"{key.name}={key.value}" in page
         assert key.meaning in flat(page)
-    for words in (VERBS.items(), FLAGS.items(), EXAMPLES):
+    for words in (VERBS.items(), FLAGS.items(), FIRST, ONWARD, EXAMPLES):
         for left, right in words:
             assert left in page
             assert right in flat(page)
@@ -83,6 +85,13 @@ def test_the_page_keeps_to_its_width(width):
     assert [line for line in help_page(Catalogue(), width=width).splitlines() if len(line) > width] == []
 
 
+def test_the_first_screen_of_a_small_terminal_says_how_to_begin_and_how_to_go_on():
+    screen = help_page(Catalogue(), width=80).splitlines()[:23]  # and the line of the prompt
+    for command, meaning in (*FIRST, *ONWARD):
+        assert any(command in line and meaning in line for line in screen), command
+    assert "labrunner --help | less" in help_page(Catalogue(), width=80).splitlines()[-1]
+
+
 def test_help_is_one_page_wherever_the_flag_stands(lab):
     pages = {lab(*argv).out for argv in (["--help"], ["-h"], ["model=cnn", "-h"], ["-h", "x=1"])}
     assert len(pages) == 1
@@ -93,9 +102,9 @@ def test_help_is_one_page_wherever_the_flag_stands(lab):
 
 
 def test_the_examples_on_the_page_are_requests_that_are_not_refused(lab):
-    for line, _ in EXAMPLES:
+    for line, _ in (*FIRST, *EXAMPLES):
         words = shlex.split(line)[1:]
-        if words[:1] == ["resume"]:
+        if words[:1] in (["resume"], ["open"], ["labs"]):
             continue
         ended = lab(*words) if words[:1] == ["summary"] else lab("--cfg", "job", *words)
         assert ended.code == 0, ended.err

@@ -151,7 +151,7 @@ def offered(known: Typed, word: str, catalogue: Catalogue) -> Iterator[Word]:
         yield from values(key, value, takes, catalogue)
         return
     if known.verb is None:
-        yield from (Word(verb, VERBS[verb].partition(": ")[0]) for verb in VERBS)
+        yield from (Word(verb, VERBS[verb]) for verb in VERBS)
     expected = kind_of(takes, len(known.words))
     if expected is not None:
         yield from named(expected, word, catalogue)
@@ -210,7 +210,7 @@ def explainable(word: str, catalogue: Catalogue) -> Iterator[Word]:
         return
     from labrunner import known_facts
 
-    yield from (Word(verb, VERBS[verb].partition(": ")[0]) for verb in VERBS)
+    yield from (Word(verb, VERBS[verb]) for verb in VERBS)
     yield from (Word(name, meaning) for name, meaning in known_facts.PROBES.items())
     yield from (Word(name, fact.meaning) for name, fact in known_facts.FACTS.items())
     if word.partition(".")[0] in GROUPS:

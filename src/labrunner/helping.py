@@ -243,28 +243,39 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     return by_tail[found[0]] if found else None
 
 
-VERBS = {
-    "train": "run what the overrides say; the verb may be left out",
-    "resume": "finish a cut run or sweep, or extend a finished run: resume RUN_OR_SWEEP [epochs=40]",
-    "plan": "what a command would make, how long it takes and how much disk; writes nothing: plan -m optim.lr=0.1,1",
-    "compare": "runs beside each other, in table and figures: compare RUN_OR_SWEEP RUN_OR_SWEEP",
-    "ls": "the runs and sweeps under outputs/, with status and headline",
-    "doctor": "whether a run folder is whole, what can be resumed, and what its history shows: doctor RUN_OR_SWEEP",
-    "report": "draw figures and report again, from the files: report RUN_OR_SWEEP [figures=few]",
-    "open": "show a report in the browser, the newest where none is named: open [RUN_OR_SWEEP]",
-    "predict": "what a run says of images, or of the rows of a CSV: predict RUN IMAGES… [csv=FILE] [figure=FILE.png]",
-    "evaluate": "a run on its test split again, or on other data: evaluate RUN [dataset=imagefolder dataset.root=…]",
-    "export": "the model of a run as an ONNX file, checked against it: export RUN [file=FILE.onnx]",
-    "summary": "the model's table of layers, without training",
-    "lr-find": "a learning rate to begin with, by a range test of a few hundred steps: lr-find model=cnn optim=sgd",
-    "labs": "the labs of the course with what they show and how long they take; what one checks: labs metrics",
-    "fetch": "download a data set, or weights, ahead of an offline lab: fetch dataset=cifar10 model=efficientnet_b0",
-    "new": "a small working model, data set, optimizer, probe or experiment of your own: new model tiny",
-    "grade": "runs that were handed in, held against a lecturer's manifest: grade MANIFEST FOLDER…",
-    "bundle": "a folder with data and weights for a room without a network: bundle FOLDER experiment=metrics",
-    "completion": "what makes the shell complete verbs, options and keys: completion bash",
-    "explain": "what a key or an option means, and what it takes: explain optim.lr",
+VERBS_BY_USE = {
+    "verbs that make runs": {
+        "train": "run what the overrides say; the verb may be left out",
+        "resume": "finish a cut run or sweep, or extend a finished run",
+        "plan": "what a command would make, how long it takes and how much disk; writes nothing",
+        "lr-find": "a learning rate to begin with, by a range test of a few hundred steps",
+        "summary": "the model's table of layers, without training",
+        "labs": "the labs of the course: what they show, how long they take, what one checks",
+        "fetch": "download a data set, or weights, ahead of an offline lab",
+    },
+    "verbs that look at runs": {
+        "ls": "the runs and sweeps under outputs/, with status and headline",
+        "open": "show a report in the browser, the newest where none is named",
+        "report": "draw figures and report again, from the files",
+        "compare": "runs beside each other, in table and figures",
+        "doctor": "whether a run folder is whole, what can be resumed, and what its history shows",
+    },
+    "verbs that use a run": {
+        "predict": "what a run says of images, or of the rows of a CSV",
+        "evaluate": "a run on its test split again, or on other data",
+        "export": "the model of a run as an ONNX file, checked against it",
+    },
+    "verbs for something of your own, and for a course": {
+        "new": "a small working model, data set, optimizer, probe or experiment of your own",
+        "bundle": "a folder with data and weights for a room without a network",
+        "grade": "runs that were handed in, held against a lecturer's manifest",
+    },
+    "verbs that help": {
+        "explain": "what a key or an option means, and what it takes",
+        "completion": "what makes the shell complete verbs, options and keys",
+    },
 }
+VERBS = {verb: meaning for verbs in VERBS_BY_USE.values() for verb, meaning in verbs.items()}
 
 FLAGS = {
     "-m, --multirun": "a sweep: a run for each value, and for each combination of several keys",
@@ -275,11 +286,20 @@ FLAGS = {
     "--trust": "let a saved config name code outside the current folder",
 }
 
-EXAMPLES = (
+FIRST = (
     ("labrunner", "a first run: an MLP on digits"),
-    ("labrunner model=cnn optim.lr=0.01", "other choices"),
+    ("labrunner open", "its report, in the browser"),
+    ("labrunner model=cnn optim.lr=0.01", "another model and learning rate"),
+    ("labrunner -m optim.lr=0.001,0.01,0.1", "a sweep: a run for each, compared"),
+    ("labrunner labs", "the labs of the course"),
+)
+ONWARD = (
+    ("labrunner VERB --help", "what a verb takes, with examples"),
+    ("labrunner explain WORD", "what a key, group or option means"),
+    ("labrunner --help | less", "all that follows, page by page"),
+)
+EXAMPLES = (
     ("labrunner optim=sgd optim.momentum=0.9 reg=dropout", "presets, and keys of theirs"),
-    ("labrunner -m optim.lr=0.001,0.01,0.1", "a sweep, compared in one table and one figure"),
     ("labrunner -m model=mlp,cnn 'seed=range(3)' jobs=2", "six runs, two at a time"),
     ("labrunner summary model=cnn dataset=mnist5k", "look before training"),
     ("labrunner resume outputs/runs/RUN epochs=40", "go on"),
@@ -287,11 +307,14 @@ EXAMPLES = (
 
 
 def help_page(catalogue: Catalogue, width: int = 100) -> str:
-    """The page of ``--help``."""
+    """The page of ``--help``: on its first screen of 24 lines how to begin, then all that can be named."""
     lines = ["usage: labrunner [VERB] [GROUP=OPTION | KEY=VALUE]… [FLAG]…", ""]
     what = "Run a deep-learning experiment and leave a folder with everything about it under outputs/."
     lines += [*textwrap.wrap(what, width), ""]
-    lines += _table("verbs", VERBS.items(), width)
+    lines += _table("to begin", FIRST, width, column=40) + _table("to go on", ONWARD, width, column=40)
+    for title, verbs in VERBS_BY_USE.items():
+        lines += _table(title, verbs.items(), width, column=13)
+    lines += _table("flags, before or after the rest", FLAGS.items(), width, column=20)
     lines += ["groups and their options (* is the default)"]
     for group in GROUPS:
         options = catalogue.options(group)
@@ -314,13 +337,14 @@ def help_page(catalogue: Catalogue, width: int = 100) -> str:
             keys = default.keys.values()
             lines += rows(((f"{group}.{key.name}={key.value}", key.meaning) for key in keys), width)
     lines.append("")
-    lines += _table("flags, before or after the rest", FLAGS.items(), width)
-    lines += ["examples", *rows(EXAMPLES, width, column=54)]
+    lines += _table("more examples", EXAMPLES, width, column=54)
+    # what a terminal shows of a long page is its end
+    lines.append("how to begin stands at the top of this page: labrunner --help | less")
     return "\n".join(lines).rstrip()
 
 
-def _table(title: str, pairs: Iterable[tuple[str, str]], width: int) -> list[str]:
-    return [title, *rows(pairs, width), ""]
+def _table(title: str, pairs: Iterable[tuple[str, str]], width: int, column: int = 30) -> list[str]:
+    return [title, *rows(pairs, width, column=column), ""]
 
 
 def rows(pairs: Iterable[tuple[str, str]], width: int, indent: int = 2, column: int = 30) -> list[str]:

@@ -19,6 +19,7 @@ class Usage(NamedTuple):
 RUN = ("RUN", "a run folder, as outputs/runs/2026-11-29_12-02-05_cacf")
 RUN_OR_SWEEP = ("RUN_OR_SWEEP", "a run folder, or that of a sweep")
 OVERRIDES = ("GROUP=OPTION, KEY=VALUE", "as for a run; labrunner --help lists them")
+CHOICES = ("GROUP=OPTION, KEY=VALUE", "what is to be otherwise than usual; labrunner --help lists what there is")
 WHERE = (
     ("device=NAME", "auto, cpu, cuda or mps"),
     ("threads=N", "processor threads; otherwise those of the run"),
@@ -30,7 +31,7 @@ USAGES = {
     "train": Usage(
         "labrunner [train] [GROUP=OPTION | KEY=VALUE]… [-m]",
         (
-            OVERRIDES,
+            CHOICES,
             ("-m", "a sweep: a run for each value of a,b,c, range(…) or glob(…), and for each combination"),
             PLACE,
             ("hydra.sweep.dir=FOLDER", "where a sweep goes; the same command goes on in it"),
@@ -38,6 +39,7 @@ USAGES = {
         ),
         (
             ("labrunner model=cnn optim.lr=0.01", "a run"),
+            ("labrunner experiment=metrics", "a lab: what labrunner labs lists"),
             ("labrunner -m optim.lr=0.001,0.01 'seed=range(3)'", "a sweep of six"),
         ),
     ),
@@ -96,13 +98,16 @@ USAGES = {
         "labrunner predict RUN FILE… [csv=FILE] [figure=FILE.png]",
         (
             RUN,
-            ("FILE", "images, folders of them, patterns; of a run on a table one CSV"),
-            ("csv=FILE", "where the predictions go; otherwise under outputs/predictions/"),
+            ("FILE", "images, folders of them, patterns; of a run on a table one CSV with the columns it learned from"),
+            ("csv=FILE", "the new file of the predictions; otherwise one under outputs/predictions/"),
             ("figure=FILE.png", "the images with what was predicted of them"),
             *WHERE,
             TRUST,
         ),
-        (("labrunner predict outputs/runs/RUN photos figure=seen.png", "what is on these?"),),
+        (
+            ("labrunner predict outputs/runs/RUN photos figure=seen.png", "what is on these?"),
+            ("labrunner predict outputs/runs/RUN flowers.csv", "of a run on a table: a class for each row"),
+        ),
     ),
     "evaluate": Usage(
         "labrunner evaluate RUN [dataset=… dataset.KEY=VALUE…]",
@@ -183,7 +188,7 @@ USAGES = {
 def verb_page(verb: str, width: int = 100) -> str:
     """What ``labrunner VERB --help`` shows."""
     usage = USAGES[verb]
-    what = VERBS[verb].partition(": ")[0]
+    what = VERBS[verb]
     lines = [f"usage: {usage.form}", "", *textwrap.wrap(what[0].upper() + what[1:] + ".", width), ""]
     lines += ["takes", *rows(usage.takes, width), "", "examples", *rows(usage.examples, width, column=56)]
     return "\n".join(lines)

@@ -47,8 +47,13 @@ def print_result(result: Result, config: Mapping[str, Any], choices: Mapping[str
         complain(f"the run diverged: {result.error}\nwhat it got to: {result.folder}")
         return 1
     what = f"{choices.get('model', 'model')} on {choices.get('dataset', 'data')}"
-    reasons = {"best": "by {}", "last": "as the last", "blank": "as the last, since there is no {}"}
-    reason = reasons[result.why or "last"].format(config["monitor"])
+    monitor = config["monitor"]
+    reasons = {
+        "best": f"for its {'lowest' if monitor.endswith('_loss') else 'highest'} {monitor}",
+        "last": "as the last",
+        "blank": f"as the last, since there is no {monitor}",
+    }
+    reason = reasons[result.why or "last"]
     early = not config["smoke"] and result.epochs < config["epochs"]
     stopped = f"; stopped early, {config['epochs']} epochs were asked for" if early else ""
     show(f"{what}: epoch {result.epoch} of {result.epochs} chosen {reason}{stopped}")
