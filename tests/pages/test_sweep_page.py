@@ -109,6 +109,24 @@ def test_on_paper_all_pairs_are_there_and_nothing_is_cut_off(page, opened, width
     )
 
 
+def test_on_paper_no_two_words_of_a_table_touch(page, opened):
+    found = opened(page)
+    found.page.set_viewport_size({"width": A4, "height": 900})
+    found.page.emulate_media(media="print")
+    gaps = found.page.evaluate(
+        """[...document.querySelectorAll('table.wide tr')].flatMap((row) => [...row.cells].slice(1).map((cell, at) => {
+             const [one, other] = [row.cells[at], cell].map((each) => {
+               const range = document.createRange();
+               range.selectNodeContents(each);
+               return range.getBoundingClientRect();
+             });
+             return other.left - one.right;
+           }))"""
+    )
+    assert len(gaps) > 100
+    assert min(gaps) > 2  # pixels; a space of this size has as many
+
+
 def right_ends(page: Any) -> float:
     """How far to the right any cell of a table reaches, in pixels."""
     return float(
