@@ -134,7 +134,7 @@ def test_a_bundle_says_whether_it_is_whole(lab, monkeypatch):
     assert lab("bundle", "room", "dataset=mnist").code == 0
     whole = lab("bundle", "room")
     assert (whole.code, whole.err) == (0, "")
-    assert whole.out.splitlines()[-1] == "all 4 files are as they were put in"
+    assert whole.out.splitlines()[0] == "room is whole: 4 files are as they were put in"
     checked = subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=lab.folder / "room", capture_output=True, text=True)
     assert (checked.returncode, checked.stdout.count(": OK")) == (0, 4)
     raw = lab.folder / "room" / "data" / "MNIST" / "raw"
@@ -143,20 +143,55 @@ def test_a_bundle_says_whether_it_is_whole(lab, monkeypatch):
     (raw / "train-labels-idx1-ubyte").unlink()
     ended = lab("bundle", "room")
     assert ended.code == 1
+    assert "whole" not in ended.out
     assert "data/MNIST/raw/t10k-labels-idx1-ubyte is damaged" in ended.err
     assert "data/MNIST/raw/train-labels-idx1-ubyte is missing" in ended.err
+
+
+def test_that_a_bundle_is_damaged_is_said_before_what_is_in_it(lab, monkeypatch):
+    import sys
+
+    lab.write("table.csv", "a,label\n1,0\n")
+    assert lab("bundle", "room", "dataset=csv", "dataset.path=table.csv").code == 0
+    lab.write("room/table.csv", "a,label\n2,0\n")
+    monkeypatch.setattr(sys, "stderr", sys.stdout)  # as in a terminal
+    said = lab("bundle", "room").out.splitlines()
+    assert said[0] == "labrunner: error: table.csv is damaged"
+    assert said[2] == "table.csv: 1 file, 12 bytes"
+
+
+def test_files_that_nobody_put_into_a_bundle_are_named_and_are_no_damage(lab):
+    lab.write("table.csv", "a,label\n1,0\n")
+    assert lab("bundle", "room", "dataset=csv", "dataset.path=table.csv").code == 0
+    assert "note:" not in lab("bundle", "room").out
+    lab.write("room/data/sub/stray\x1b.bin", "x")
+    lab.write("room/notes.txt", "x")
+    lab.write("room/outputs/runs/config.yaml", "x")  # of a run that was made there
+    ended = lab("bundle", "room")
+    assert ended.code == 0
+    assert ended.out.splitlines()[0] == "room is whole: 1 file is as it was put in"
+    said = "note: not put in by bundle, and not looked at: data/sub/stray\\x1b.bin, notes.txt"
+    assert ended.out.splitlines()[-1] == said
 
 
 def test_a_download_that_fails_leaves_nothing_of_it_and_what_came_whole_is_kept(lab, monkeypatch):
     network(monkeypatch)
     ended = lab("bundle", "room", "dataset=cifar10")
-    assert ended.code == 2
-    assert "labrunner fetch dataset=cifar10" in ended.err
+    assert ended.code == 1
+    archive = "room/data/cifar-10-python.tar.gz"
+    assert ended.err.splitlines()[-2:] == [
+        f"labrunner: error: dataset=cifar10: {archive} is missing and cannot be downloaded: "
+        "no network: Temporary failure in name resolution",
+        "  where there is a network, the same command goes on",
+    ]
     assert lab.tree() == {}
     write("svhn", lab.folder / "data", monkeypatch)
-    assert lab("bundle", "room", "dataset=svhn,cifar10", "model=mlp").code == 2
+    again = lab("bundle", "room", "dataset=svhn,cifar10", "model=mlp")
+    assert again.code == 1
+    told = "  what came before is kept in room; where there is a network, the same command goes on"
+    assert again.err.splitlines()[-1] == told
     kept = lab("bundle", "room")
-    assert (kept.code, kept.out.splitlines()[0].partition(":")[0]) == (0, "dataset=svhn")
+    assert (kept.code, kept.out.splitlines()[1].partition(":")[0]) == (0, "dataset=svhn")
 
 
 @pytest.mark.parametrize(
@@ -191,4 +226,10 @@ def test_a_bundle_needs_no_network_for_what_labrunner_brings_along(lab, monkeypa
     asked = network(monkeypatch).asked
     made = lab("bundle", "room", "dataset=digits")
     assert (made.code, asked) == (0, [])
-    assert sorted(path.name for path in Path("room").iterdir()) == ["README.txt", "SHA256SUMS", "bundle.json"]
+    # sha256sum -c fails on a list of nothing
+    assert sorted(path.name for path in Path("room").iterdir()) == ["README.txt", "bundle.json"]
+    assert "sha256sum" not in Path("room/README.txt").read_text()
+    told = "room: no files are needed; README.txt in it says how to use it"
+    assert made.out.splitlines()[-1] == told
+    looked_at = lab("bundle", "room")
+    assert (looked_at.code, looked_at.out.splitlines()) == (0, [told])

@@ -101,7 +101,7 @@ def test_without_a_network_three_lines_say_what_to_put_where(lab, network, verb)
     name, folder = "efficientnet_b0_rwightman-7f5810bc.pth", lab.folder / "hub/checkpoints"
     assert [line.strip() for line in errors] == [
         f"labrunner: error: model.weights=imagenet: {folder / name} is missing and cannot be downloaded: "
-        "[Errno -3] Temporary failure in name resolution",
+        "no network: Temporary failure in name resolution",
         f"put {name} into {folder}; from https://download.pytorch.org/models/{name}",
         "or, where there is a network: labrunner fetch model=efficientnet_b0 model.weights=imagenet",
     ]

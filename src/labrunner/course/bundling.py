@@ -10,26 +10,20 @@ import os
 import shlex
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from labrunner import __version__
+from labrunner import servers
 from labrunner.compose import SweepPlan, request
 from labrunner.compose.composing import key_of
+from labrunner.course.room import DATA, WEIGHTS, Bundle, Item
 from labrunner.data import downloads, remote
-from labrunner.errors import RequestError
-from labrunner.files import atomic_write, read_json, to_json
+from labrunner.errors import RequestError, RunError
 from labrunner.helping import Catalogue
 from labrunner.records.sealing import digest
 
-FORMAT = 1
-LIST, SUMS, README = "bundle.json", "SHA256SUMS", "README.txt"
-DATA, WEIGHTS = "data", "weights"
-OWN_ENTRIES = {LIST, SUMS, README, DATA, WEIGHTS}
 OWN_FILES = {"csv": "path", "imagefolder": "root"}  # data sets of the user's own files -> the key that names them
-MEGABYTE = 1_000_000
-MOST_LISTED = 1_000_000  # files of a bundle, whoever made it
 
 
 @dataclass(frozen=True)
@@ -40,41 +34,6 @@ class Asked:
     command: str  # what does it
     configs: Sequence[Mapping[str, Any]]
     means_weights: bool = False  # whether a torchvision model stands for its weights, as for `fetch`
-
-
-@dataclass
-class Item:
-    """What of a bundle belongs together."""
-
-    name: str
-    files: list[str] = field(default_factory=list)  # below the bundle, with slashes
-    bytes: int = 0
-
-
-@dataclass
-class Bundle:
-    """What a folder has: its items, and the commands that it is for."""
-
-    folder: Path
-    items: dict[str, Item] = field(default_factory=dict)
-    commands: dict[str, str] = field(default_factory=dict)  # name -> command
-    sums: dict[str, str] = field(default_factory=dict)  # file -> SHA-256
-
-    @property
-    def bytes(self) -> int:
-        return sum(item.bytes for item in self.items.values())
-
-    def write(self) -> None:
-        """The list, the checksums in the format of ``sha256sum -c``, and what to do with the folder."""
-        said = {
-            "format": FORMAT,
-            "labrunner": __version__,
-            "items": [{"name": each.name, "bytes": each.bytes, "files": each.files} for each in self.items.values()],
-            "commands": self.commands,
-        }
-        atomic_write(self.folder / SUMS, "".join(f"{self.sums[file]}  {file}\n" for file in sorted(self.sums)))
-        atomic_write(self.folder / README, readme(self))
-        atomic_write(self.folder / LIST, to_json(said))
 
 
 # what is asked for
@@ -215,54 +174,6 @@ def _architectures(model: Mapping[str, Any], means_weights: bool) -> list[str]:
 # making
 
 
-def opened(folder: Path) -> Bundle:
-    """The bundle in a folder; an empty one where there is none yet.
-
-    Raises
-    ------
-    RequestError
-        when something else is there.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise RequestError(f"{folder} is a file; bundle takes the name of a folder")
-    if (folder / LIST).exists():
-        return read(folder)
-    others = (
-        sorted(entry.name for entry in folder.iterdir() if entry.name not in OWN_ENTRIES) if folder.exists() else []
-    )
-    if others:
-        raise RequestError(f"{folder} holds {others[0]} and is no bundle; give it the name of a new folder")
-    return Bundle(folder)
-
-
-def read(folder: Path) -> Bundle:
-    """The bundle that a folder says it is. Raises RequestError for what no bundle says."""
-    said = read_json(folder / LIST)
-    try:
-        if said is None or said["format"] != FORMAT:
-            raise ValueError
-        items = {
-            str(each["name"]): Item(str(each["name"]), [_inside(name) for name in each["files"]], int(each["bytes"]))
-            for each in said["items"]
-        }
-        lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()[:MOST_LISTED]
-        sums = {_inside(line[66:]): line[:64] for line in lines}
-        commands = {str(name): str(command) for name, command in said["commands"].items()}
-    except (KeyError, TypeError, ValueError, AttributeError, OSError):
-        raise RequestError(
-            f"{folder / LIST} or {SUMS} beside it is not what bundle writes; make a new bundle"
-        ) from None
-    return Bundle(folder, items, commands, sums)
-
-
-def _inside(name: Any) -> str:
-    """A path below the bundle. Raises ValueError for any other."""
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or not path.parts:
-        raise ValueError
-    return str(name)
-
-
 def fill(bundle: Bundle, requests: Sequence[Asked], say: Callable[[str], None]) -> Needed:
     """Put into a bundle what some requests need: downloaded as `fetch` does, or copied from where it is.
 
@@ -271,27 +182,39 @@ def fill(bundle: Bundle, requests: Sequence[Asked], say: Callable[[str], None]) 
     Raises
     ------
     RequestError
-        when something is missing and cannot be downloaded, or is damaged.
+        when something of the user's own is missing, or something is damaged.
+    RunError
+        when something cannot be downloaded.
     """
     wanted = needed(requests)
     folder = bundle.folder
     for source in wanted.own.values():
         if not source.exists():
             raise RequestError(f"{source} is not there, and it is no data set that could be downloaded")
-    with downloads.cleared([folder / DATA, folder / WEIGHTS]):
-        for name, options in wanted.datasets.items():
-            _add(bundle, name, _dataset(folder, options, say))
-        for place, source in wanted.own.items():
-            _copy(source, folder / place)
-            _add(bundle, place, _below(folder, [folder / place]))
-        for arch in wanted.archs:
-            from labrunner.deep import published
-
-            _add(bundle, f"weights of {published.called(arch)}", _weights(folder, arch, say))
-        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with downloads.cleared([folder / DATA, folder / WEIGHTS]):
+            _fill(bundle, wanted, say)
+            folder.mkdir(parents=True, exist_ok=True)
+    except servers.NotDownloaded as error:
+        kept = f"what came before is kept in {folder}; " if bundle.items else ""
+        said = str(error).splitlines()[0]
+        raise RunError(f"{said}\n{kept}where there is a network, the same command goes on") from error
     bundle.commands |= {each.name: each.command for each in requests}
     bundle.write()
     return wanted
+
+
+def _fill(bundle: Bundle, wanted: Needed, say: Callable[[str], None]) -> None:
+    folder = bundle.folder
+    for place, source in wanted.own.items():
+        _copy(source, folder / place)
+        _add(bundle, place, _below(folder, [folder / place]))
+    for name, options in wanted.datasets.items():
+        _add(bundle, name, _dataset(folder, options, say))
+    for arch in wanted.archs:
+        from labrunner.deep import published
+
+        _add(bundle, f"weights of {published.called(arch)}", _weights(folder, arch, say))
 
 
 def _add(bundle: Bundle, name: str, files: list[str]) -> None:
@@ -360,50 +283,3 @@ def _below(folder: Path, paths: Iterable[Path]) -> list[str]:
             if each.is_file():
                 found[each.relative_to(folder).as_posix()] = None
     return list(found)
-
-
-# looking
-
-
-def damage(bundle: Bundle) -> dict[str, str]:
-    """File -> what is wrong with it, of those that are not as they were put in."""
-    wrong = {}
-    for file, expected in bundle.sums.items():
-        path = bundle.folder / file
-        if not path.is_file() or path.is_symlink():
-            wrong[file] = "is missing"
-        elif digest(path) != expected:
-            wrong[file] = "is damaged"
-    listed = {file for item in bundle.items.values() for file in item.files}
-    return wrong | dict.fromkeys(listed - bundle.sums.keys(), f"is not in {SUMS}")
-
-
-def readme(bundle: Bundle) -> str:
-    """What to do with a bundle, for who finds it on a stick."""
-    has = "\n".join(f"  {each.name}  ({size(each.bytes)})" for each in bundle.items.values()) or "  no files are needed"
-    commands = "\n".join(f"  {command}" for command in dict.fromkeys(bundle.commands.values()))
-    return f"""\
-Files for labrunner {__version__} in a room without a network.
-
-What is here
-{has}
-
-How to use it
-  cd into this folder and start labrunner there: it reads data sets from data/ and torchvision's weights from weights/
-  of the folder that it is started in.
-
-{commands}
-
-From another folder
-  data      dataset.root=PATH_TO_THIS_FOLDER/data behind labrunner
-  weights   export TORCH_HOME=PATH_TO_THIS_FOLDER/weights (set TORCH_HOME=... on Windows) before it
-
-Is it whole?
-  labrunner bundle THIS_FOLDER      or, in this folder:  sha256sum -c SHA256SUMS
-"""
-
-
-def size(count: int) -> str:
-    if count < MEGABYTE:
-        return f"{count / 1000:.1f} kB"
-    return downloads.size(round(count / MEGABYTE))

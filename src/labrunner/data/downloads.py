@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from labrunner.errors import RequestError
-from labrunner.servers import reason
+from labrunner.servers import NotDownloaded, reason
 
 
 class File(NamedTuple):
@@ -98,12 +98,12 @@ def unreadable(options: Mapping[str, Any], where: str | Path, error: Exception) 
 
 def not_downloaded(
     options: Mapping[str, Any], wanted: Sequence[File], broken: Sequence[Path], error: Exception
-) -> RequestError:
+) -> NotDownloaded:
     """What to say when `wanted` are missing, or `broken` instead of whole, and a download has failed."""
     paths = list(dict.fromkeys(file.downloaded for file in wanted))
     names, folder = ", ".join(path.name for path in paths), paths[0].parent
     what = f"{broken[0]} is damaged and" if broken else f"{paths[0]} is missing and"
-    return RequestError(
+    return NotDownloaded(
         f"dataset={options['name']}: {what} cannot be downloaded: {reason(error)}\n"
         f"put {names} into {folder}; from {address(wanted)}\n"
         f"or, where there is a network: {command(options)}"

@@ -21,7 +21,7 @@ from labrunner.deep import classifiers
 from labrunner.errors import RequestError
 from labrunner.learner import Wants
 from labrunner.schema import TORCHVISION
-from labrunner.servers import patiently, reason, to_stderr
+from labrunner.servers import NotDownloaded, patiently, reason, to_stderr
 
 HASHED = re.compile(r"-([a-f0-9]{8,})\.")  # the first digits of a file's SHA-256 stand in its name
 BUNDLED = Path("weights", "hub", "checkpoints")  # below the current folder; TORCH_HOME=weights names the same place
@@ -99,7 +99,7 @@ def fetch(arch: str, say: Callable[[str], None] = to_stderr) -> bool:
         with patiently():  # it writes under another name until all has come and the digits fit
             torch.hub.download_url_to_file(file.url, str(file.path), file.prefix or None, progress=sys.stderr.isatty())
     except Exception as error:  # the network's and the disk's
-        raise RequestError(
+        raise NotDownloaded(
             f"model.weights=imagenet: {file.path} is missing and cannot be downloaded: {reason(error)}\n"
             f"put {file.path.name} into {file.path.parent}; from {file.url}\n"
             f"or, where there is a network: {command(arch)}"

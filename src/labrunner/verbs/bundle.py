@@ -11,7 +11,7 @@ from labrunner.verbs.printing import complain, one_line, say, show
 
 if TYPE_CHECKING:
     from labrunner.cli import Arguments
-    from labrunner.course.bundling import Bundle
+    from labrunner.course.room import Bundle
 
 MOST_WRONG = 5  # damaged files that are told one by one
 
@@ -21,13 +21,13 @@ def main(arguments: Arguments) -> int:
     if len(arguments.words) != 1:
         raise RequestError("bundle takes one folder: labrunner bundle room experiment=metrics dataset=cifar10")
     folder = expanded(arguments.words[0])
-    from labrunner.course import bundling
+    from labrunner.course import bundling, room
 
-    bundle = bundling.opened(folder)
+    bundle = room.opened(folder)
     manifests = [text.partition("=")[2] for text in arguments.overrides if text.startswith("manifest=")]
     overrides = [text for text in arguments.overrides if not text.startswith("manifest=")]
     if not arguments.overrides:
-        if not (folder / bundling.LIST).is_file():
+        if not (folder / room.LIST).is_file():
             raise RequestError(
                 f"there is no bundle {folder}\n"
                 f"to make one: labrunner bundle {folder} experiment=metrics, dataset=cifar10, or manifest=FILE"
@@ -48,23 +48,30 @@ def main(arguments: Arguments) -> int:
 
 
 def print_bundle(bundle: Bundle) -> None:
-    from labrunner.course.bundling import README, size
+    from labrunner.course.room import README, size
 
     for item in bundle.items.values():
-        files = f"{len(item.files)} file{'' if len(item.files) == 1 else 's'}"
-        show(f"{one_line(item.name)}: {files}, {size(item.bytes)}")
-    show(f"{one_line(bundle.folder)}: {size(bundle.bytes)} in all; {README} in it says how to use it")
+        show(f"{one_line(item.name)}: {counted(len(item.files))}, {size(item.bytes)}")
+    what = f"{size(bundle.bytes)} in all" if bundle.items else "no files are needed"
+    show(f"{one_line(bundle.folder)}: {what}; {README} in it says how to use it")
 
 
 def look_at(bundle: Bundle) -> int:
-    """What is in a bundle, and whether it still is what was put in; returns the exit code."""
-    from labrunner.course.bundling import damage
+    """Whether a bundle still is what was put in, then what that is; returns the exit code."""
+    from labrunner.course.room import damage, strays
 
-    print_bundle(bundle)
     wrong = [f"{one_line(file)} {what}" for file, what in damage(bundle).items()]
     if wrong:
         again = "what is missing or damaged comes again by the command that made it, once the damaged files are deleted"
         complain(f"{some(wrong, MOST_WRONG, '; ')}\n{again}")
-        return 1
-    show(f"all {len(bundle.sums)} files are as they were put in")
-    return 0
+    elif bundle.sums:
+        are = "is as it was" if len(bundle.sums) == 1 else "are as they were"
+        show(f"{one_line(bundle.folder)} is whole: {counted(len(bundle.sums))} {are} put in")
+    print_bundle(bundle)
+    if beside := list(map(one_line, strays(bundle))):
+        show(f"note: not put in by bundle, and not looked at: {some(beside, MOST_WRONG)}")
+    return 1 if wrong else 0
+
+
+def counted(files: int) -> str:
+    return f"{files} file{'' if files == 1 else 's'}"
