@@ -146,13 +146,13 @@ def strays(bundle: Bundle) -> list[str]:
 
 def readme(bundle: Bundle) -> str:
     """What to do with a bundle, for who finds it on a stick."""
-    whole = "      or, in this folder:  sha256sum -c SHA256SUMS" if bundle.sums else ""
-    has = "\n".join(f"  {each.name}  ({size(each.bytes)})" for each in bundle.items.values()) or "  no files are needed"
     commands = "\n".join(f"  {command}" for command in dict.fromkeys(bundle.commands.values()))
+    title = f"Files for labrunner {__version__} in a room without a network.\n\n"
+    if not bundle.items:
+        return f"{title}No files are needed: labrunner brings along all that these commands read.\n\n{commands}\n"
+    has = "\n".join(f"  {each.name}  ({size(each.bytes)})" for each in bundle.items.values())
     return f"""\
-Files for labrunner {__version__} in a room without a network.
-
-What is here
+{title}What is here
 {has}
 
 How to use it
@@ -166,7 +166,7 @@ From another folder
   weights   export TORCH_HOME=PATH_TO_THIS_FOLDER/weights (set TORCH_HOME=... on Windows) before it
 
 Is it whole?
-  labrunner bundle THIS_FOLDER{whole}
+  labrunner bundle THIS_FOLDER      or, in this folder:  sha256sum -c SHA256SUMS
 """
 
 
