@@ -290,17 +290,24 @@ def test_a_sweep_of_code_that_cannot_be_used_is_refused_once_and_leaves_no_folde
     assert refused.code == 2
     assert refused.err.startswith("labrunner: error: run 0 (seed=1): Detached: no parameter gets a gradient")
     assert refused.err.count("no parameter") == 1
-    refused = wrong("-m", "model=my_plain", "model.width=8,abc", *SMALL)
-    assert refused.err.startswith("labrunner: error: run 1 (model.width=abc): Plain cannot be built")
+    refused = wrong("-m", "model=my_plain", "model.width=abc,x", *SMALL)
+    assert refused.err.startswith("labrunner: error: run 0 (model.width=abc): Plain cannot be built")
     assert not (wrong.folder / "outputs").exists()
 
 
-def test_a_sweep_on_the_same_code_is_tried_in_one_of_its_runs(wrong, monkeypatch):
+def test_one_value_that_cannot_be_used_keeps_no_other_run_from_being_made(wrong):
+    ended = wrong("-m", "model=my_plain", "model.width=abc,8", "hydra.sweep.dir=sweep", "smoke=true", *SMALL)
+    assert ended.code == 1
+    assert "model.width=abc  FAILED: Plain cannot be built" in ended.err
+    assert [load_run(wrong.folder / "sweep" / name).status for name in "01"] == ["failed", "done"]
+
+
+def test_of_a_sweep_on_the_same_code_one_run_is_tried(wrong, monkeypatch):
     from labrunner import sweeping
 
     tried = []
     monkeypatch.setattr(sweeping, "prepare", lambda config, shared: tried.append(config["seed"]))
-    wrong("-m", "model=my_plain", "seed=1,2,3", "optim.lr=0.1,0.2", "hydra.sweep.dir=sweep", "smoke=true", *SMALL)
+    wrong("-m", "model=my_plain", "seed=1,2", "optim.lr=0.1,0.2", "hydra.sweep.dir=sweep", "smoke=true", *SMALL)
     assert tried == [1]
 
 

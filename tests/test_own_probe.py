@@ -11,6 +11,7 @@ import pytest
 
 import labrunner.probes
 from labrunner.records import load_run
+from labrunner.records.names import PROBED
 from tests.cli.cuts import interrupt_at
 from tests.cli.lab import assert_same_run, essence
 from tests.unsynced import unsynced  # noqa: F401 (for every test here)
@@ -227,7 +228,7 @@ def test_every_file_that_a_shipped_probe_writes_is_known_as_taken():
                 words = dict(zip(*map(listed, (node.targets[0], node.value)), strict=False))
                 written |= {words[name].value for name in ("NAME", "ENDS") if isinstance(words.get(name), ast.Constant)}
     assert {"gradients", "weight_histograms", "gradcam_images"} <= written
-    assert written <= labrunner.probes.TAKEN
+    assert written <= PROBED
 
 
 def test_figures_and_report_of_a_run_with_ones_own_code_everywhere_are_drawn(own):

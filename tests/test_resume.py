@@ -161,7 +161,7 @@ def test_paths_in_advice_can_be_pasted(lab):
     command = ended.err.partition("to extend it: ")[2].strip()
     marker = lab.folder / "said"
     assert os.system(f"labrunner() {{ printf '%s|' \"$@\" > '{marker}'; }}; {command}") == 0
-    assert marker.read_text() == f"resume|{name}|epochs=11|"
+    assert marker.read_text() == f"resume|{name}|epochs=2|"
 
 
 # what is done already

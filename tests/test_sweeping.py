@@ -432,7 +432,7 @@ def test_values_come_from_a_fact_of_the_first_run(lab, made):
 
 def test_a_first_run_that_fails_leaves_the_others_for_later(lab, made):
     lab.write("my_models.py", MODELS)
-    lab.write("conf/model/tiny.yaml", "# Own.\n_target_: my_models.net\nwidth: 13  # hidden\n")
+    lab.write("conf/model/tiny.yaml", "# Own.\n_target_: my_models.Late\nwidth: 13  # hidden\n")
     lab.write("conf/experiment/critical.yaml", CRITICAL.replace("iris", "iris\n  - override /model: tiny"))
     ended = lab("experiment=critical", "figures=none", "hydra.sweep.dir=s")
     assert ended.code == 1

@@ -37,7 +37,7 @@ WRITTEN = ("sweep.yaml", "sweep.csv", VERDICT, MCNEMAR, "checks.csv")
 BESIDE_RUNS = {".lock", "figures", "report.html", *WRITTEN, *(f".{name}.tmp" for name in WRITTEN)}
 TOLD = 60.0  # seconds still to go from which they are told
 HELD_SECONDS = STOP_SECONDS + 5.0  # what processes of a killed sweep are given to let go of its runs
-TRIED = 20  # ways of calling the user's code that are tried before a sweep
+TRIED = 12  # ways of calling the user's code that are tried before a sweep
 TICK = 0.1  # seconds; how often it is looked whether they have
 
 Outcomes = Callable[[Sequence[Task]], Iterator[Outcome]]
@@ -175,32 +175,42 @@ class _EnoughError(Exception):
 
 
 def try_own_code(placed: Placed, shared: Shared, vet: Callable[[dict[str, Any]], None]) -> None:
-    """Set up the first runs that call the user's code in a way of their own, as they will be, and leave it at that.
+    """Set up runs that call the user's code, each in a way of its own, until one can be made.
 
-    What is wrong with it is wrong in all runs, and is said once, before anything is written.
+    Where none can, that is said once, before anything is written; one run of many that cannot is a failure of its own.
 
     Raises
     ------
     RequestError
-        that begins with the run and its values.
+        of the first of them, that begins with the run and its values.
     """
-    tried: set[str] = set()
+    if is_sweep_folder(placed.sweep.path):  # it has begun, and what fails there is told run by run
+        return
+    refused: dict[str, RequestError] = {}
     for member in placed.left:
         composed = placed.planned[member.number].composed
-        if composed is None or not own.targets(composed.config):
+        if composed is None:
             continue
+        if not own.targets(composed.config):
+            return
         sections = {key: composed.config[key] for key in (*own.GROUPS, "probes", "freeze")}
         sections["optim"] = {key: value for key, value in sections["optim"].items() if key != "lr"}
         called = json.dumps(sections, sort_keys=True, default=str)
-        if called in tried or len(tried) == TRIED:
+        if called in refused:
             continue
-        tried.add(called)
+        if len(refused) == TRIED:
+            break
         vet(composed.config)
         try:
             prepare(composed.config | ALONE, shared)
         except RequestError as error:
             signals.raised().heed()  # an import that was interrupted may end as a refusal
-            raise RequestError(f"run {member.number}{of(member.values)}: {error}") from error
+            refused[called] = RequestError(f"run {member.number}{of(member.values)}: {error}")
+            refused[called].__cause__ = error
+        else:
+            return
+    for first in refused.values():
+        raise first
 
 
 # where the runs of a plan stand

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 import signal
 import sys
@@ -19,6 +20,7 @@ from sklearn.datasets import load_digits, load_iris
 
 import labrunner
 from labrunner.api import LabrunnerWarning
+from labrunner.api.words import in_python
 from labrunner.errors import RequestError, RunError
 from labrunner.records import RunFolder
 from tests.cli.lab import assert_same_run, tree
@@ -73,7 +75,7 @@ def test_overrides_come_one_by_one_and_in_lists(lab):
     assert made.path.parent == Path("outputs/runs")
 
 
-@pytest.mark.parametrize("typed", ["modle=cnn", "optim.lr=-1", "optim.lr=1,2", "model=cnn dataset=iris", "seed=${x}"])
+@pytest.mark.parametrize("typed", ["modle=cnn", "optim.lr=-1", "model=cnn dataset=iris", "seed=${x}"])
 def test_what_the_command_refuses_is_refused_in_the_same_words_and_leaves_nothing(lab, typed):
     said = lab(*typed.split()).err
     before = tree(lab.folder)
@@ -82,6 +84,42 @@ def test_what_the_command_refuses_is_refused_in_the_same_words_and_leaves_nothin
     lines = str(refused.value).splitlines()
     assert said.splitlines() == [f"labrunner: error: {lines[0]}", *(f"  {line}" for line in lines[1:])]
     assert tree(lab.folder) == before
+
+
+def test_what_is_to_be_typed_next_is_python(lab):
+    with pytest.raises(RequestError, match=re.escape('a sweep over them is: labrunner.sweep("optim.lr=1,2")')):
+        run("optim.lr=1,2")
+
+
+@pytest.mark.parametrize(
+    ("said", "call"),
+    [
+        ("labrunner -m 'model.hidden=[3],[4]' seed=1,2", 'labrunner.sweep("model.hidden=[3],[4]", "seed=1,2")'),
+        ("labrunner -m --config-dir 'a b' seed=1", 'labrunner.sweep("seed=1", config_dir="a b")'),
+        ("labrunner resume 'my run' epochs=4", 'labrunner.load_run("my run").resume("epochs=4")'),
+        ("labrunner resume sweep", 'labrunner.load_sweep("sweep").resume()'),
+        ("labrunner resume run; or not", "labrunner resume run; or not"),
+        ("labrunner resume 'half", "labrunner resume 'half"),
+    ],
+)
+def test_commands_at_the_end_of_a_line_become_calls(lab, said, call):
+    lab.write("sweep/sweep.yaml", "")
+    assert in_python(f"first\nto go on: {said}\nlast") == f"first\nto go on: {call}\nlast"
+
+
+def test_keys_that_come_as_keywords_are_shown_as_they_are_written(lab):
+    cases = {
+        'run("epochs=3")': lambda: run(epochs=3),
+        'run("optim.lr=0.1", "model.hidden=[3,4]", "smoke=true")': lambda: run(
+            **{"optim.lr": 0.1, "model.hidden": [3, 4], "smoke": True}
+        ),
+        'sweep("seed=0,1,2")': lambda: labrunner.sweep(seed=range(3)),
+        "run has no foldr=; did you mean folder=?": lambda: run("epochs=1", foldr="here"),
+    }
+    for text, call in cases.items():
+        with pytest.raises(RequestError, match=re.escape(text)):
+            call()
+    assert tree(lab.folder) == {}
 
 
 @pytest.mark.parametrize(
@@ -185,7 +223,7 @@ def test_an_interrupted_run_raises_what_python_does_and_goes_on_to_the_same_byte
     before = [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)]
     with monkeypatch.context() as patch:
         interrupted(patch, signal.SIGINT, times)
-        with pytest.raises(KeyboardInterrupt, match="labrunner resume run"):
+        with pytest.raises(KeyboardInterrupt, match=re.escape('to go on: labrunner.load_run("run").resume()')):
             run(*QUICK, folder="run")
     assert [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)] == before
     cut = labrunner.load_run("run")

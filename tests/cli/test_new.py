@@ -103,6 +103,8 @@ REFUSED = {
     "a keyword as a class": (["model", "true"], ("means something else",)),
     "yes to YAML": (["dataset", "on"], ("means something else",)),
     "no number": (["dataset", "nan"], ("means something else",)),
+    "a file of labrunner's": (["probe", "gradients"], ("probes/gradients.csv", "labrunner new probe my_gradients")),
+    "a name of the example's": (["dataset", "np"], ("uses itself", "labrunner new dataset my_np")),
 }
 
 

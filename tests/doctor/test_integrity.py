@@ -221,7 +221,7 @@ def test_of_a_whole_folder_nothing_is_said_and_what_is_next(lab: Lab, done: Path
     look = lab("doctor", "run")
     assert (look.code, look.err) == (0, "")
     assert "nothing found: the files are whole; there is no history to judge: fewer than 20 batches\n" in look.out
-    assert "labrunner resume run epochs=13\n" in look.out
+    assert "labrunner resume run epochs=6\n" in look.out
     assert lab.tree() == before
 
 

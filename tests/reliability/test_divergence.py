@@ -57,7 +57,8 @@ def test_the_first_bad_step_is_named_and_what_is_kept_is_finite(lab, monkeypatch
         ended = lab("hydra.run.dir=off", "figures=none", *RUN, f"model={model}")
     folder = lab.folder / "off"
     assert (ended.code, ended.out) == (1, "")
-    assert ended.err.startswith(f"labrunner: error: the run diverged: the training loss became {bad} at step {step} ")
+    became = "became" if step else "is"  # before any update
+    assert ended.err.startswith(f"labrunner: error: the run diverged: the training loss {became} {bad} at step {step} ")
     assert len(ended.err.splitlines()) <= 3
     rows = list(csv.DictReader((folder / "metrics.csv").open()))
     assert [int(row["epoch"]) for row in rows] == list(range(1, step // 3 + 2))

@@ -21,6 +21,7 @@ from labrunner.deep.modes import untouched_randomness
 from labrunner.errors import RequestError, RunError
 from labrunner.learner import Batch, BatchOut, Learner
 from labrunner.own import during, is_dotted, named, place
+from labrunner.records.names import is_probed
 
 
 class Notes(Protocol):
@@ -108,15 +109,6 @@ PROBES = {  # name -> where its class is; importing them all would take its time
 }
 
 
-# files in probes/ that labrunner writes, or draws figures of
-TAKEN = frozenset(
-    [
-        *PROBES,
-        *("epochs", "frozen", "tables", "probed_loss", "activation_histograms", "weight_histograms"),
-        *("loss_surface_path", "loss_surface_plane", "separation_updates", "separator", "optimum"),
-        *("least_squares_hessian", "pooling", "gradcam_images", "silhouette"),
-    ]
-)
 PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*", re.ASCII)
 
 
@@ -287,7 +279,7 @@ class GuardedNotes:
     def _named(self, name: str) -> None:
         if not PLAIN.fullmatch(name):
             raise RunError(f"{self._probe} notes {name!r}, which is no name for a file; letters, digits, _ and -")
-        if name in TAKEN or name.startswith("boundaries"):
+        if is_probed(name):
             raise RunError(f"{self._probe} notes {name}, a file that labrunner writes itself; give it another name")
 
     def _checked(

@@ -12,13 +12,22 @@ from typing import Any, get_args
 
 from labrunner.errors import RequestError
 from labrunner.files import read_json
-from labrunner.schema import Monitor
+from labrunner.schema import Monitor, Probe
 
 FORMAT = 1
 MONITORS: tuple[str, ...] = get_args(Monitor)
 METRICS = ("epoch", "lr", *MONITORS)
 TIMING = ("epoch", "seconds", "train_seconds", "val_seconds")
 
+# files in probes/ that labrunner writes, or draws figures of
+PROBED = frozenset(
+    [
+        *get_args(Probe),
+        *("epochs", "frozen", "tables", "probed_loss", "activation_histograms", "weight_histograms"),
+        *("loss_surface_path", "loss_surface_plane", "separation_updates", "separator", "optimum"),
+        *("least_squares_hessian", "pooling", "gradcam_images", "silhouette"),
+    ]
+)
 TABLES = "probes/tables.json"
 TABLE = re.compile(r"\w+")
 PREPROCESSING = "preprocessing.json"
@@ -176,3 +185,8 @@ def locker(path: Path) -> int | None:
         if kind == "FLOCK" and file.rpartition(":")[2] == inode and int(pid) > 0:  # 0: of another container
             return int(pid)
     return None
+
+
+def is_probed(name: str) -> bool:
+    """Whether labrunner writes a file of this name in probes/ itself."""
+    return name in PROBED or name.startswith("boundaries")

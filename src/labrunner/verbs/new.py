@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from labrunner.errors import RequestError
 from labrunner.helping import Catalogue, is_checkout, own_folders
+from labrunner.records.names import is_probed
 from labrunner.verbs.printing import one_line, show
 
 if TYPE_CHECKING:
     from labrunner.cli import Arguments
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"  # NAME and CLASS stand there for what they will be called
+USED = ("np", "Arrays")  # in the data set's file, beside the function of the name that is asked for
 WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
 
 
@@ -87,6 +89,10 @@ def refuse_name(kind: str, name: str, known: Catalogue) -> None:
         )
     if keyword.iskeyword(name) or keyword.iskeyword(class_name(name)) or not is_text(name):
         raise RequestError(f"{name} means something else in Python or YAML; try labrunner new {kind} my_{name}")
+    if kind == "probe" and is_probed(name):
+        raise RequestError(f"probes/{name}.csv is a file that labrunner writes; try labrunner new probe my_{name}")
+    if kind == "dataset" and name in USED:
+        raise RequestError(f"{name} is a name that the example uses itself; try labrunner new dataset my_{name}")
     options = known.clashes(group, name)
     if options:
         whose = "labrunner's own" if options[0].shipped else "yours already"
