@@ -190,7 +190,7 @@ def test_of_two_runs_that_fit_the_one_that_passes_is_taken_though_the_other_has_
     handed_in(base["one"], place / "anna" / "again")
     student = grade(MANIFEST, place)["anna"]
     assert student.experiments[0].attempts[0].handed.shown == "again"
-    assert [each[1:] for each in reasons(student)] == [("several runs", "again is graded; one fit as well", "note")]
+    assert [each[1:] for each in reasons(student)] == [("several runs", "again is graded; one fits as well", "note")]
     assert (student.verdict, student.points) == ("passed", 2.0)
 
 
@@ -234,6 +234,20 @@ def test_a_file_that_is_missing_is_told_once_with_what_cannot_be_seen_without_it
     assert [each[1:] for each in reasons(student)] == [
         ("missing file", f"{name} is not there, so that {so}", "look"),
     ]
+
+
+def test_files_that_are_missing_with_their_checksums_are_told_as_missing_and_as_nothing_else(base, place):
+    run = handed_in(base["one"], place / "anna" / "run")
+    gone = ("checksums.json", "test.json", "per_class.csv", "confusion.csv", "predictions.csv")
+    for name in gone:
+        (run / name).unlink()
+    found = reasons(grade(MANIFEST, place)["anna"])
+    assert found[0][1:3] == ("edited file", "checksums.json is not there, which a run writes at its end")
+    assert {said.partition(" is not there")[0] for _, name, said, _ in found[1:] if name == "missing file"} == {
+        *gone[1:]
+    }
+    assert len(found) == len({each[2] for each in found})
+    assert {each[1] for each in found[1:]} == {"missing file"}
 
 
 def test_each_reason_is_told_once_and_the_heaviest_first(base, place):

@@ -196,7 +196,8 @@ class Looked:
             taken.add(best.handed.path)  # type: ignore[union-attr]
             more = [each.handed.shown for each in found if each is not best and each.handed is not None]
             if more:
-                said = f"{best.handed.shown if best.handed else ''} is graded; {', '.join(more)} fit as well"
+                fit = "fits" if len(more) == 1 else "fit"
+                said = f"{best.handed.shown if best.handed else ''} is graded; {listed(more)} {fit} as well"
                 best.reasons.append(Reason("several runs", said, "note"))
             return best
         return self._nearest(wanted, required, fitting | taken, taken)

@@ -168,9 +168,14 @@ def _counted(names: Sequence[str]) -> str:
 def _missing(handed: Handed, findings: Sequence[Finding]) -> Iterator[Reason]:
     """The files that are not there, each with what cannot be seen without it."""
     named = [finding.evidence.partition(" ")[0] for finding in findings]
-    always = [name for name in ("environment.json",) if not (handed.path / name).is_file()]
-    handed.missing = list(dict.fromkeys([*named, *always]))
-    for name in handed.missing:
+    yield from gone(handed, [*named, "environment.json"])
+
+
+def gone(handed: Handed, names: Sequence[str]) -> Iterator[Reason]:
+    """Those of some files that are not there, and were not told of before."""
+    new = [name for name in dict.fromkeys(names) if name not in handed.missing and not (handed.path / name).is_file()]
+    handed.missing += new
+    for name in new:
         yield Reason(MISSING, f"{name} is not there{f', so that {SO[name]}' if name in SO else ''}", "look")
 
 

@@ -19,9 +19,10 @@ import numpy as np
 
 from labrunner import checkpoint
 from labrunner.course.evidence import predictions
-from labrunner.course.evidence.files import DAMAGED, EDITED, SWAPPED
+from labrunner.course.evidence.files import DAMAGED, EDITED, SWAPPED, gone
 from labrunner.course.evidence.predictions import EXACT, SPLIT
 from labrunner.course.submissions import Handed, Reason
+from labrunner.doctor.integrity import OF_A_TEST
 from labrunner.errors import LabrunnerError, RequestError
 from labrunner.files import read_json
 
@@ -265,9 +266,10 @@ def _of_weights(
         tested = evaluate(learner, data.test, None, "test")
         numbers = test_numbers(tested)
         found.facts |= {f"test_{key}": _defined(value) for key, value in numbers.items()}
-        if (
-            run.status == "done" and "predictions.csv" not in handed.missing
-        ):  # before, there are no files that speak of the test split, or those of an earlier end
+        is_over = run.status == "done"  # before, no files speak of the test split, or those of an earlier end do
+        if is_over:
+            found.reasons += gone(handed, OF_A_TEST)
+        if is_over and "predictions.csv" not in handed.missing:
             try:
                 written = predictions.read(handed.path, tested.probabilities.shape[1])
             except (OSError, ValueError, OverflowError, csv.Error) as error:
@@ -280,7 +282,7 @@ def _of_weights(
                 of_test = unlike
     _blame(handed, apart, choice.epoch, of_test, found)
     if written is not None:
-        found.reasons += predictions.of_files(handed.path, written, found.facts["test_loss"], choice.epoch, close)
+        found.reasons += predictions.of_files(handed, written, found.facts["test_loss"], choice.epoch, close)
     found.reasons += _of_facts(handed, found.facts)
     found.is_done = True
 

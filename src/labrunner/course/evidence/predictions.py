@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labrunner.course.evidence.files import DAMAGED, EDITED
-from labrunner.course.submissions import Reason
+from labrunner.course.submissions import Handed, Reason
 from labrunner.files import read_csv, read_json
 
 if TYPE_CHECKING:
@@ -80,8 +80,8 @@ def apart(said: Predictions, data: Data, tested: Evaluation, close: float) -> Re
     return None
 
 
-def of_files(folder: Path, said: Predictions, loss: float, chosen: int, close: float) -> Iterator[Reason]:
-    """Whether test.json, per_class.csv and confusion.csv are what predictions.csv comes to."""
+def of_files(handed: Handed, said: Predictions, loss: float, chosen: int, close: float) -> Iterator[Reason]:
+    """Whether those of test.json, per_class.csv and confusion.csv that are there are what predictions.csv gives."""
     from labrunner import metrics
     from labrunner.results import test_numbers
     from labrunner.trainer import Evaluation
@@ -94,10 +94,11 @@ def of_files(folder: Path, said: Predictions, loss: float, chosen: int, close: f
         scores = metrics.score(said.probabilities, said.label, loss)
     except (ValueError, OverflowError, RuntimeError):
         return  # which is named already
+    folder, missing = handed.path, handed.missing
     numbers = test_numbers(Evaluation(scores, said.probabilities, said.label)) | {"epoch": chosen}
     recorded = read_json(folder / "test.json") or {}
     wrong = []
-    for name, now in numbers.items():
+    for name, now in numbers.items() if "test.json" not in missing else ():
         before = recorded.get(name)
         if now is None or before is None:
             is_apart = (now is None) != (before is None)
@@ -115,9 +116,10 @@ def of_files(folder: Path, said: Predictions, loss: float, chosen: int, close: f
         table = [[int(cell) for cell in row[1:]] for row in read_csv(folder / "confusion.csv")[1]]
     except (OSError, ValueError, csv.Error):
         table = []
-    if table != np.asarray(counts).tolist():
+    if "confusion.csv" not in missing and table != np.asarray(counts).tolist():
         yield Reason(EDITED, "confusion.csv does not count what predictions.csv holds", "look")
-    yield from _of_classes(folder, scores)
+    if "per_class.csv" not in missing:
+        yield from _of_classes(folder, scores)
 
 
 def _of_classes(folder: Path, scores: Any) -> Iterator[Reason]:
