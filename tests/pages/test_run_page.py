@@ -180,6 +180,16 @@ def test_the_classes_sort_by_recall_and_filter_by_name(reports, opened):
     assert "1 of 10 rows" in found.page.locator("output").all_inner_texts()
 
 
+@pytest.mark.parametrize(
+    ("typed", "key"),
+    [("optim.lr=1e-2", "optim.lr"), ("lr=0.010", "optim.lr"), ("dropo", "reg.dropout"), ("epochs=30", "epochs")],
+)
+def test_the_config_is_asked_for_a_key_and_its_value_as_they_are_typed(reports, opened, typed, key):
+    found = opened(reports["plain"])
+    found.page.locator('input[data-table="settings"]').fill(typed)
+    assert found.column("#settings", 0) == [key]
+
+
 def test_the_command_is_copied_as_it_stands(reports, browser):
     context = browser.new_context()
     context.grant_permissions(["clipboard-read", "clipboard-write"])

@@ -82,6 +82,54 @@ def test_a_filter_hides_rows_that_lack_a_word_and_says_how_many_are_left(shell):
 
 
 @pytest.mark.parametrize(
+    ("typed", "left"),
+    [
+        ("9", ["run 9"]),  # neither 9.5% nor the 9 in 19
+        ("9.50%", ["run 10"]),
+        ("10", ["run 10"]),
+        ("ru", ["run 10", "run 9", "Run 2"]),  # of which a word begins so
+        ("un", []),
+        ("1 low", []),
+        ("share=9.5", ["run 10"]),
+        ("share=0.095", ["run 10"]),
+        ("share>10 name!=x", [HOSTILE]),
+        ("share<=9.5%", ["run 10", "Run 2"]),
+        ("share=1e-7", ["Run 2"]),
+        ("by_value=low", ["run 10"]),
+        ('name="run 9"', ["run 9"]),
+        ("name=run", []),
+        ("by_value>=2", ["run 10", HOSTILE]),  # what a cell carries is its value, too
+        ("code=", ["run 10", "run 9", HOSTILE, "Run 2"]),  # not typed to its end yet
+        ("((", []),
+    ],
+)
+def test_a_word_is_a_beginning_a_number_a_whole_cell_and_a_column_can_be_asked_for(shell, typed, left):
+    found = shell()
+    found.page.get_by_role("searchbox").fill(typed)
+    assert found.column("#all", 0) == left
+    assert found.messages == []
+
+
+def test_a_filter_that_nothing_fits_says_so_aloud_and_whether_there_is_such_a_column(shell):
+    found = shell()
+    box, said = found.page.get_by_role("searchbox"), found.page.get_by_role("status")
+    assert said.get_attribute("aria-live") == "polite"
+    box.fill("zebra")
+    assert said.inner_text() == "no of 4 rows"
+    box.fill("colour=red")
+    assert said.inner_text() == "no of 4 rows: there is no column colour"
+
+
+def test_a_filter_says_by_an_example_of_its_table_what_can_be_typed(shell):
+    found = shell()
+    box = found.page.get_by_role("searchbox")
+    assert box.get_attribute("placeholder").endswith(": words, or share=9.5%")
+    assert "column=value" in box.get_attribute("title")
+    box.fill("share=9.5%")
+    assert found.column("#all", 0) == ["run 10"]
+
+
+@pytest.mark.parametrize(
     "attack",
     [
         "<script>document.title = 'evil'</script>",

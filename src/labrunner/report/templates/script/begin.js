@@ -7,3 +7,13 @@ function made(tag, properties, ...children) {
   element.append(...children);
   return element;
 }
+
+// Of one row or two there is nothing to sort or to look for.
+const FEW_ROWS = 2;
+
+// A number as the pages write them: 0.01, 1e-05, 1,797, 95.3% (a share of one), 0.49 ± 0.02 (its mean). All else is NaN.
+function numberIn(text) {
+  const written = text.split("±")[0].trim().replace("−", "-");
+  if (!/^[-+]?(\d+|\d{1,3}(,\d{3})+)?(\.\d*)?(e[-+]?\d+)?\s?%?$/i.test(written)) return NaN;
+  return parseFloat(written.replaceAll(",", "")) / (written.endsWith("%") ? 100 : 1);
+}
