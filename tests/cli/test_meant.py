@@ -127,3 +127,11 @@ def test_explain_takes_the_last_part_of_a_name_and_other_names(lab):
     assert "\nreg=dropout: " in both
     assert lab("explain", "metrics") == lab("explain", "experiment=metrics")
     assert lab("explain", "sweep") == lab("explain", "train")
+
+
+@pytest.mark.parametrize("verb", ["export", "report", "resume", "evaluate"])
+def test_a_folder_of_runs_in_the_place_of_a_run_leads_to_them(lab, verb):
+    lab.write("my outputs/runs/a.txt", "")
+    assert lab(verb, "my outputs").err.splitlines()[-1].strip() == "runs in it are shown by: labrunner ls 'my outputs'"
+    assert "labrunner ls" not in lab(verb, "my outputs/runs").err  # which holds no folders
+    assert verb == "report" or lab(verb, "nowhere").err.splitlines()[-1].endswith("labrunner ls")

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits, load_iris
 
+from labrunner.verbs import predict
 from tests.cli.lab import Lab
 
 QUICK = ("epochs=2", "model.hidden=[16]")
@@ -429,7 +430,7 @@ def test_a_model_that_only_ranks_says_so(lab):
         (("run", "a.png", "optim.lr=1"), "predict takes a run and files, and csv=, figure=, device= and threads="),
         (("run", "a.png", "device=tpu"), "device=tpu"),
         (("run", "a.png", "threads=0"), "threads=0"),
-        (("a.png", "run"), "there is no run folder a.png"),
+        (("a.png", "run"), "there is no run folder a.png; the run comes first"),
     ],
 )
 def test_what_is_wrong_is_said_and_nothing_is_written(lab, digits, words, said):
@@ -441,6 +442,23 @@ def test_what_is_wrong_is_said_and_nothing_is_written(lab, digits, words, said):
     assert said in ended.err
     assert len(ended.err.splitlines()) <= 3
     assert lab.tree() == before
+
+
+def test_a_run_on_a_table_says_which_columns_it_takes_and_a_csv_that_begins_so_is_taken(lab):
+    lab.train("run", "dataset=iris", "model.hidden=[4]", "epochs=1")
+    ended = lab("predict", "run")
+    assert ended.code == 2
+    first = ended.err.splitlines()[-1].partition("learned from: ")[2]
+    lab.write("flowers.csv", f"{first}\n5.1,3.5,1.4,0.2\n")
+    ended = lab("predict", "run", "flowers.csv", "csv=out.csv")
+    assert ended.code == 0, ended.err
+    (row,) = rows_of(lab.folder / "out.csv")
+    assert list(row) == ["row", "predicted", "probability", "p_setosa", "p_versicolor", "p_virginica"]
+
+
+def test_the_columns_of_many_features_are_told_once_each():
+    assert predict.columns(["age", "town=Oslo", "town=Bergen", 'a "b", c']) == 'age,town,"a ""b"", c"'
+    assert predict.columns([f"f{number}" for number in range(12)]).endswith("f9, and 2 more")
 
 
 def test_a_sweep_is_asked_for_one_of_its_runs(lab):

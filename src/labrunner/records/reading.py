@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shlex
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -114,11 +115,13 @@ def load_run(path: str | Path) -> Run:
     """Open a run folder for reading. Raises RequestError if it is none."""
     folder = Path(path)
     if not folder.is_dir():
-        raise RequestError(f"there is no run folder {folder}")
+        raise RequestError(f"there is no run folder {folder}\nthose under outputs are shown by: labrunner ls")
     if (said := oddity(folder)) is not None:
         raise RequestError(f"{folder} is no run folder that can be read: {said}")
     if not (folder / "config.yaml").is_file() or not (folder / "metrics.csv").is_file():
-        raise RequestError(f"{folder} is no run folder: it has no config.yaml and metrics.csv")
+        inside = next((each for each in folder.iterdir() if each.is_dir()), None)
+        where = "" if inside is None else f"\nruns in it are shown by: labrunner ls {shlex.quote(str(folder))}"
+        raise RequestError(f"{folder} is no run folder: it has no config.yaml and metrics.csv{where}")
     environment = read_json(folder / "environment.json") or {}
     if environment.get("format", FORMAT) != FORMAT:
         raise RequestError(f"{folder} has format {environment['format']}; this version of labrunner reads {FORMAT}")

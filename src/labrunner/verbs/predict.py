@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 MOST_LINES = 40  # of the table that is printed; the CSV holds all
 MOST_SHOWN = 60  # images in a figure
 MOST_BAD = 10  # files that a message names
+MOST_COLUMNS = 10  # of a table that a message names
 USAGE = "labrunner predict outputs/runs/RUN photo.jpg folder/ 'more/*.png' [csv=FILE] [figure=FILE.png]"
+ROWS = "labrunner predict outputs/runs/RUN rows.csv [csv=FILE]"
 
 
 def main(arguments: Arguments) -> int:
@@ -30,8 +32,10 @@ def main(arguments: Arguments) -> int:
             f"{others[0]}: predict takes a run and files, and csv=, figure=, device= and threads=\n{USAGE}"
         )
     if not arguments.words:
-        raise RequestError(f"predict takes a run, and images or a CSV: {USAGE}")
+        raise RequestError(f"predict takes a run, and images or, of a run on a table, a CSV\n{USAGE}\n{ROWS}")
     folder, *words = arguments.words
+    if Path(folder).is_file():
+        raise RequestError(f"there is no run folder {folder}; the run comes first, and then what it is asked about")
     csv_path = Path(changes.pop("csv")) if "csv" in changes else None
     figure_path = Path(changes.pop("figure")) if "figure" in changes else None
     if csv_path is not None:
@@ -45,8 +49,12 @@ def main(arguments: Arguments) -> int:
     if preprocessing.soft:
         raise RequestError(f"the run in {folder} has no classes to predict")
     if not words:
-        what = "images" if preprocessing.white is not None else "a CSV with the columns that it learned from"
-        raise RequestError(f"predict takes {what} behind the run: {USAGE}")
+        if preprocessing.white is not None:
+            raise RequestError(f"predict takes images behind the run: {USAGE}")
+        raise RequestError(
+            f"predict takes a CSV behind the run: {ROWS}\n"
+            f"its first line names the columns that the model learned from: {columns(preprocessing.feature_names)}"
+        )
     if preprocessing.white is None:
         if figure_path is not None:
             raise RequestError(f"figure={figure_path} shows images, and the run in {folder} learned from a table")
@@ -61,6 +69,13 @@ def main(arguments: Arguments) -> int:
     if figure_path is not None:
         draw(figure_path, loaded, predicted)
     return tell(loaded, predicted, unit, csv_path, figure_path)
+
+
+def columns(names: Sequence[str]) -> str:
+    """The first line of a CSV with the columns of some features; those of ``town=Oslo`` and ``town=Bergen`` are one."""
+    known = list(dict.fromkeys(name.partition("=")[0] for name in names))
+    more = f", and {len(known) - MOST_COLUMNS} more" if len(known) > MOST_COLUMNS else ""
+    return one_line(to_csv(known[:MOST_COLUMNS], []).rstrip("\r\n")) + more
 
 
 # what is left behind

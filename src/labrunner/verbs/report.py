@@ -24,7 +24,7 @@ DRAWING_SECONDS = 120.0  # that a folder may take
 def main(arguments: Arguments) -> int:
     words, which = read(arguments)
     if not words:
-        raise RequestError("report takes run folders or sweep folders: labrunner report outputs/runs/RUN [figures=all]")
+        raise RequestError("report takes run folders or sweep folders: labrunner report outputs/runs/RUN [figures=few]")
     asked = {word: folders_of(Path(word)) for word in words}
     folders = list(dict.fromkeys(folder for group in asked.values() for folder in group))
     for folder in folders:
@@ -79,7 +79,7 @@ def read(arguments: Arguments) -> tuple[list[str], str]:
             which = value
         else:
             raise RequestError(
-                f"{override}: report shows what was recorded and changes none of it; it takes figures=all, few or none"
+                f"{override}: report shows what was recorded and changes none of it; it takes figures=all or few"
             )
     return list(dict.fromkeys(os.path.normpath(word) for word in words)), which
 
