@@ -242,6 +242,23 @@ def test_words_of_the_other_verbs(here):
     assert texts("new", "model", "") == []
 
 
+def test_explain_goes_on_with_groups_keys_and_the_last_parts_of_keys():
+    assert set(texts("explain", "opt")) >= {"optim", "optim.", "optim="}
+    assert {"optim.lr", "optim.momentum"} <= set(texts("explain", "optim."))
+    assert texts("explain", "drop") == ["dropout"]
+    assert texts("help", "resu") == texts("explain", "resu") == ["resume"]
+    assert texts("he") == ["help"]
+
+
+def test_a_manifest_is_a_yaml_and_what_is_handed_in_is_a_folder(here):
+    (here / "anna").mkdir()
+    for name in ("lab3.yaml", "lab4.yml", "notes.txt"):
+        (here / name).touch()
+    assert texts("grade", "") == ["anna/", "lab3.yaml", "lab4.yml"]
+    assert [word for word in texts("grade", "lab3.yaml", "") if "=" not in word] == ["anna/"]
+    assert texts("bundle", "room", "manifest=") == ["manifest=anna/", "manifest=lab3.yaml", "manifest=lab4.yml"]
+
+
 def test_nothing_heavy_is_imported_to_answer(here):
     code = (
         "from labrunner.cli import main; assert main(['completion', 'words', 'zsh', '--', 'model=']) == 0\n"

@@ -38,6 +38,7 @@ OURS = {  # kinds of words that are folders of labrunner's -> kinds of folders
 }
 FOLDERS = ("hydra.run.dir", "hydra.sweep.dir", "dataset.root", "cache", "--config-dir", "-cd")
 FILES = (*OWN_KEYS, "dataset.path")
+YAML = (".yaml", ".yml")
 
 
 class Takes(NamedTuple):
@@ -70,7 +71,7 @@ TAKES = {
     "labs": Takes(("lab", "...")),
     "fetch": OVERRIDES,
     "new": Takes(("kind",)),
-    "grade": Takes(("file", "folder", "..."), ("csv", "html")),
+    "grade": Takes(("yaml", "folder", "..."), ("csv", "html")),
     "bundle": OVERRIDES._replace(words=("folder",), keys=("*", "manifest")),
     "completion": Takes(("shell",)),
     "explain": Takes(("name", "..."), flags=("--help", "-h", "--config-dir")),
@@ -106,8 +107,8 @@ def typed(before: Sequence[str]) -> Typed:
         elif equals:
             found.verb = found.verb or "train"
             found.overrides[name] = value
-        elif found.verb is None and word in VERBS:
-            found.verb = word
+        elif found.verb is None and word in (*VERBS, "help"):
+            found.verb = "explain" if word == "help" else word
         else:
             found.verb = found.verb or "train"
             found.words.append(word)
@@ -152,6 +153,7 @@ def offered(known: Typed, word: str, catalogue: Catalogue) -> Iterator[Word]:
         return
     if known.verb is None:
         yield from (Word(verb, VERBS[verb]) for verb in VERBS)
+        yield Word("help", "the page of a verb, or what a word means")
     expected = kind_of(takes, len(known.words))
     if expected is not None:
         yield from named(expected, word, catalogue)
@@ -185,8 +187,8 @@ def named(kind: str, word: str, catalogue: Catalogue) -> Iterable[Word]:
     """Words that are neither flags nor overrides."""
     if kind in OURS:
         return nearby.ours(word, OURS[kind])
-    if kind in ("file", "folder"):
-        return nearby.paths(word, files=kind == "file")
+    if kind in ("file", "folder", "yaml"):
+        return nearby.paths(word, files=kind != "folder", ends=YAML if kind == "yaml" else ("",))
     if kind == "lab":
         from labrunner.labs import LABS
 
@@ -198,7 +200,7 @@ def named(kind: str, word: str, catalogue: Catalogue) -> Iterable[Word]:
 
 
 def explainable(word: str, catalogue: Catalogue) -> Iterator[Word]:
-    """What ``explain`` knows; without a letter of it the groups and the keys of every run."""
+    """What ``explain`` knows, keys also by their last part; without a letter the groups and the keys of every run."""
     group, equals, _ = word.partition("=")
     if equals:
         if group in GROUPS:
@@ -213,8 +215,14 @@ def explainable(word: str, catalogue: Catalogue) -> Iterator[Word]:
     yield from (Word(verb, VERBS[verb]) for verb in VERBS)
     yield from (Word(name, meaning) for name, meaning in known_facts.PROBES.items())
     yield from (Word(name, fact.meaning) for name, fact in known_facts.FACTS.items())
-    if word.partition(".")[0] in GROUPS:
-        yield from (Word(key, owners_meaning(key, catalogue)) for key in catalogue.all_keys())
+    for group in GROUPS:
+        yield Word(f"{group}=", f"options of {group}", whole=False)
+        if group != "experiment":
+            yield Word(f"{group}.", f"keys of {group}", whole=False)
+    for key in catalogue.all_keys():
+        name = key if word.partition(".")[0] in GROUPS else key.rpartition(".")[2]
+        if name.startswith(word):
+            yield Word(name, owners_meaning(key, catalogue))
 
 
 def owners_meaning(key: str, catalogue: Catalogue) -> str:
@@ -268,7 +276,8 @@ def values(key: str, value: str, takes: Takes, catalogue: Catalogue) -> Iterator
     """``key=value`` for what a value can be; behind a comma for what the next of several can be."""
     head = f"{key}="
     if key in FOLDERS or key in FILES:
-        yield from behind(head, nearby.paths(value, files=key in FILES))
+        ends = YAML if key == "manifest" else ("",)
+        yield from behind(head, nearby.paths(value, files=key in FILES, ends=ends))
         return
     if value.startswith("["):
         yield from listed(head, value, kind_of_value(key))

@@ -43,12 +43,15 @@ class Word(NamedTuple):
         return last + "/" if text.endswith("/") and last else last or text
 
 
-def paths(text: str, files: bool = True) -> Iterator[Word]:
-    """Folders, and files where they are asked for, whose path begins with a text; hidden ones behind a dot."""
+def paths(text: str, files: bool = True, ends: tuple[str, ...] = ("",)) -> Iterator[Word]:
+    """Folders, and files where they are asked for, whose path begins with a text; hidden ones behind a dot.
+
+    Of files those that end in one of `ends`.
+    """
     for path, entry in _entries(text):
         if _is_folder(entry):
             yield Word(f"{path}/", whole=False)
-        elif files:
+        elif files and path.endswith(ends):
             yield Word(path)
 
 
