@@ -176,6 +176,45 @@ def test_the_command_can_be_copied_from_the_page(tmp_path):
     assert shown["environment.json#command"] == command
 
 
+def commands_of(folder: Path, command: str, *resumed: str) -> list[str]:
+    """What the page of a run says to repeat it, each held against the record that it names."""
+    path = folder / "environment.json"
+    entries = [{"from_epoch": 3, "command": each} for each in resumed]
+    record = json.loads(path.read_text(encoding="utf-8")) | {"command": command, "resumed": entries}
+    path.write_text(json.dumps(record), encoding="utf-8")
+    shown = [(origin, text) for origin, text in Page(render(load_run(folder))).shown if "/command" in f"/{origin[17:]}"]
+    assert all(agrees(text, recorded(folder, origin)) for origin, text in shown)
+    return [text for _, text in shown]
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        ("labrunner hydra.run.dir=runs/1 optim.lr=0.1", "labrunner optim.lr=0.1"),
+        ("labrunner 'hydra.run.dir=a b' 'model.hidden=[16, 8]'", "labrunner 'model.hidden=[16, 8]'"),
+        ("labrunner -m seed=0,1 ++hydra.sweep.dir=x", "labrunner -m seed=0,1"),
+        ("labrunner dataset.path=hydra.run.dir=x", "labrunner dataset.path=hydra.run.dir=x"),
+        ("labrunner 'never closed", "labrunner 'never closed"),
+        ("", ""),
+    ],
+)
+def test_the_command_to_repeat_a_run_names_no_folder_that_is_there_already(tmp_path, command, shown):
+    assert commands_of(write_run(tmp_path / "run"), command) == [shown]
+
+
+def test_a_run_that_was_only_finished_is_repeated_in_one_piece_and_one_that_went_on_by_all_its_commands(tmp_path):
+    folder = write_run(tmp_path / "run")
+    began = "labrunner epochs=3 hydra.run.dir=r=1"
+    assert commands_of(folder, began, "labrunner resume r1", "labrunner resume r1 figures=none") == [
+        "labrunner epochs=3"
+    ]
+    resumed = "labrunner resume --config-dir mine epochs=5 'my runs'"
+    assert commands_of(folder, began, "labrunner resume r1", resumed) == [
+        "labrunner epochs=3 hydra.run.dir=again",
+        "labrunner resume --config-dir mine epochs=5 again",
+    ]
+
+
 @pytest.mark.parametrize(
     ("case", "sentence"),
     [

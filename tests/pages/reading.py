@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 from collections.abc import Iterator
 from decimal import Decimal
 from html.parser import HTMLParser
@@ -63,6 +64,8 @@ def recorded(folder: Path, origin: str) -> Any:
     if " over " in origin:
         above, below = (recorded(folder, part) for part in origin.split(" over "))
         return float(above) / float(below) if float(below) else ""
+    if origin.endswith((" anew", " anew in again")):
+        return without_place(recorded(folder, origin.partition(" ")[0]), origin.endswith("again"))
     name, _, place = origin.partition("#")
     path = CONF / name if name.startswith("conf/") else folder / name
     if not place:
@@ -91,6 +94,19 @@ def recorded(folder: Path, origin: str) -> Any:
     if "," in row:
         return ", ".join(rows[int(each) - 1][at] for each in row.split(","))
     return rows[int(row) - 1][at]
+
+
+def without_place(command: str, again: bool) -> str:
+    """A command of ``labrunner`` for another folder than that it was typed for."""
+    words = [word for word in shlex.split(command) if not word.lstrip("+").startswith(("hydra.run.", "hydra.sweep."))]
+    if again and words[1] == "resume":
+        at = [
+            at for at in range(2, len(words)) if "=" not in words[at] and "--config-dir" not in words[at - 1 : at + 1]
+        ]
+        words[at[-1]] = "again"
+    elif again:
+        words.append("hydra.run.dir=again")
+    return shlex.join(words)
 
 
 def agrees(text: str, record: Any) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 from labrunner.files import read_csv
 from labrunner.records import Run
 from labrunner.report.origin import BLANK, Shown, count, exact, measured, number, percent
+from labrunner.report.repeating import of_run
 
 SCORES = ("precision", "recall", "f1", "auroc")
 STATUS = {
@@ -192,7 +193,7 @@ def summary(run: Run) -> Shown | None:
 
 
 def environment(run: Run) -> dict[str, Any]:
-    """Versions and machine, and the command that repeats the run; empty where nothing was recorded."""
+    """Versions and machine, and the commands that repeat the run; empty where nothing was recorded."""
     record = run.environment
     rows = [
         (name, exact(record[key], f"environment.json#{key}"))
@@ -215,12 +216,5 @@ def environment(run: Run) -> dict[str, Any]:
         for index, entry in enumerate(resumed, start=1)
     ]
     command = record.get("command")
-    commands = [
-        Shown(str(entry.get("command")), f"environment.json#resumed/{index}/command")
-        for index, entry in enumerate(resumed, start=1)
-    ]
-    return {
-        "rows": rows,
-        "resumed": commands,
-        "command": None if command is None else Shown(command, "environment.json#command"),
-    }
+    commands = [] if command is None else of_run(command, [entry.get("command") for entry in resumed])
+    return {"rows": rows, "commands": commands, "is_resumed": bool(resumed)}

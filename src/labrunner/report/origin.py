@@ -20,6 +20,8 @@ The attribute ``data-src`` takes these forms; counting starts at 1, a blank cell
 ``minus A``                               A with the other sign: what one leads by, the other lags behind
 ``0/config.yaml#optim/lr``                a value of a run's own file, in a folder beside the page
 ``0/config.yaml#optim/lr key``            its key, with dots; of a group its name
+``environment.json#command anew``         a command without ``hydra.run.dir`` and the like (``anew in again``: with
+                                          the folder ``again`` in their place, or in that of the run resumed)
 ``summary.txt``                           the whole file
 ========================================  =======================================================================
 
