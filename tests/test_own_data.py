@@ -88,6 +88,20 @@ def forgotten(monkeypatch):
     monkeypatch.setattr("labrunner.data.own._last", {})
 
 
+EMPTY = """
+import numpy as np
+from labrunner.data import Arrays
+
+
+def gap():
+    return Arrays(np.random.default_rng(0).normal(size=(40, 2)), np.arange(40) % 2 * 2, ["a", "b", "c"])
+
+
+def sized(samples=9):
+    return np.zeros((samples, 2)), np.arange(samples) % 2
+"""
+
+
 @pytest.fixture
 def own(lab):
     lab.write("my_data.py", MODULE)
@@ -300,3 +314,20 @@ def test_a_group_whose_options_are_no_code_says_which_are(lab):
     refused = lab("reg=mine")
     assert refused.code == 2
     assert "taken for model, dataset and optim, and for probes" in refused.err
+
+
+def test_a_class_that_no_sample_is_of_is_warned_of(own):
+    own.write("my_data.py", EMPTY)
+    own.write("conf/dataset/gap.yaml", "_target_: my_data.gap\n")
+    ended = own("hydra.run.dir=run", "dataset=gap", "smoke=true", "figures=none")
+    assert ended.code == 0
+    assert "labrunner: warning: class b has no sample in dataset=gap" in ended.err
+    assert "has no sample" not in own("hydra.run.dir=other", "dataset=iris", "smoke=true", "figures=none").err
+
+
+def test_an_argument_of_another_kind_is_named_with_what_it_takes(own):
+    own.write("my_data.py", EMPTY)
+    own.write("conf/dataset/sized.yaml", "_target_: my_data.sized\nsamples: 9\n")
+    refused = own("dataset=sized", "dataset.samples=many")
+    assert refused.code == 2
+    assert "dataset.samples=many is a text; it takes a whole number, as 9" in refused.err

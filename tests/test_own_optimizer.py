@@ -85,6 +85,11 @@ class NoLr(torch.optim.Optimizer):
         super().__init__(params, {})
 
 
+class Still(torch.optim.Optimizer):
+    def __init__(self, params, lr):
+        super().__init__(params, {"lr": lr})
+
+
 class NoDecay(torch.optim.Optimizer):
     def __init__(self, params, lr):
         super().__init__(params, {"lr": lr})
@@ -173,6 +178,7 @@ def test_an_optimizer_that_was_edited_since_the_run_began_is_said_aloud(own):
         (["optim=plain", "optim.lr=0"], "optim.lr=0: it takes a number above 0"),
         (["optim=plain", "optim.mometum=1"], "there is no key optim.mometum"),
         (["optim=extra"], "my_optim.Plain cannot be made: TypeError"),
+        (["optim=still"], "my_optim.Still has no step(), which moves the weights"),
         (["optim=bare"], "has a _target_ and no lr"),
         (["optim=decaying"], "weight decay is reg.weight_decay"),
         (["optim=lbfgs"], "torch.optim.LBFGS.step needs closure"),
@@ -182,6 +188,7 @@ def test_an_optimizer_that_was_edited_since_the_run_began_is_said_aloud(own):
 )
 def test_one_that_cannot_do_what_is_asked_is_refused_before_anything_is_written(own, overrides, said):
     own.write("conf/optim/extra.yaml", "_target_: my_optim.Plain\nlr: 0.1\nbeta: 3\n")
+    own.write("conf/optim/still.yaml", "_target_: my_optim.Still\nlr: 0.1\n")
     own.write("conf/optim/bare.yaml", "_target_: my_optim.Plain\n")
     own.write("conf/optim/decaying.yaml", "_target_: my_optim.Plain\nlr: 0.1\nweight_decay: 0.1\n")
     own.write("conf/optim/lbfgs.yaml", "_target_: torch.optim.LBFGS\nlr: 0.1\n")

@@ -99,6 +99,7 @@ def test_what_is_to_be_typed_next_is_python(lab):
         ("labrunner resume 'my run' epochs=4", 'labrunner.load_run("my run").resume("epochs=4")'),
         ("labrunner resume sweep", 'labrunner.load_sweep("sweep").resume()'),
         ("labrunner resume run; or not", "labrunner resume run; or not"),
+        ("--trust takes it from wherever", "trust=True takes it from wherever"),
         ("labrunner resume 'half", "labrunner resume 'half"),
     ],
 )

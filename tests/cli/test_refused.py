@@ -462,7 +462,7 @@ OWN: dict[str, tuple[dict[str, str], str, tuple[str, ...]]] = {
     "a value left open": (
         {"conf/model/tiny.yaml": "_target_: nets.Tiny\nwidth: ???\n"},
         "model=tiny",
-        ("model.width", "no value yet"),
+        ("model.width has no value yet", "give it one: model.width="),
     ),
     "a tag that would call": (
         {"conf/model/tiny.yaml": '_target_: nets.Tiny\nwidth: !!python/object/apply:os.system ["touch marker"]\n'},

@@ -16,7 +16,7 @@ COMMAND = re.compile(r"labrunner (-m|resume) ([^\n;]+)$", re.MULTILINE)  # at th
 
 def in_python(message: str) -> str:
     """A message whose commands are calls: ``labrunner.sweep("optim.lr=0.1,0.01")`` of ``labrunner -m …``."""
-    return COMMAND.sub(_call, message)
+    return COMMAND.sub(_call, message).replace("--trust takes", "trust=True takes")
 
 
 def _call(found: re.Match[str]) -> str:

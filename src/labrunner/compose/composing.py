@@ -232,7 +232,7 @@ def _values(config: DictConfig, choices: dict[str, Any]) -> dict[str, Any]:
     config.pop(SECTION, None)
     missing = OmegaConf.missing_keys(config)
     if missing:
-        raise RequestError(f"{sorted(missing)[0]} has no value yet (???); give it one on the command line")
+        raise RequestError(f"{sorted(missing)[0]} has no value yet (???); give it one: {sorted(missing)[0]}=…")
     plain = _plain(config, resolve=True)
     if plain.pop("experiment", None):
         raise RequestError(

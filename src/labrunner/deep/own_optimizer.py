@@ -190,8 +190,6 @@ def made(
         raise RequestError(f"{target} cannot be made: {said(error)}{hint}") from error
     if not isinstance(own, torch.optim.Optimizer):
         raise RequestError(f"{target} gives a {type(own).__name__}, which is no torch.optim.Optimizer")
-    if type(own).step is torch.optim.Optimizer.step:
-        raise RequestError(f"{target} has no step(), which moves the weights: docs/extending.md shows one")
     if "lr" not in own.defaults:
         raise RequestError(
             f"{target} has no lr among its defaults, so no schedule would reach it; "
@@ -199,6 +197,8 @@ def made(
         )
     if [[id(p) for p in group["params"]] for group in own.param_groups] != [[id(p) for p in each] for each in groups]:
         raise RequestError(f"{target} has other parameters, or groups, than it was given: pass params on as they come")
+    if inspect.unwrap(type(own).step) is inspect.unwrap(torch.optim.Optimizer.step):  # torch wraps it for its profiler
+        raise RequestError(f"{target} has no step(), which moves the weights: docs/extending.md shows one")
     needed = [
         name
         for name, each in inspect.signature(own.step).parameters.items()

@@ -146,7 +146,16 @@ def planned_again(folder: Path, overrides: Sequence[str], config_dir: str | None
     typed = [
         text for text in sweep.overrides if text.partition("=")[0].lstrip("+") not in ("hydra.sweep.dir", *changed)
     ]
-    asked = request([*typed, *overrides], Catalogue(own_folders(config_dir)), multirun=True)
+    try:
+        asked = request([*typed, *overrides], Catalogue(own_folders(config_dir)), multirun=True)
+    except RequestError as error:
+        first = str(error).splitlines()[0]
+        if not first.startswith("there is no "):
+            raise
+        raise RequestError(
+            f"{first}, which {folder} was made with\n"
+            f"start labrunner in the folder whose conf/ has it (this is {Path.cwd()}), or name it with --config-dir"
+        ) from error
     assert not isinstance(asked, Composed)
     return replace(asked, overrides=sweep.overrides)
 
