@@ -208,6 +208,18 @@ def test_strict_without_a_check_is_a_failure(lab):
     assert not (lab.folder / "run").exists()
 
 
+def test_of_several_runs_that_each_must_pass_the_worst_is_named(tmp_path):
+    sweep = write_sweep(tmp_path / "sweep", [{"optim.lr": rate} for rate in (0.1, 0.2, 0.3)], epochs=2)
+    losses = [Facts(run)["val_loss"] for _, run in sweep.runs]
+    worst = losses.index(max(losses))
+    (said,) = of_sweep(parse([{"fact": "val_loss", "below": 0}]), sweep)
+    assert f"in run {worst}, the worst of 3, 3 of which fail, expected < 0" in str(said)
+    (said,) = of_sweep(parse([{"fact": "val_loss", "take": "mean", "below": 0}]), sweep)
+    assert "worst" not in str(said)
+    (said,) = of_sweep(parse([{"fact": "val_loss", "of": {"optim.lr": 0.2}, "below": 0}]), sweep)
+    assert "worst" not in str(said)  # of one
+
+
 def test_a_sweep_writes_its_checks_and_its_runs_theirs(lab):
     check = "{fact: weights_apart, above: 0}, {fact: val_accuracy, at_least: 2}"
     ended = lab("-m", "seed=0,1", "hydra.sweep.dir=sweep", "figures=none", *TINY, f"checks=[{check}]", "strict=true")

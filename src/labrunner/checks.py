@@ -56,6 +56,9 @@ class Verdict:
     found: float | None
     passed: bool
     empty: str = ""  # what no run is, where the check asks for runs that there are none of
+    worst: str = ""  # of several runs that each must pass: the name of the one that is told
+    runs: int = 1  # how many those are
+    failed: int = 0  # and how many of them fail
 
     @property
     def row(self) -> list[Any]:
@@ -67,6 +70,9 @@ class Verdict:
         found, expected = ("not computed" if each is None else f"{each:.6g}" for each in (self.found, self.expected))
         if self.empty:
             found = f"not computed: no run is {self.empty}"
+        if self.worst:
+            failed = f", {self.failed} of which fail" if self.failed > 1 else ""
+            found += f" in run {self.worst}, the worst of {self.runs}{failed}"
         return f"{mark} {self.check}: {self.fact} is {found}, expected {RELATIONS[self.relation]} {expected}"
 
 
@@ -98,8 +104,8 @@ def evaluate(checks: Sequence[Check], subjects: Sequence[Subject]) -> list[Verdi
 
 
 def _verdict(check: Check, subjects: Sequence[Subject]) -> Verdict:
-    asked = str(check.found)
-    pairs = _pairs(check, chosen(check.found, subjects), subjects)
+    asked, mine = str(check.found), chosen(check.found, subjects)
+    pairs = _pairs(check, mine, subjects)
     known = [(found, expected) for found, expected in pairs if found is not None and expected is not None]
     if not pairs or len(known) < len(pairs):
         found, expected = next((pair for pair in pairs if None in pair), (None, check.expected.number))
@@ -107,8 +113,12 @@ def _verdict(check: Check, subjects: Sequence[Subject]) -> Verdict:
         empty = next((side.picked for side in sides if not chosen(side, subjects)), "")
         return Verdict(check.name, asked, check.relation, expected, found, False, empty)
     # the pair that comes nearest to failing, or fails most, stands for all
-    found, expected = min(known, key=lambda pair: _margin(check, *pair))
-    return Verdict(check.name, asked, check.relation, expected, found, all(_holds(check, *pair) for pair in known))
+    number = min(range(len(known)), key=lambda each: _margin(check, *known[each]))
+    found, expected = known[number]
+    failed = sum(not _holds(check, *pair) for pair in known)
+    verdict = Verdict(check.name, asked, check.relation, expected, found, failed == 0)
+    run = mine[number].run if len(known) > 1 else None
+    return verdict if run is None else replace(verdict, worst=run.path.name, runs=len(known), failed=failed)
 
 
 def _pairs(
