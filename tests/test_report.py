@@ -215,6 +215,68 @@ def test_a_run_that_was_only_finished_is_repeated_in_one_piece_and_one_that_went
     ]
 
 
+def facts_of(folder: Path, **facts: float) -> Run:
+    path = folder / "facts.json"
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | facts), encoding="utf-8")
+    return load_run(folder)
+
+
+FACTS = {"parameters": 1234567, "train_samples": 1079, "val_samples": 359, "steps": 68}
+
+
+@pytest.mark.parametrize(
+    ("case", "sentence"),
+    [
+        ("done", "1,234,567 parameters; learnt from 1,079 samples in 68 steps, validated on 359"),
+        ("diverged", "1,234,567 parameters; learnt from 1,079 samples, validated on 359."),
+        ("failed", "1,234,567 parameters; 1,079 samples to learn from."),
+    ],
+)
+def test_a_run_says_how_many_steps_it_learnt_in_where_all_of_them_were_counted(tmp_path, case, sentence):
+    folder = write_run(tmp_path / "run", **CASES[case])
+    (folder / "facts.json").write_text("{}", encoding="utf-8")
+    text = re.sub(r"<[^>]*>", "", render(facts_of(folder, **FACTS)))
+    assert sentence in " ".join(text.split())
+
+
+def test_a_run_that_diverged_at_once_has_no_table_of_epochs(tmp_path):
+    rows = [dict.fromkeys(METRICS) | {"epoch": 1, "lr": 1e6}]
+    text = render(load_run(write_run(tmp_path / "run", rows=rows, status="diverged", error="nan at step 5")))
+    assert "The numbers of each epoch" not in text
+    assert "No epoch was finished" in text
+
+
+@pytest.mark.parametrize(
+    ("choices", "flatters"),
+    [
+        ({}, True),
+        ({"settings": {"select": "last"}}, False),
+        ({"settings": {"monitor": "train_loss"}}, False),
+        ({"epochs": 1}, False),
+    ],
+)
+def test_val_numbers_are_said_to_flatter_the_epoch_where_they_chose_it(tmp_path, choices, flatters):
+    text = " ".join(render(load_run(write_run(tmp_path / "run", tested=False, **choices))).split())
+    assert "The val split in the chosen epoch." in text
+    assert ("These numbers chose the epoch and flatter it" in text) == flatters
+
+
+def test_of_a_single_epoch_none_was_chosen_and_without_a_val_split_nothing_is_said_of_it(tmp_path):
+    page = Page(render(load_run(write_run(tmp_path / "one", epochs=1))))
+    assert "the only one." in " ".join(page.free.split())
+    assert "validation values are taken" in page.text
+    assert "validation values are taken" not in Page(render(load_run(write_run(tmp_path / "none", val=False)))).text
+
+
+def test_precision_recall_and_f1_are_written_alike_in_all_tables_and_accuracies_as_percentages(tmp_path):
+    page = Page(render(load_run(write_run(tmp_path / "run"))))
+    for column, is_share in (("val_accuracy", True), ("val_f1", False), ("val_recall", False), ("val_auroc", False)):
+        texts = [text for place, text in page.of("metrics.csv") if place.endswith(f"/{column}")]
+        assert texts
+        assert {text.endswith("%") for text in texts} == {is_share}
+    assert not any(text.endswith("%") for place, text in page.of("per_class.csv") if place.endswith(("recall", "f1")))
+
+
 @pytest.mark.parametrize(
     ("case", "sentence"),
     [

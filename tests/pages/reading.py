@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shlex
 from collections.abc import Iterator
 from decimal import Decimal
@@ -113,6 +114,8 @@ def agrees(text: str, record: Any) -> bool:
     """Whether the text is the record, rounded to the digits shown."""
     if isinstance(record, str) and text == record:
         return True
+    if re.fullmatch(r"\d{1,3}(,\d{3})+", text):
+        text = text.replace(",", "")
     if record is None or record == "":
         return text == ("–" if record == "" else "null")
     if isinstance(record, (bool, list)):

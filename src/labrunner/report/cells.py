@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from labrunner.records import Run
-from labrunner.report.origin import Shown, count, percent, probability
+from labrunner.report.origin import Shown, amount, count, percent, probability
 from labrunner.report.pictures import MOST_BYTES, data_uri
 
 EXACT = 12  # classes up to which shares are a matrix, too; above that they are pictures
@@ -127,7 +127,7 @@ def _cell(counts: np.ndarray, row: int, column: int, opened: set[str]) -> Cell:
     share = counts[row, column] / max(1, counts[row].sum())
     panel = _id(row, column)
     return Cell(
-        count(counts[row, column], f"confusion.csv#{row + 1}/{column + 1}"),
+        amount(counts[row, column], f"confusion.csv#{row + 1}/{column + 1}"),
         _depth(float(share)),
         row != column,
         panel if panel in opened else None,
@@ -140,7 +140,7 @@ def _error(counts: np.ndarray, names: Sequence[Shown], row: int, column: int, op
     return {
         "true": names[row],
         "predicted": names[column],
-        "count": count(counts[row, column], cell),
+        "count": amount(counts[row, column], cell),
         "share": percent(counts[row, column] / counts[row].sum(), f"{cell} over {support}"),
         "panel": panel if panel in opened else None,
     }
@@ -178,7 +178,7 @@ def _panels(run: Run, counts: np.ndarray, names: Sequence[Shown], places: Sequen
                 names[row],
                 names[column],
                 row != column,
-                count(counts[row, column], f"confusion.csv#{row + 1}/{column + 1}"),
+                amount(counts[row, column], f"confusion.csv#{row + 1}/{column + 1}"),
                 samples,
                 any(sample.image for sample in samples),
                 count(len(samples), f"samples.npz#{row + 1}/{column + 1}")

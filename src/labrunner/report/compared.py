@@ -17,8 +17,9 @@ COMPARED: dict[str, tuple[str, str]] = {
         "All validation curves, coloured in the order of the swept key; over seeds their mean and band.",
     ),
     "metric_against_key": (
-        "Best and final validation metric against each numeric key; the table of runs holds the numbers",
-        "Best and final validation metric against each key. Where both part, training went on for too long.",
+        "Validation metrics at the chosen epoch against each numeric key; the table of runs holds the numbers",
+        "Validation metrics at the chosen epoch against each key. Where a line of the last epoch parts from them,"
+        " training went on for too long.",
     ),
     "bars": (
         "Validation metrics of options beside each other; the table of runs holds the numbers",

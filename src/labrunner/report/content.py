@@ -9,7 +9,7 @@ import numpy as np
 
 from labrunner.files import read_csv
 from labrunner.records import Run
-from labrunner.report.origin import BLANK, Shown, count, exact, measured, number, percent
+from labrunner.report.origin import BLANK, Shown, amount, count, exact, measured, number, percent
 from labrunner.report.repeating import of_run
 
 SCORES = ("precision", "recall", "f1", "auroc")
@@ -36,6 +36,7 @@ class Progress(NamedTuple):
     reason: str
     value: Shown | None  # of the column that chose
     seconds: Shown | None
+    flatters: bool  # whether the val split chose it
 
 
 def title(run: Run) -> dict[str, Shown]:
@@ -74,7 +75,9 @@ def progress(run: Run) -> Progress | None:
         "best": f"the {'lowest' if monitor.endswith('_loss') else 'highest'} {monitor}",
     }[run.chosen.why]
     value = None
-    if run.chosen.why == "best":
+    if last == 1:
+        reason = "the only one"
+    elif run.chosen.why == "best":
         at = run.rows.loc[run.rows["epoch"] == chosen, monitor]
         value = number(at.iloc[0], f"metrics.csv#{chosen}/{monitor}", 4) if len(at) else None
     seconds = None if run.timing is None else float(run.timing["seconds"].sum())
@@ -86,13 +89,16 @@ def progress(run: Run) -> Progress | None:
         reason,
         value,
         None if seconds is None else number(seconds, "timing.csv#*/seconds", 1 if seconds >= 10 else 2),
+        last > 1 and run.chosen.why == "best" and monitor.startswith("val_"),
     )
 
 
 def facts(run: Run) -> dict[str, Shown]:
     """How large the model is and on how much it learnt and was judged; what was not recorded is left out."""
     names = ("parameters", "parameters_trainable", "train_samples", "val_samples", "test_samples", "steps")
-    return {name: count(run.facts[name], f"facts.json#{name}") for name in names if _counted(run.facts.get(name))}
+    if run.status == "diverged":
+        names = names[:-1]  # steps counts those of whole epochs, and the loss was lost in another
+    return {name: amount(run.facts[name], f"facts.json#{name}") for name in names if _counted(run.facts.get(name))}
 
 
 def _counted(value: Any) -> bool:
@@ -111,7 +117,7 @@ def test(run: Run) -> dict[str, Shown] | None:
         for name in ("accuracy", "accuracy_low", "accuracy_high")
     }
     shown |= {name: _score(record[name], "test.json#", name) for name in SCORES}
-    shown |= {name: count(record[name], f"test.json#{name}") for name in ("n", "reads")}
+    shown |= {"n": amount(record["n"], "test.json#n"), "reads": count(record["reads"], "test.json#reads")}
     return shown | {"loss": number(record["loss"], "test.json#loss", 4)}
 
 
@@ -169,7 +175,7 @@ def classes(run: Run) -> list[dict[str, Shown]] | None:
     shown = []
     for index, row in enumerate(run.per_class.to_dict("records"), start=1):
         source = f"per_class.csv#{index}/"
-        cells = {"name": Shown(row["class"], source + "class"), "support": count(row["support"], source + "support")}
+        cells = {"name": Shown(row["class"], source + "class"), "support": amount(row["support"], source + "support")}
         cells |= {name: _score(row[name], source, name) for name in SCORES}
         shown.append(cells)
     return shown
@@ -183,7 +189,8 @@ def freezing(run: Run) -> list[dict[str, Any]]:
     for index, row in enumerate((dict(zip(header, row, strict=True)) for row in rows), start=1):
         cells: dict[str, Any] = {"stage": Shown(row["stage"], f"freeze.csv#{index}/stage")}
         for name in ("parameters", "trainable", "thawed", "frozen", "changed"):
-            cells[name] = Shown(row[name] or BLANK, f"freeze.csv#{index}/{name}")
+            text = f"{int(row[name]):,}" if row[name].isdecimal() and name != "thawed" else row[name] or BLANK
+            cells[name] = Shown(text, f"freeze.csv#{index}/{name}")
         shown.append(cells)
     return shown if any(row["frozen"].text != "0" for row in shown) else []
 

@@ -12,7 +12,7 @@ from labrunner.report.plot import Axis, Line, Plot, epochs_axis, marks, path, ti
 from labrunner.thinning import evenly
 
 MOST_ROWS = 200  # of a longer run so many, evenly from the first to the last epoch
-SHARES = tuple(name for name in METRICS if name.endswith(("accuracy", "precision", "recall", "f1")))
+SHARES = tuple(name for name in METRICS if name.endswith("accuracy"))
 PANELS = {
     "loss": (("train_loss", "training", "train"), ("val_loss", "validation", "val")),
     "accuracy": (("train_accuracy", "training", "train"), ("val_accuracy", "validation", "val")),
@@ -37,12 +37,13 @@ class Epochs(NamedTuple):
     left_out: Shown | None  # the last epoch, of how many the rows are some, where not all are there
     panels: list[Plot]
     folded: list[Plot]
+    is_validated: bool
 
 
 def epochs(run: Run) -> Epochs | None:
-    """None before the first row."""
+    """None before a row says more than its learning rate, which is all that one says that diverged at once."""
     recorded = run.row_list
-    if not recorded:
+    if not any(_there(row[column]) for row in recorded for column in METRICS if column not in ("epoch", "lr")):
         return None
     chosen = None if run.chosen is None else run.chosen.epoch
     kept = set(evenly(len(recorded), MOST_ROWS).tolist())
@@ -63,6 +64,7 @@ def epochs(run: Run) -> Epochs | None:
         _cell(rows[-1], "epoch") if len(rows) < len(recorded) else None,
         [plot for plot in plots if plot.title in ("loss", "accuracy")],
         [plot for plot in plots if plot.title not in ("loss", "accuracy")],
+        any(_there(row[column]) for row in rows for column in ("val_loss", "val_accuracy")),
     )
 
 
@@ -83,7 +85,7 @@ def _plot(title: str, rows: Sequence[Row], told: Row, chosen: int | None, diverg
     if not columns:
         return None
     x = epochs_axis([row["epoch"] for row in rows])
-    shares = title in ("accuracy", "validation metrics, macro")
+    shares = title in ("accuracy", "validation metrics, macro")  # none is more than one
     values = [row[column] for column, *_ in columns for row in rows if _there(row[column])]
     y = values_axis(values, math.inf if shares else 1.0 if columns[0][0] == "lr" else 2.0)
     if shares:  # no share is more than all
@@ -97,7 +99,7 @@ def _plot(title: str, rows: Sequence[Row], told: Row, chosen: int | None, diverg
         x,
         y,
         ticks(x, whole=True),
-        ticks(y, percent=shares),
+        ticks(y, percent=title == "accuracy"),
         lines,
         None if chosen is None else x.place(chosen),
         None if diverged is None else x.place(diverged),

@@ -25,7 +25,9 @@ The attribute ``data-src`` takes these forms; counting starts at 1, a blank cell
 ``summary.txt``                           the whole file
 ========================================  =======================================================================
 
-The text is the record rounded to the digits that are shown, times 100 if it ends in %.
+The text is the record rounded to the digits that are shown, times 100 if it ends in %. On a run's own page accuracies
+and other shares of samples are percentages; precision, recall, F1, AUROC and losses are not. Amounts have a comma at
+the thousands, epochs and indexes have none.
 """
 
 from __future__ import annotations
@@ -80,7 +82,13 @@ def metric(value: float | None, source: str) -> Shown:
     return Shown(f"{value:#.6g}", source)
 
 
+def amount(value: Any, source: str) -> Shown:
+    """How many there are of something, with a comma at the thousands."""
+    return Shown(BLANK if _is_blank(value) else f"{int(value):,}", source)
+
+
 def count(value: Any, source: str) -> Shown:
+    """A whole number that is a name more than an amount: an epoch, an index, a number of few digits."""
     return Shown(BLANK if _is_blank(value) else str(int(value)), source)
 
 

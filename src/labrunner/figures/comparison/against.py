@@ -115,7 +115,7 @@ def row_of_panels(
     title = key_label(others[0]) if len(others) == 1 and len(groups) > 1 else None
     if both:
         return handles, title, ""
-    return handles, title, "values at the chosen epoch" + (", which is always the last" if same else "")
+    return handles, title, "values at the chosen epoch" + (", in every run the last" if same else "")
 
 
 def explained(
