@@ -587,3 +587,18 @@ def test_a_sample_that_a_run_did_not_predict_is_never_right_in_it(tmp_path):
     one = predict(tmp_path / "a", ["cat", "dog"], [0, 1], [-1, 0], [0, 0])  # a label that no run of ours writes
     other = predict(tmp_path / "b", ["cat", "dog"], [1], [0], [0])
     assert find_flips([load_run(one), load_run(other)]).samples == []
+
+
+def test_the_monitored_metric_has_its_column_whichever_it_is(tmp_path):
+    values = [{"optim.lr": lr, "seed": seed} for lr in (0.1, 0.2) for seed in (0, 1)]
+    losses = [0.1, 0.9, 0.3, 0.32]
+    rows = {n: [dict.fromkeys(METRICS) | {"epoch": 1, "lr": 0.1, "train_loss": x}] for n, x in enumerate(losses)}
+    sweep = write_sweep(tmp_path / "s", values, monitor="train_loss", rows=rows, tested=False)
+    names, lines = comparison.lines(sweep)
+    at = names.index("train_loss")
+    assert names[at - 1 : at + 2] == ["best_epoch", "train_loss", "val_loss"]
+    assert [line[at] for line in lines] == sorted(losses)
+    groups = comparison.over_seeds(sweep, comparison.table(sweep))
+    assert [(group["optim.lr"], group["train_loss"]) for group in groups] == [(0.2, 0.31), (0.1, 0.5)]
+    assert comparison.best_over_seeds(sweep, groups) is groups[0]
+    assert "train_loss" not in comparison.columns(write_sweep(tmp_path / "t", values, epochs=1))

@@ -135,8 +135,8 @@ def test_data_are_read_once(lab, monkeypatch):
 def test_a_diverged_run_is_a_result_like_any_other(lab, made):
     ended = lab("-m", "model=adaline", "optim.lr=0.01,1e30", "hydra.sweep.dir=s", *SMALL)
     assert ended.code == 0, ended.err
-    assert "optim.lr=1e+30" in ended.err
-    assert "diverged" in ended.err
+    assert "labrunner: [1/2] run 0: optim.lr=0.01  epoch 3 of 3" in ended.err
+    assert "labrunner: [2/2] run 1: optim.lr=1e+30  diverged: " in ended.err
     table = read_table(lab.folder / "s")
     assert list(table["status"]) == ["done", "diverged"]
     assert np.isnan(table["test_accuracy"][1])
@@ -256,6 +256,11 @@ def test_what_is_said_of_how_to_go_on_names_the_folder_of_own_configs(lab):
         assert ended.code == 1
         hints = [text.partition("labrunner resume")[2] for text in ended.err.splitlines() if "labrunner resume" in text]
         assert hints == [" s --config-dir mine"] * (1 + len(more))
+    refused = lab("resume", "s")
+    assert refused.code == 2
+    assert refused.err.startswith(
+        "labrunner: error: there is no model=tiny, which s was made with\n  start labrunner in"
+    )
     lab.write("mended", "")
     assert lab("resume", *shlex.split(hints[0])).code == 0
 

@@ -37,7 +37,13 @@ REACHES = 0.95  # the share of the best validation accuracy that the automatic t
 
 def columns(sweep: Sweep) -> list[str]:
     """The header of ``sweep.csv``."""
-    return ["number", "status", *sweep.keys, *NUMBERS]
+    return ["number", "status", *sweep.keys, *numbers(sweep)]
+
+
+def numbers(sweep: Sweep) -> list[str]:
+    """Its columns of numbers; the monitored metric is one of them, whichever it is."""
+    first, *others = NUMBERS
+    return [first, *([] if sweep.monitor in NUMBERS else [sweep.monitor]), *others]
 
 
 def table(sweep: Sweep) -> list[dict[str, Any]]:
@@ -70,14 +76,14 @@ def _row(sweep: Sweep, member: Member) -> tuple[tuple[int, float, int], dict[str
     status = status_of(member)
     row: dict[str, Any] = {"number": member.number, "status": status}
     row |= {key: member.values.get(key) for key in sweep.keys}
-    row |= dict.fromkeys(NUMBERS)
+    row |= dict.fromkeys(numbers(sweep))
     value = None
     if member.run is not None:
         row["seconds"] = seconds(member.run)
         best = chosen_row(member.run, sweep.monitor) if status in ("done", "diverged") else None
         if best is not None:
             row["best_epoch"] = best["epoch"]
-            row |= {name: _number(best[name]) for name in VAL}
+            row |= {name: _number(best[name]) for name in numbers(sweep) if name in best}
             value = monitored(best, sweep.monitor)
         if status == "done":
             row |= tested(member.run)
@@ -203,8 +209,8 @@ def over_seeds(sweep: Sweep, rows: Sequence[Mapping[str, Any]]) -> list[dict[str
     """The rows of a sweep's rivals `folded` over ``seed``, the best first; none where no two runs fold."""
     if "seed" not in sweep.keys:
         return []
-    numbers = {member.number for member in sweep.without_first.members}
-    groups = folded([row for row in rows if row["number"] in numbers], sweep.keys, NUMBERS)
+    rivals = {member.number for member in sweep.without_first.members}
+    groups = folded([row for row in rows if row["number"] in rivals], sweep.keys, numbers(sweep))
     groups.sort(key=lambda group: standing(group["n"], group.get(sweep.monitor), sweep.monitor))
     return groups if any(group["n"] > 1 for group in groups) else []
 

@@ -473,8 +473,9 @@ class Log:
 
     def beware(self, number: int, apart: str) -> None:
         """Say of a run that was cut without a word how to keep it from the others."""
+        which = self._values(number) or f"run {number}"
         self.say(
-            f"labrunner: {self._values(number)} was cut without a word, as by a kill, and is tried once more\n"
+            f"labrunner: {which} was cut without a word, as by a kill, and is tried once more\n"
             f"  should this command end with it too, give it a process of its own: {apart}"
         )
 
@@ -482,7 +483,10 @@ class Log:
         self._ended += 1
         if self._ended > 1 or self._total - self._over == 1:  # the first run pays for imports, too
             self._seconds.append(outcome.seconds)
-        name = f"[{self._over + self._ended}/{self._total}] {self._values(outcome.number)}"
+        values = self._values(outcome.number)
+        # how many are over is no number of a run: the first of six is run 0
+        which = f"run {outcome.number}: {values}" if values else f"run {outcome.number}"
+        name = f"[{self._over + self._ended}/{self._total}] {which}"
         if outcome.status == "failed":
             self.say(f"labrunner: {name}  FAILED: {outcome.error}")
         elif outcome.status == "diverged":
@@ -493,7 +497,7 @@ class Log:
 
     def _values(self, number: int) -> str:
         member = next(each for each in self.placed.sweep.members if each.number == number)
-        return comparison.values_text(member.values) or f"run {number}"
+        return comparison.values_text(member.values)
 
     def _tell_what_is_left(self) -> None:
         left = self._total - self._over - self._ended

@@ -128,7 +128,7 @@ def columns(sweep: Sweep, table: Table) -> list[Column]:
     return [
         Column(
             key_of(sweep, name) if name in sweep.keys else title_of(name),
-            name in comparison.NUMBERS or name == "number",
+            name in comparison.numbers(sweep) or name == "number",
         )
         for name in shown_columns(table)
     ]
@@ -175,7 +175,7 @@ def cell_of(sweep: Sweep, table: Table, at: int, name: str) -> Cell:
         return Cell((count(value, source),), True)
     if name == "seconds":
         return Cell((number(value, source, 1),), True)
-    return Cell((metric(value, source),), name in comparison.NUMBERS)
+    return Cell((metric(value, source),), name in comparison.numbers(sweep))
 
 
 def link_to(sweep: Sweep, run: Path) -> str:
@@ -274,7 +274,8 @@ def group_cells(sweep: Sweep, table: Table, groups: Sequence[Group], why_none: s
     if not groups:
         return {}
     keys = [key for key in sweep.keys if key != "seed"]
-    names = [name for name in shown_columns(table) if name in (*comparison.VAL, *comparison.TEST)]
+    metrics = [name for name in comparison.numbers(sweep) if name not in ("best_epoch", "seconds")]
+    names = [name for name in shown_columns(table) if name in metrics]
     any_diverged = any(group.diverged for group in groups)
     head = None if why_none else best_group(sweep, table, groups)
     made = []

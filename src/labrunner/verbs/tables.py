@@ -68,7 +68,8 @@ def table_of(
     """
     best = comparison.best_of(sweep, rows)
     names = comparison.columns(sweep)
-    kept = [name for name in names if name not in comparison.NUMBERS or any(row[name] is not None for row in rows)]
+    counted = comparison.numbers(sweep)
+    kept = [name for name in names if name not in counted or any(row[name] is not None for row in rows)]
     cells = [
         [
             MARK if best is not None and row["number"] == best[1]["number"] else "",
@@ -111,7 +112,7 @@ def folded_table(sweep: Sweep, groups: Sequence[Mapping[str, Any]]) -> list[str]
     keys = [key for key in sweep.keys if key != "seed"]
     best = comparison.best_over_seeds(sweep, groups)
     counts = ["n", *(["diverged"] if any(group["diverged"] for group in groups) else [])]
-    shown = [*comparison.VAL, *comparison.TEST]
+    shown = [name for name in comparison.numbers(sweep) if name not in ("best_epoch", "seconds")]
     shown = [name for name in shown if any(group[name] is not None for group in groups)]
     cells = [
         [
