@@ -15,6 +15,7 @@ from labrunner.api import LabrunnerWarning
 from labrunner.errors import RequestError
 from labrunner.records import RunFolder
 from tests.cli.lab import assert_same_run, tree
+from tests.sweeps import write_sweep
 
 QUICK = ("dataset=fake", "dataset.samples=80", "dataset.size=8", "model.hidden=[8]", "epochs=2", "figures=none")
 RATES = ("optim.lr=0.001,0.01", "seed=0,1")
@@ -142,3 +143,11 @@ def test_the_front_door_names_what_it_has_and_imports_it_when_it_is_asked_for(tm
         "False labrunner.api",
         "module 'labrunner' has no attribute 'ran'",
     ], done.stderr
+
+
+def test_among_runs_of_other_splits_none_is_best(tmp_path):
+    made = write_sweep(tmp_path / "s", [{"optim.lr": 0.1}, {"optim.lr": 0.2}], epochs=2, samples=20)
+    assert labrunner.load_sweep(made.path).best is not None
+    config = made.path / "1/config.yaml"
+    config.write_text(config.read_text().replace("split_seed: 0", "split_seed: 1"))
+    assert labrunner.load_sweep(made.path).best is None

@@ -64,9 +64,10 @@ class Sweep:
 
     @property
     def best(self) -> Run | None:
-        """The run that is best by the monitored metric at its chosen epoch; None where none is done."""
-        rows = comparison.table(self.recorded.without_first)
-        return self.runs[rows[0]["number"]] if rows and rows[0]["status"] == "done" else None
+        """The run that is best by the monitored metric at its chosen epoch; None where none is done, or where their
+        numbers are of other samples or of losses of different kinds."""
+        found = comparison.best_of(self.recorded, comparison.table(self.recorded))
+        return None if found is None else self.runs[found[0].number]
 
     @cached_property
     def figures(self) -> Figures:
