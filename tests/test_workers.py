@@ -265,6 +265,10 @@ def test_what_a_run_prints_goes_to_stderr_and_is_taken_for_no_answer(two, task, 
     assert streams.err == '{"outcome": "forged"}\nstdin: \'\'\n'
 
 
+def raised_at(text: str) -> str:
+    return f"their_models.py:{next(n for n, line in enumerate(MODELS.splitlines(), 1) if text in line)} in happens"
+
+
 DEATHS = {
     "Killed": "the process was killed by signal 9, as happens where memory runs out (a word before)",
     "Ends": "the process ended with exit code 3",
@@ -281,8 +285,8 @@ def test_a_run_that_takes_its_process_along_costs_no_other_run(two, task, capsys
     said = {number: (outcome.error or "").split("\n")[0] for number, outcome in outcomes.items()}
     assert said == {
         0: DEATHS[own],
-        1: "the run failed: ZeroDivisionError: by nothing",
-        2: "the run failed: SystemExit: enough",
+        1: f"Raises cannot be trained: its first batch raises {raised_at('by nothing')}: ZeroDivisionError: by nothing",
+        2: f"Quits cannot be trained: its first batch raises {raised_at('enough')}: SystemExit: enough",
         3: "",
         4: "",
         5: "",

@@ -120,7 +120,9 @@ def sweep(
     Interrupted
         when a signal asked to stop; the same command goes on.
     """
-    try_own_code(place(plan, folder, command), shared if jobs == 1 else replace(shared, samples={}), vet)
+    placed = place(plan, folder, command)
+    if jobs == 1:  # else this process outlives whatever the code does to that of a run
+        try_own_code(placed, shared, vet)
     to_go_on = resume_command(folder, *flags)
     with SweepFolder.open(folder) as sweep_folder:
         wait_for_orphans(folder, shared)
