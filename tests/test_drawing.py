@@ -55,7 +55,7 @@ def test_two_folders_are_drawn_one_after_the_other(tmp_path, capfd):
         names = {path.name for path in (folder / "figures").iterdir()}
         assert {"confusion.png", "curves.png", *more} <= names
         own = {"curves.png", "metrics.png", "confusion.png", "confusion_true.png", "confusion_predicted.png"}
-        inside = (folder / "report.html").read_text(encoding="utf-8").count("data:image/png")
+        inside = (folder / "report.html").read_text(encoding="utf-8").count("data:image/webp")
         assert inside == len(names - own)  # of its own curves and tables the page needs no picture
     assert capfd.readouterr() == ("", "")  # matplotlib has a lot to say about characters that its font lacks
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import io
 import json
 import re
 import subprocess
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from labrunner.figures import FIGURES, draw
 from labrunner.records import METRICS, Run, load_run
@@ -325,10 +327,23 @@ def test_the_figures_of_the_folder_are_inside_the_page(tmp_path):
     drawn = draw(run, "few")
     images = [attributes for tag, attributes in Page(render(run)).elements if tag == "img"]
     assert {path.stem for path in drawn} == {"curves", "confusion"}
-    assert [attributes["src"] for attributes in images] == [
-        "data:image/png;base64," + base64.b64encode((run.path / "figures" / "confusion.png").read_bytes()).decode()
-    ]
+    assert len(images) == 1
     assert images[0]["alt"]
+    inside = base64.b64decode(str(images[0]["src"]).removeprefix("data:image/webp;base64,"))
+    path = run.path / "figures" / "confusion.png"
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(inside))), np.asarray(Image.open(path)))
+    assert len(inside) < path.stat().st_size / 2
+
+
+def test_a_figure_that_is_no_picture_or_leads_elsewhere_breaks_no_page(tmp_path):
+    run = load_run(write_run(tmp_path / "run", classes=MANY))
+    secret = tmp_path / "secret.png"
+    Image.new("RGB", (3, 3)).save(secret)
+    figures = run.path / "figures"
+    (figures / "roc.png").write_bytes(secret.read_bytes()[:30])
+    (figures / "classes.png").symlink_to(secret)
+    sources = [attributes["src"] for tag, attributes in Page(render(run)).elements if tag == "img"]
+    assert sources == ["data:image/png;base64," + base64.b64encode(secret.read_bytes()[:30]).decode()]
 
 
 def with_every_figure(run: Run) -> Run:

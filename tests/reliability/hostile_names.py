@@ -136,7 +136,7 @@ def assert_nothing_gets_in(page: Page) -> None:
                 assert (name, PLACE.fullmatch(value or "") is not None) == ("href", True), (tag, name, value)
             elif name in LINKS:
                 assert tag == "img", (tag, name)
-                assert (value or "").startswith("data:image/png;base64,"), (tag, value)
+                assert (value or "").startswith(("data:image/png;base64,", "data:image/webp;base64,")), (tag, value)
 
 
 def assert_the_terminal_stays_clean(text: str, name: str) -> None:

@@ -17,6 +17,7 @@ from labrunner.report.cells import MANY_CLASSES, confusion
 from labrunner.report.epochs import epochs
 from labrunner.report.measured import measured
 from labrunner.report.page import TEMPLATES, page
+from labrunner.report.pictures import Figures
 from labrunner.report.settings import settings, typed
 
 __all__ = ["TEMPLATES", "render", "write"]
@@ -24,7 +25,7 @@ __all__ = ["TEMPLATES", "render", "write"]
 
 def render(run: Run) -> str:
     """The page of a run, with the figures that stand in its folder."""
-    drawn = content.figures(run)
+    drawn = Figures(run.path)
     return page(
         "run.html",
         title=content.title(run),

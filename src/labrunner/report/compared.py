@@ -5,11 +5,9 @@ Name -> (what it shows to those who do not see it, its caption).
 
 from __future__ import annotations
 
-import base64
 from pathlib import Path
 
-from labrunner.files import read_bytes
-from labrunner.records.names import odd
+from labrunner.report.pictures import Figures
 
 COMPARED: dict[str, tuple[str, str]] = {
     "validation": (
@@ -123,9 +121,5 @@ COMPARED: dict[str, tuple[str, str]] = {
 
 def figures(folder: Path) -> list[tuple[str, str, str, str]]:
     """(name, picture as a data URI, alt text, caption) of the figures that stand in a sweep's folder."""
-    made = []
-    for name, (alt, caption) in COMPARED.items():
-        path = folder / "figures" / f"{name}.png"
-        if path.is_file() and not path.is_symlink() and not odd(path):
-            made.append((name, "data:image/png;base64," + base64.b64encode(read_bytes(path)).decode(), alt, caption))
-    return made
+    drawn = Figures(folder)
+    return [(name, drawn[name], *texts) for name, texts in COMPARED.items() if name in drawn]

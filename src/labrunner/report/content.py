@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -95,9 +94,9 @@ def progress(run: Run) -> Progress | None:
 
 def facts(run: Run) -> dict[str, Shown]:
     """How large the model is and on how much it learnt and was judged; what was not recorded is left out."""
-    names = ("parameters", "parameters_trainable", "train_samples", "val_samples", "test_samples", "steps")
+    names = ["parameters", "parameters_trainable", "train_samples", "val_samples", "test_samples", "steps"]
     if run.status == "diverged":
-        names = names[:-1]  # steps counts those of whole epochs, and the loss was lost in another
+        names.remove("steps")  # which counts those of whole epochs, and it was another that the loss was lost in
     return {name: amount(run.facts[name], f"facts.json#{name}") for name in names if _counted(run.facts.get(name))}
 
 
@@ -145,14 +144,6 @@ def training(run: Run) -> Shown | None:
     epoch = run.chosen.epoch
     loss = run.rows.loc[run.rows["epoch"] == epoch, "train_loss"].iloc[0]
     return number(loss, f"metrics.csv#{epoch}/train_loss", 4)
-
-
-def figures(run: Run) -> dict[str, str]:
-    """The drawn figures by name, as data URIs."""
-    return {
-        path.stem: "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
-        for path in sorted((run.path / "figures").glob("*.png"))
-    }
 
 
 def checks(run: Run) -> list[dict[str, Any]]:

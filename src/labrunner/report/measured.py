@@ -5,6 +5,8 @@ Name -> (what it shows to those who do not see it, its caption).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 MEASURED: dict[str, tuple[str, str]] = {
     "loss_per_step": (
         "The loss of each training step, against steps and against seconds; probes/steps.csv holds its numbers",
@@ -104,6 +106,6 @@ MEASURED: dict[str, tuple[str, str]] = {
 }
 
 
-def measured(drawn: dict[str, str]) -> list[tuple[str, str, str]]:
+def measured(drawn: Mapping[str, str]) -> list[tuple[str, str, str]]:
     """(picture, alt, caption) of the figures of probes that were drawn."""
     return [(drawn[name], *texts) for name, texts in MEASURED.items() if name in drawn]
