@@ -479,5 +479,4 @@ def test_help_and_explain_know_the_verbs(lab):
     page = lab("--help").out
     for verb in ("predict", "evaluate"):
         assert f"\n  {verb} " in page
-        assert f"{verb} RUN" in " ".join(page.split())
-        assert f"usage: labrunner {verb}" in lab("explain", verb).out
+        assert f"usage: labrunner {verb} RUN" in lab("explain", verb).out
