@@ -76,7 +76,7 @@ def _cell(row: Row, column: str) -> Shown:
     source = f"metrics.csv#{row['epoch']}/{column}"
     if column == "epoch":
         return count(row[column], source)
-    return percent(row[column], source) if column in SHARES else measured(row[column], source, 4)
+    return percent(row[column], source) if column in SHARES else measured(row[column], source, 4, padded=column != "lr")
 
 
 def _plot(title: str, rows: Sequence[Row], told: Row, chosen: int | None, diverged: int | None) -> Plot | None:

@@ -59,9 +59,9 @@ def number(value: Any, source: str, digits: int = 3) -> Shown:
     return Shown(BLANK if _is_blank(value) else f"{float(value):.{digits}f}", source)
 
 
-def measured(value: Any, source: str, digits: int = 6) -> Shown:
-    """A number of any size, to so many digits."""
-    return Shown(BLANK if _is_blank(value) else f"{float(value):.{digits}g}", source)
+def measured(value: Any, source: str, digits: int = 6, padded: bool = False) -> Shown:
+    """A number of any size, to so many digits; `padded` with zeros where it has fewer, for columns of such."""
+    return Shown(BLANK if _is_blank(value) else f"{float(value):{'#' if padded else ''}.{digits}g}", source)
 
 
 def percent(value: Any, source: str, digits: int = 1) -> Shown:

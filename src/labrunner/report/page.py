@@ -18,7 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 TEMPLATES = Path(__file__).parent / "templates"
-PARTS = ("begin", "tables", "filters", "curves", "copy", "print")  # of the script, in this order
+PARTS = ("begin", "tables", "filters", "scrolling", "curves", "copy", "print")  # of the script, in this order
 
 
 @cache
