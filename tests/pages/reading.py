@@ -65,6 +65,8 @@ def recorded(folder: Path, origin: str) -> Any:
     if " over " in origin:
         above, below = (recorded(folder, part) for part in origin.split(" over "))
         return float(above) / float(below) if float(below) else ""
+    if " plus " in origin:
+        return sum(float(recorded(folder, part)) for part in origin.split(" plus "))
     if origin.endswith((" anew", " anew in again")):
         return without_place(recorded(folder, origin.partition(" ")[0]), origin.endswith("again"))
     name, _, place = origin.partition("#")
@@ -79,12 +81,12 @@ def recorded(folder: Path, origin: str) -> Any:
                 value = next(entry for entry in value if isinstance(entry, dict) and key in entry)
             value = value[int(key) - 1] if isinstance(value, list) else value[key]
         return value
-    row, column = place.split("/")
+    row, column, *feature = place.split("/")
     if name.endswith(".npz"):
         arrays = np.load(path)
         if column.isdecimal():
             return int(((arrays["label"] == int(row) - 1) & (arrays["predicted"] == int(column) - 1)).sum())
-        return arrays[column][int(row) - 1].item()
+        return arrays[column][(int(row) - 1, *(int(each) - 1 for each in feature))].item()
     with open(path, newline="", encoding="utf-8") as file:
         header, *rows = list(csv.reader(file))
     at = int(column) if name == "confusion.csv" else header.index(column)

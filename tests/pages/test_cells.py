@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import io
+import json
 import re
 from html import unescape
 from pathlib import Path
@@ -16,13 +17,14 @@ from PIL import Image
 from labrunner.records import load_run
 from labrunner.report import render
 from labrunner.report.cells import MANY_CLASSES, MOST_INDEXES
+from labrunner.report.features import MOST_FEATURES
 from labrunner.report.origin import probability
 from labrunner.report.pictures import MOST_BYTES, SIDE, data_uri
 from labrunner.results import archive
 from tests.figures.looking import write_run
 from tests.folders import HOSTILE
 from tests.pages.kept import keep_samples
-from tests.pages.reading import Page, recorded
+from tests.pages.reading import Page, agrees, recorded
 
 
 def panels(text: str) -> dict[str, str]:
@@ -112,13 +114,56 @@ def test_no_rounding_makes_a_probability_certain():
     assert list(texts.values()) == ["100.0%", "50.0%", "99.96%", "99.999%", "99.99999%", "100.00000%", "–"]
 
 
-def test_of_a_table_of_numbers_a_panel_lists_index_classes_and_probability(tmp_path):
-    folder = keep_samples(write_run(tmp_path / "run", classes=("benign", "malignant")), shape=(4,), white=None)
+def table_of(folder: Path, names: list[str], **said: object) -> Path:
+    """A run on a table of these features."""
+    keep_samples(write_run(folder, classes=("benign", "malignant")), shape=(len(names),), white=None)
+    record = {"white": None, "feature_names": names, **said}
+    (folder / "preprocessing.json").write_text(json.dumps(record), encoding="utf-8")
+    return folder
+
+
+def test_of_a_table_of_numbers_a_panel_lists_index_probability_and_every_feature_by_its_name(tmp_path):
+    names = ["width", "<b>height", "since", "age"]
+    folder = table_of(tmp_path / "run", names, offsets={"since": 1_700_000_000.0})
     text = render(load_run(folder))
     assert "<img" not in text
-    panel = Page(f'<div id="{panels(text)["cell-1-2"]}')
-    assert [text for tag, text in panel.shown if tag.startswith("per_class")][-2:] == ["benign", "malignant"]
-    assert any("/confidence" in origin for origin, _ in panel.shown)
+    kept = np.load(folder / "samples.npz")
+    seen = 0
+    for panel in panels(text).values():
+        page = Page(f'<div id="{panel}')
+        if "<table" not in panel:
+            continue
+        assert [text for origin, text in page.shown if "feature_names" in origin] == names
+        assert all(agrees(text, recorded(folder, origin)) for origin, text in page.shown)
+        values = [float(text) for origin, text in page.shown if "/image/" in origin]
+        rows = [int(text) for origin, text in page.shown if re.fullmatch(r"samples.npz#\d+/index", origin)]
+        for at, index in enumerate(rows):
+            [place] = np.flatnonzero(kept["index"] == index)
+            assert values[4 * at : 4 * at + 4] == [
+                *kept["image"][place, :2],
+                1.7e9 + kept["image"][place, 2],
+                kept["image"][place, 3],
+            ]
+            seen += 1
+    assert seen == len(kept["index"])
+
+
+@pytest.mark.parametrize("said", [None, ["width"], {"feature_names": ["only one"]}, {"feature_names": 4}])
+def test_features_without_names_of_their_own_are_left_out(tmp_path, said):
+    folder = table_of(tmp_path / "run", ["a", "b"])
+    path = folder / "preprocessing.json"
+    path.unlink() if said is None else path.write_text(json.dumps(said), encoding="utf-8")
+    panel = panels(render(load_run(folder)))["cell-1-2"]
+    assert "/image/" not in panel
+    assert "/confidence" in panel
+
+
+def test_of_very_many_features_the_first_are_shown_and_the_panel_says_so(tmp_path):
+    few, many = ([f"feature {at}" for at in range(count)] for count in (MOST_FEATURES, MOST_FEATURES + 1))
+    for names in (few, many):
+        panel = panels(render(load_run(table_of(tmp_path / str(len(names)), names))))["cell-1-2"]
+        assert panel.count('<th scope="col"') == 2 + MOST_FEATURES
+        assert ("the data set has more" in panel) == (names is many)
 
 
 @pytest.mark.parametrize("count", [MANY_CLASSES, MANY_CLASSES + 1])

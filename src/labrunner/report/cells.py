@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from labrunner.records import Run
+from labrunner.report.features import Features, features
 from labrunner.report.origin import Shown, amount, count, percent, probability
 from labrunner.report.pictures import MOST_BYTES, data_uri
 
@@ -27,6 +28,7 @@ class Sample:
     index: Shown
     confidence: Shown
     image: str | None  # the address of its picture inside the page; None of a table of numbers, or past the limit
+    features: list[Shown]  # of a table of numbers
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class Confusion:
     shares: list[tuple[str, list[list[Cell]]]]  # of the true class, and of the predicted one; what each is called
     most: list[dict[str, Any]]
     panels: list[Panel]
+    features: Features | None  # of the samples in the panels
 
 
 def confusion(run: Run) -> Confusion | None:
@@ -76,7 +79,9 @@ def confusion(run: Run) -> Confusion | None:
     whole = len(counts) <= MANY_CLASSES
     errors = _most_errors(counts)
     asked = [(int(row), int(column)) for row, column in np.argwhere(counts > 0)] if whole else errors
-    panels = _panels(run, counts, names, sorted(asked, key=lambda place: (place[0] == place[1], place)))
+    kept = _kept(run)
+    told = features(run, kept)
+    panels = _panels(run, kept, told, counts, names, sorted(asked, key=lambda place: (place[0] == place[1], place)))
     opened = {panel.id for panel in panels}
     rows = None
     if whole:
@@ -84,7 +89,7 @@ def confusion(run: Run) -> Confusion | None:
     most = [_error(counts, names, *place, opened) for place in errors]
     shares = list(_shares(counts)) if len(counts) <= EXACT else []
     short = all(len(name.text) <= SHORT for name in names)
-    return Confusion(names, rows, short, shares, most, panels)
+    return Confusion(names, rows, short, shares, most, panels, told)
 
 
 def _shares(counts: np.ndarray) -> Iterator[tuple[str, list[list[Cell]]]]:
@@ -146,9 +151,16 @@ def _error(counts: np.ndarray, names: Sequence[Shown], row: int, column: int, op
     }
 
 
-def _panels(run: Run, counts: np.ndarray, names: Sequence[Shown], places: Sequence[tuple[int, int]]) -> list[Panel]:
+def _panels(
+    run: Run,
+    kept: dict[str, np.ndarray],
+    told: Features | None,
+    counts: np.ndarray,
+    names: Sequence[Shown],
+    places: Sequence[tuple[int, int]],
+) -> list[Panel]:
     """A panel for each cell of which at least one sample is known; errors have their pictures before the others."""
-    kept, predictions = _kept(run), _predictions(run)
+    predictions = _predictions(run)
     panels = []
     room = MOST_BYTES
     for row, column in places:
@@ -166,6 +178,7 @@ def _panels(run: Run, counts: np.ndarray, names: Sequence[Shown], places: Sequen
                     count(index, f"samples.npz#{at + 1}/index"),
                     probability(kept["confidence"][at], f"samples.npz#{at + 1}/confidence"),
                     picture,
+                    told.of(at) if told else [],
                 )
             )
             shown.add(index)

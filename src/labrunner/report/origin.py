@@ -9,10 +9,12 @@ The attribute ``data-src`` takes these forms; counting starts at 1, a blank cell
 ``confusion.csv#3/5``                     samples of the third class that were predicted as the fifth
 ``predictions.csv#3,9,12/index``          cells of several rows, with commas between them
 ``samples.npz#3/confidence``              a value of the third sample kept (also ``index``)
+``samples.npz#3/image/2``                 the second feature of the third sample kept, of a table of numbers
 ``samples.npz#3/5``                       how many of the samples kept are in that cell of ``confusion.csv``
 ``timing.csv#*/seconds``                  the sum of a column
 ``conf/optim/adam.yaml#lr``               a value of the YAML that labrunner ships; ``defaults`` by their group
 ``A over B``                              the quotient of two of the above
+``A plus B``                              their sum
 ``sweep.csv#1,4,7/val_loss mean``         the mean of the cells of these rows (also ``sd``: sample standard deviation)
 ``sweep.csv#1,4,7/number count``          how many cells that are, also in a list: ``sweep.yaml#runs/1,4/number count``
 ``verdict.csv count``                     how many rows a file has below its header
