@@ -239,3 +239,16 @@ def test_a_page_prints_on_a_few_sheets_of_a4(reports, opened):
     document = opened(reports["plain"]).page.pdf(prefer_css_page_size=True)
     assert document.startswith(b"%PDF")
     assert 2 <= document.count(b"/Type /Page\n") <= 15
+
+
+def test_on_paper_heads_have_no_buttons_that_keep_them_from_the_next_sheet_and_no_title_stands_alone(reports, opened):
+    found = opened(reports["plain"])
+    button = "document.querySelector('#epochs .sort')"
+    found.page.locator("summary", has_text="The numbers of each epoch").click()
+    assert found.page.evaluate(f"{button}.getClientRects().length") == 1
+    found.page.emulate_media(media="print")
+    assert found.page.evaluate(f"{button}.getClientRects().length") == 0
+    assert found.page.locator("#epochs thead th").first.inner_text() == "epoch"
+    assert found.page.evaluate("getComputedStyle(document.querySelector('#epochs thead')).breakInside") == "avoid"
+    after = "all => all.filter(each => getComputedStyle(each).breakAfter !== 'avoid').map(each => each.outerHTML)"
+    assert found.page.locator("h2, h3, main h4, summary, tr.group").evaluate_all(after) == []
