@@ -259,6 +259,14 @@ def test_a_figure_that_is_a_link_is_not_looked_into(tmp_path):
     assert "<img" not in render(sweep)
 
 
+def test_the_command_to_repeat_a_sweep_leaves_its_folder_alone(tmp_path):
+    sweep = write_sweep(tmp_path / "s", [{"seed": seed} for seed in range(2)], epochs=1, samples=20, classes=("a", "b"))
+    command = "labrunner -m 'seed=0,1' hydra.sweep.dir=s"
+    with SweepFolder.open(sweep.path) as folder:
+        folder.write(Sweep(sweep.path, sweep.keys, sweep.members, overrides=["seed=0,1"], command=command))
+    assert ("sweep.yaml#command anew", "labrunner -m seed=0,1") in Page(render(load_sweep(sweep.path))).shown
+
+
 def test_the_command_that_makes_the_sweep_can_be_copied(over_seeds):
     assert ("sweep.yaml#command", "labrunner -m") in Page(render(over_seeds)).shown
 

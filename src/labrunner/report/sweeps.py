@@ -24,6 +24,7 @@ from labrunner.report.compared import figures
 from labrunner.report.judged import judged, read_lines, shown, verdict
 from labrunner.report.origin import BLANK, Shown, count, exact, metric, number, percent
 from labrunner.report.page import page
+from labrunner.report.repeating import anew
 
 SHORT = 24  # letters
 NAMES = {
@@ -96,7 +97,7 @@ def render(sweep: Sweep) -> str:
         differences=differences(sweep),
         figures=drawn,
         checks=content.checks(Run(sweep.path)) if not odd(sweep.path / "checks.csv") else [],
-        command=Shown(sweep.command, f"{comparison.listing(sweep)}#command") if sweep.command else None,
+        command=anew(sweep.command, f"{comparison.listing(sweep)}#command") if sweep.command else None,
         monitor=sweep.monitor.replace("_", " ").replace("f1", "F1").replace("auroc", "AUROC"),
     )
 
