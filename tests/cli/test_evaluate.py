@@ -23,7 +23,7 @@ from tests.data.written import write
 QUICK = ("epochs=2", "model.hidden=[16]")
 TINY = ("dataset=fake", "dataset.samples=80", "dataset.size=8", "model.hidden=[8]", "epochs=2")
 
-COUNTING = ("run/test.json", "run/log.txt", "run/checksums.json")  # what counts the readings of the test split
+COUNTING = ("run/test.json", "run/log.txt", "run/checksums.json", "run/report.html")  # what counts the readings of the test split
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -70,6 +70,14 @@ def test_the_test_split_read_again_says_the_same_to_the_bit_and_is_counted(lab, 
     after = {name: content for name, content in lab.tree().items() if name not in COUNTING}
     assert after == others
     assert "reads the test split again, as number 3" in (run / "log.txt").read_text()
+
+
+def test_the_page_says_how_often_the_test_split_was_read(lab):
+    run = lab.train("run", "epochs=2", "figures=few")
+    shown = 'data-src="test.json#reads">{}<'.format
+    assert shown(2) not in (run / "report.html").read_text()
+    assert lab("evaluate", "run").code == 0
+    assert shown(2) in (run / "report.html").read_text()
 
 
 def test_what_is_printed_is_what_the_files_of_the_run_say(lab):

@@ -14,7 +14,7 @@ from labrunner.helping import Catalogue, own_folders
 from labrunner.loading import CHANGES, Loaded, changes_in, load
 from labrunner.machine import command_line
 from labrunner.own import name_of
-from labrunner.records import RunFolder, resume_command
+from labrunner.records import RunFolder, load_run, resume_command
 from labrunner.records.names import EVALUATION
 from labrunner.verbs import tables
 from labrunner.verbs.places import made as newly_made
@@ -203,6 +203,7 @@ def own_again(loaded: Loaded, samples: Samples, of_others: Sequence[str]) -> int
         # counted before it is read, and what the run found stays as it found it
         run_folder.rewrite("test.json", to_json(before | {"reads": count}))
         run_folder.log(f"evaluate reads the test split again, as number {count}")
+        renew_page(run.path)
         with arithmetic(loaded.threads):
             evaluation = evaluate(loaded.learner, made.test, None, "test")
     numbers = test_numbers(evaluation) | {"epoch": loaded.epoch}
@@ -210,6 +211,19 @@ def own_again(loaded: Loaded, samples: Samples, of_others: Sequence[str]) -> int
     show(agreement(before, numbers))
     show(f"  the test split has now been read {count} times (test.json)")
     return 0
+
+
+def renew_page(folder: Path) -> None:
+    """A page that is there says how often the test split was read, and is to say so rightly."""
+    if not (folder / "report.html").is_file():
+        return
+    from labrunner import report
+
+    try:
+        report.write(load_run(folder))
+    except Exception as error:  # it may be anything: the page is made of many files, and its numbers are not at stake
+        reason = " ".join(str(error).split())
+        say(f"labrunner: warning: report.html still has the old count: {one_line(reason)}")
 
 
 def agreement(before: dict[str, Any], now: dict[str, Any]) -> str:
