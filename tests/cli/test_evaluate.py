@@ -23,7 +23,8 @@ from tests.data.written import write
 QUICK = ("epochs=2", "model.hidden=[16]")
 TINY = ("dataset=fake", "dataset.samples=80", "dataset.size=8", "model.hidden=[8]", "epochs=2")
 
-COUNTING = ("run/test.json", "run/log.txt", "run/checksums.json", "run/report.html")  # what counts the readings of the test split
+# what counts the readings of the test split
+COUNTING = ("run/test.json", "run/log.txt", "run/checksums.json", "run/report.html")
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
