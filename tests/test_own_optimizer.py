@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from tests.cli.lab import assert_same_run
 from tests.unsynced import unsynced  # noqa: F401 (for every test here)
 
 MODULE = '''
+import numpy as np
 import torch
 
 
@@ -72,6 +75,79 @@ class Forgetful(Plain):
         super().step()
 
 
+class Aside(Plain):
+    def __init__(self, params, lr):
+        super().__init__(params, lr)
+        self.buffers = {}
+
+    def step(self):
+        for p in self.param_groups[0]["params"]:
+            self.buffers[p] = self.buffers.get(p, 0.0) + p.grad
+        super().step()
+
+
+class InPlace(Plain):
+    def __init__(self, params, lr):
+        super().__init__(params, lr)
+        self.slow = [torch.zeros_like(p) for p in self.param_groups[0]["params"]]
+
+    def step(self):
+        super().step()
+        for slow, p in zip(self.slow, self.param_groups[0]["params"]):
+            slow.data.add_(p, alpha=0.5)
+
+
+class InClass(Plain):
+    seen = []
+
+    def step(self):
+        super().step()
+        self.seen.append(1)
+
+
+class Drawing(Plain):
+    def __init__(self, params, lr):
+        super().__init__(params, lr)
+        self.rng = np.random.default_rng(0)
+
+    def step(self):
+        super().step()
+        self.rng.random()
+
+
+class Around(Plain):
+    def __init__(self, params, lr):
+        super().__init__(params, lr)
+        self.base = torch.optim.SGD(self.param_groups, lr=lr, momentum=0.9)
+
+    def step(self):
+        self.base.step()
+
+
+class Late(Plain):
+    def step(self):
+        super().step()
+        state = self.state[self.param_groups[0]["params"][0]]
+        state["t"] = state.get("t", 0) + 1
+        if state["t"] == 2:
+            self.second = True
+
+
+class Lawful(Plain):
+    """Holds what no step changes, and names for what a checkpoint keeps."""
+
+    def __init__(self, params, lr):
+        super().__init__(params, lr)
+        self.weights = [p for group in self.param_groups for p in group["params"]]
+        self.mine, self.groups, self.itself = self.state, self.param_groups, self
+        self.scales = {"a": torch.arange(3), "b": [1, 2.0, None]}
+        self.rule = lambda x: x
+
+    def step(self):
+        super().step()
+        self.scales = {"a": torch.arange(3), "b": [1, 2.0, None]}
+
+
 class Boxed(Plain):
     def step(self):
         super().step()
@@ -112,7 +188,7 @@ SMALL = ("dataset=fake", "dataset.samples=120", "batch_size=16", "epochs=3", "fi
 @pytest.fixture
 def own(lab):
     lab.write("my_optim.py", MODULE)
-    for name in ("Plain", "Rich", "Forgetful", "Boxed", "NoLr", "NoDecay", "Others", "something"):
+    for name in ("Plain", "Rich", "Forgetful", "Aside", "Boxed", "NoLr", "NoDecay", "Others", "something"):
         lab.write(f"conf/optim/{name.lower()}.yaml", f"# Mine.\n_target_: my_optim.{name}\nlr: 0.05\n")
     return lab
 
@@ -204,6 +280,7 @@ def test_one_that_cannot_do_what_is_asked_is_refused_before_anything_is_written(
     ("name", "said"),
     [
         ("forgetful", "changes self._t in a step, which no checkpoint keeps"),
+        ("aside", "changes self.buffers in a step, which no checkpoint keeps"),
         ("boxed", "keeps 'box' of type list from step to step"),
         ("nodecay", "ZeroDivisionError: a step"),
     ],
@@ -213,6 +290,48 @@ def test_one_that_no_checkpoint_could_hold_or_that_fails_ends_the_run_with_what_
     assert ended.code == 1
     assert said in ended.err
     assert load_run(own.folder / "run").status == "failed"
+
+
+@pytest.fixture
+def classes():
+    made: dict = {"__name__": "my_optim"}
+    exec(MODULE, made)
+    return made
+
+
+def stepped(target, monkeypatch, classes, steps=4, **settings):
+    monkeypatch.setitem(sys.modules, "my_optim", SimpleNamespace(**classes))
+    weights = {"w": nn.Parameter(torch.ones(2, 3)), "b": nn.Parameter(torch.ones(()))}
+    optimizer = UsersOwn(weights, target, 0.1, settings)
+    for _ in range(steps):
+        for weight in weights.values():
+            weight.grad = torch.ones_like(weight)
+        optimizer.step(0.1)
+
+
+@pytest.mark.parametrize(
+    ("name", "attribute"),
+    [
+        ("Aside", "buffers"),
+        ("InPlace", "slow"),
+        ("InClass", "seen"),
+        ("Drawing", "rng"),
+        ("Around", "base"),
+        ("Late", "second"),
+    ],
+)
+def test_state_of_any_kind_in_an_attribute_is_found(monkeypatch, classes, name, attribute):
+    with pytest.raises(RunError, match=rf"my_optim.{name} changes self\.{attribute} in a step"):
+        stepped(f"my_optim.{name}", monkeypatch, classes)
+
+
+def test_attributes_that_no_step_changes_or_that_name_what_is_kept_are_its_own_affair(monkeypatch, classes):
+    stepped("my_optim.Lawful", monkeypatch, classes)
+
+
+@pytest.mark.parametrize("name", ["Adadelta", "Adagrad", "AdamW", "ASGD", "NAdam", "RAdam", "RMSprop", "Rprop", "SGD"])
+def test_torchs_own_keep_nothing_beside_their_state(monkeypatch, classes, name):
+    stepped(f"torch.optim.{name}", monkeypatch, classes)
 
 
 def test_torchs_further_optimizers_are_taken_by_name(own):

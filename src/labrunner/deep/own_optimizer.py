@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
+import io
+import pickle
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
@@ -24,7 +27,13 @@ KINDS: dict[str, tuple[type, torch.dtype]] = {
     "float": (float, torch.float64),
     "none": (type(None), torch.bool),
 }
-TORCHS = ("_step_count", "_opt_called")  # attributes that torch itself counts in
+TORCHS = (  # attributes that torch itself counts or notes in
+    "_step_count",
+    "_opt_called",
+    "_need_device_dtype_check_for_fused",
+    "_warned_capturable_if_run_uncaptured",
+)
+WATCHED = 3  # steps at the start in which nothing may change that no checkpoint holds
 BF16 = "bfloat16"  # which NumPy does not have: written as float32
 
 
@@ -71,7 +80,7 @@ class UsersOwn(Optimizer):
         self._begun = [
             {key: value for key, value in group.items() if key not in OURS} for group in self._own.param_groups
         ]
-        self._watched = True  # until the first step: whether it keeps numbers where no checkpoint finds them
+        self._stepped = 0  # steps so far, up to WATCHED
 
     def leave_out(self, names: Collection[str]) -> None:
         for name in names:
@@ -83,16 +92,18 @@ class UsersOwn(Optimizer):
             # what does not train it need not know
             group["params"] = [p for name in names if (p := self.parameters[name]).grad is not None]
             group["lr"] = lr * factor
-        before = _numbers(self._own) if self._watched else {}
+        if self._stepped >= WATCHED:
+            self._own.step()
+            return
+        self._stepped += 1
+        before = _attributes(self._own)
         self._own.step()
-        if self._watched:
-            self._watched = False
-            moved = [key for key, value in _numbers(self._own).items() if before.get(key) != value]
-            if moved:
-                raise RunError(
-                    f"{self.target} changes self.{moved[0]} in a step, which no checkpoint keeps\n"
-                    "a run that was cut would go on otherwise; keep it in self.state[p], or in the group"
-                )
+        moved = [key for key, value in _attributes(self._own).items() if before.get(key) != value]
+        if moved:
+            raise RunError(
+                f"{self.target} changes self.{moved[0]} in a step, which no checkpoint keeps\n"
+                "a run that was cut would go on otherwise; keep it in self.state[p], or in the group"
+            )
 
     # what outlives a step
 
@@ -209,7 +220,41 @@ def made(
     return own
 
 
-def _numbers(own: torch.optim.Optimizer) -> dict[str, float]:
-    """The attributes of an optimizer that are numbers, but for torch's own."""
-    found = {key: value for key, value in vars(own).items() if isinstance(value, (int, float))}
-    return {key: value for key, value in found.items() if not isinstance(value, bool) and key not in TORCHS}
+def _attributes(own: torch.optim.Optimizer) -> dict[str, bytes | None]:
+    """What an optimizer holds beside its state and its groups, as bytes that change with it; None where it has none.
+
+    Of its classes' attributes as well, down to torch's: one that stands in a class body belongs to every instance.
+    """
+    found: dict[str, Any] = {}
+    for each in reversed(type(own).__mro__):
+        if not each.__module__.startswith("torch.") and each is not object:
+            found |= {key: value for key, value in vars(each).items() if not key.startswith("__")}
+    found |= vars(own)
+    return {key: _bytes(own, value) for key, value in found.items() if key not in (*TORCHS, "state", "param_groups")}
+
+
+def _bytes(own: torch.optim.Optimizer, value: Any) -> bytes | None:
+    written = io.BytesIO()
+    try:
+        _Content(written, own).dump(value)
+    except Exception:  # a lock, an open file, a lambda: nothing that counts
+        return None
+    return written.getvalue()
+
+
+class _Content(pickle.Pickler):
+    """Writes what an attribute holds, never to be read: a tensor by its values, weights and what is kept by name."""
+
+    def __init__(self, file: io.BytesIO, own: torch.optim.Optimizer) -> None:
+        super().__init__(file)
+        self.fast = True  # equal contents, equal bytes: whether two names share an object is no matter
+        self._kept = {id(own), id(own.state), id(own.param_groups)}
+        self._kept |= {id(each) for group in own.param_groups for each in (group, group["params"])}
+
+    def persistent_id(self, each: Any) -> Any:
+        if id(each) in self._kept or isinstance(each, nn.Parameter):
+            return str(id(each))
+        if isinstance(each, torch.Tensor):
+            values = each.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+            return f"{each.dtype} {tuple(each.shape)} {hashlib.sha256(values.data).hexdigest()}"
+        return None
