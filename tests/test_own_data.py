@@ -189,6 +189,7 @@ def test_a_resume_refuses_other_samples_of_the_same_keys(own):
     refused = own("resume", "run", "epochs=3")
     assert refused.code == 2
     assert "dataset=clouds does not hold the samples that the run began with" in refused.err
+    assert "a data set of your own that draws needs a seed: default_rng(0)" in refused.err
 
 
 def test_samples_that_change_from_call_to_call_are_refused(own):

@@ -98,7 +98,7 @@ def refuse_other_data(recorded: Mapping[str, Any], data: Data) -> None:
     if before is not None and before != now:
         raise RequestError(
             f"dataset={data.description.name} does not hold the samples that the run began with ({now}, not {before})\n"
-            "put those back, or start a new run"
+            "put those back, or start a new run; a data set of your own that draws needs a seed: default_rng(0)"
         )
 
 
