@@ -229,7 +229,10 @@ FACTS = {"parameters": 1234567, "train_samples": 1079, "val_samples": 359, "step
 @pytest.mark.parametrize(
     ("case", "sentence"),
     [
-        ("done", "1,234,567 parameters; learnt from 1,079 samples in 68 steps, validated on 359"),
+        (
+            "done",
+            "1,234,567 parameters; learnt from 1,079 samples in 68 steps (30 epochs; the chosen network had 25), val",
+        ),
         ("diverged", "1,234,567 parameters; learnt from 1,079 samples, validated on 359."),
         ("failed", "1,234,567 parameters; 1,079 samples to learn from."),
     ],
@@ -239,6 +242,16 @@ def test_a_run_says_how_many_steps_it_learnt_in_where_all_of_them_were_counted(t
     (folder / "facts.json").write_text("{}", encoding="utf-8")
     text = re.sub(r"<[^>]*>", "", render(facts_of(folder, **FACTS)))
     assert sentence in " ".join(text.split())
+
+
+def test_a_run_whose_values_are_not_the_defaults_is_not_said_to_have_had_nothing_typed(tmp_path):
+    nothing = "Nothing was typed"
+    plain, longer = (write_run(tmp_path / name, typed=(), command="labrunner") for name in ("plain", "longer"))
+    config = longer / "config.yaml"
+    config.write_text(re.sub(r"(?m)^epochs: .*$", "epochs: 61", config.read_text("utf-8")), "utf-8")
+    assert "epochs: 61" in config.read_text("utf-8")  # as `labrunner resume RUN epochs=61` leaves it
+    assert nothing not in render(load_run(longer))
+    assert (nothing in render(load_run(plain))) == ('class="differs"' not in render(load_run(plain)))
 
 
 def test_a_run_that_diverged_at_once_has_no_table_of_epochs(tmp_path):

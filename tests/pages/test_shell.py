@@ -117,7 +117,25 @@ def test_a_filter_that_nothing_fits_says_so_aloud_and_whether_there_is_such_a_co
     box.fill("zebra")
     assert said.inner_text() == "no of 4 rows"
     box.fill("colour=red")
-    assert said.inner_text() == "no of 4 rows: there is no column colour"
+    assert said.inner_text() == "no of 4 rows: there is no column colour, but name, share, code, by value"
+
+
+@pytest.mark.parametrize(
+    ("typed", "left"),
+    [
+        ("by value=low", ["run 10"]),
+        ("by value = low", ["run 10"]),
+        ("By_Value>2", ["run 10"]),
+        ("run by value = low", ["run 10"]),
+        ("share > 97%", [HOSTILE]),
+        ('name="run 9" by value != low', ["run 9"]),
+        ("share >", ["run 10", "run 9", HOSTILE, "Run 2"]),
+    ],
+)
+def test_a_column_is_asked_by_its_name_as_shown_with_blanks_around_the_sign(shell, typed, left):
+    found = shell()
+    found.page.get_by_role("searchbox").fill(typed)
+    assert found.column("#all", 0) == left
 
 
 def test_a_filter_says_by_an_example_of_its_table_what_can_be_typed(shell):

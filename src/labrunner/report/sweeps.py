@@ -48,6 +48,11 @@ class Cell(NamedTuple):
     value: str = ""  # what is sorted by
     link: str = ""  # to the run's own page
 
+    @property
+    def is_short(self) -> bool:
+        """Whether it stands whole on paper: a word as "dropout", not a list of settings."""
+        return sum(len(piece if isinstance(piece, str) else piece.text) for piece in self.shown) <= 9
+
 
 class Line(NamedTuple):
     """A row of a table on the page."""

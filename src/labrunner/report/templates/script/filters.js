@@ -5,11 +5,26 @@
 {
   const HELP =
     "A row has to fit every word. A word is the beginning of one in the row, a number a whole cell. column=value looks in one " +
-    "column, also with != < > <= >=; write _ for a blank in its name, quotes around a value with blanks.";
+    "column, also with != < > <= >=, by its name as the table shows it; quotes stand around a value with blanks.";
   const plain = (text) => text.toLowerCase().replace(/\s+/g, " ").trim();
   const name = (text) => plain(text).replace(/[\s_]/g, "");
   const names = (text) => [name(text), name(text.split(".").at(-1)), name(text.split(",")[0])];
   const typed = (text) => [...text.matchAll(/(?:"[^"]*"?|[^\s"])+/g)].map(([word]) => word.replaceAll('"', ""));
+
+  // outside of quotes: no blanks around a sign, and _ for those in the name of a column before one, of the longest that fits
+  const joined = (text, columns) => {
+    const outside = (part) => {
+      let tight = part.replace(/\s*(!=|<=|>=|=|<|>)\s*/g, "$1");
+      for (const column of columns.filter((each) => each.includes(" ")).sort((one, other) => other.length - one.length)) {
+        for (const sign of "=<>!") {
+          const [long, short] = [` ${column}${sign}`, ` ${column.replaceAll(" ", "_")}${sign}`];
+          tight = ` ${tight}`.replaceAll(long, short).slice(1);
+        }
+      }
+      return tight;
+    };
+    return text.split(/("[^"]*"?)/).map((part, at) => (at % 2 ? part : outside(part))).join("");
+  };
 
   // whether a text has a word that begins so, or is so
   const has = (text, word, whole) => {
@@ -46,8 +61,9 @@
     if (!table) continue;
     const isKeys = table.classList.contains("settings");
     const heads = [...table.tHead.rows[table.tHead.rows.length - 1].cells].map((head) =>
-      Object.assign(names(head.textContent), { shown: plain(head.textContent).split(",")[0].replaceAll(" ", "_") }),
+      Object.assign(names(head.textContent), { label: plain(head.textContent), shown: plain(head.textContent).split(",")[0].replaceAll(" ", "_") }),
     );
+    const labels = heads.flatMap(({ label }) => [label, label.split(",")[0]]);
     const rows = [...table.tBodies].flatMap((body) => [...body.rows]).map((row) => {
       const section = document.getElementById(row.dataset.section ?? "");
       const cells = [...row.cells].map((cell) => {
@@ -84,19 +100,20 @@
       return Object.assign(found, { missing: sign && left });
     };
 
+    const columns = heads.map(({ label }) => label.split(",")[0]).filter(Boolean).join(", ");
     const said = made("output", { className: "note", ariaLive: "polite" });
     said.htmlFor.add(input.id ||= `filter-${table.id}`);
     input.title = HELP;
     input.after(" ", said);
     const look = () => {
-      const words = typed(plain(input.value)).map(fits);
+      const words = typed(joined(plain(input.value), labels)).map(fits);
       for (const { row, section, ...all } of rows) {
         row.hidden = !words.every((fit) => fit(all));
         if (section) section.hidden = row.hidden;
       }
       const left = rows.filter(({ row }) => !row.hidden).length;
       const missing = left ? undefined : words.find((fit) => fit.missing)?.missing;
-      said.textContent = !words.length ? "" : `${left || "no"} of ${rows.length} rows${missing ? `: there is no column ${missing}` : ""}`;
+      said.textContent = !words.length ? "" : `${left || "no"} of ${rows.length} rows${missing ? `: there is no column ${missing}, but ${columns}` : ""}`;
     };
     input.placeholder += example(heads, rows, isKeys);
     input.addEventListener("input", look);
