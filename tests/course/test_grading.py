@@ -305,6 +305,7 @@ def others(handed_in: Path, base: Path) -> None:
     spoilt("interrupted", lambda run: with_json(run / "status.json", status="interrupted"))
     spoilt("other_version", lambda run: (with_json(run / "environment.json", labrunner="0.2.1"), seal(run)))
     spoilt("without_weights", lambda run: shutil.rmtree(run / "checkpoints"))
+    spoilt("without_the_epoch_before", lambda run: (run / "checkpoints" / "00002.safetensors").unlink())
     spoilt("linked", lambda run: (run / "passwd").symlink_to("/etc/passwd"))
     spoilt("piped", lambda run: os.mkfifo(run / "probes" / "pipe"))
     spoilt("huge", lambda run: os.truncate(chosen(run), 5_000_000_000))
@@ -413,6 +414,7 @@ OTHERS = {
     "interrupted": ("interrupted run", "it is interrupted, 3 of 3 epochs", "failed"),
     "other_version": ("other version", "made by labrunner 0.2.1, asked for is >=0.1,<0.2", "failed"),
     "without_weights": ("no weights", "checkpoints/ holds none", "failed"),
+    "without_the_epoch_before": ("not replayed", "there is no 00002.safetensors that can be used", "look"),
     "linked": ("not a run's", "passwd is a symbolic link", "look"),
     "piped": ("not a run's", "probes/pipe is a pipe", "look"),
     "huge": ("not a run's", "has 5 GB", "look"),

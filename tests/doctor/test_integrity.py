@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -90,6 +91,11 @@ def shorter(folder: Path) -> None:
     (folder / "timing.csv").write_text("\n".join(lines[:-1]) + "\n")
 
 
+def with_test(folder: Path, **changes: float) -> None:
+    said = json.loads((folder / "test.json").read_text())
+    (folder / "test.json").write_text(json.dumps(said | changes))
+
+
 def of_another_epoch(folder: Path) -> None:
     said = json.loads((folder / "test.json").read_text())
     (folder / "test.json").write_text(json.dumps(said | {"epoch": said["epoch"] - 1}))
@@ -99,6 +105,18 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
     "an edited row": (edit("metrics.csv", "2,0.001", "2,0.002"), ("changed file", "metrics.csv")),
     "an edited prediction": (edit("predictions.csv", "0.", "1."), ("changed file", "predictions.csv")),
     "an edited accuracy": (better, ("contradiction", "test.json says accuracy")),
+    "an accuracy that is no number": (
+        lambda folder: with_test(folder, accuracy=math.nan),
+        ("contradiction", "test.json says accuracy nan"),
+    ),
+    "a test loss that is no number": (
+        lambda folder: with_test(folder, loss=math.nan),
+        ("contradiction", "test.json says loss nan"),
+    ),
+    "a probability that is no number": (
+        lambda folder: set_cell(folder / "predictions.csv", 1, -1, "nan"),
+        ("damaged file", "predictions.csv or confusion.csv is not what a run writes"),
+    ),
     "a row that is gone": (edit("metrics.csv", "\n2,", "\n9,"), ("damaged file", "epochs of metrics.csv")),
     "half a table": (cut("metrics.csv"), ("cut line", "metrics.csv")),
     "half a JSON": (cut("test.json"), ("damaged file", "test.json holds no JSON object")),

@@ -30,7 +30,8 @@ Effect = Literal["look", "failed", "note"]
 class Reason:
     """What speaks for a verdict: a name of docs/course.md, what shows it, and what comes of it.
 
-    ``failed``: it is not what was asked for. ``look``: the files contradict each other, which the lecturer judges.
+    ``failed``: it is not what was asked for. ``look``: the files contradict each other, or are
+    another student's as well, which the lecturer judges.
     ``note``: worth knowing, and nothing comes of it.
     """
 

@@ -16,9 +16,9 @@ ORDER: tuple[Verdict, ...] = ("passed", "look", "failed")  # of several runs of 
 EFFECTS = ("look", "failed", "note")  # what is told first
 WEIGHTS = (  # of what comes to the same, which is told first
     *("copied run", "swapped weights", "other start", "not reproduced", "altered split", "edited file"),
-    *("foreign code", "not a run's", "damaged file", "missing file", "not re-evaluated", "several students"),
-    *("archive", "no seed assigned", "smoke run", "forbidden override", "missing run", "interrupted run"),
-    *("diverged run", "no weights", "other version", "not reached", "check failed"),
+    *("foreign code", "not a run's", "damaged file", "missing file", "not replayed", "not re-evaluated"),
+    *("several students", "archive", "no seed assigned", "smoke run", "forbidden override", "missing run"),
+    *("interrupted run", "diverged run", "no weights", "other version", "not reached", "check failed"),
 )
 MOST_ALIKE = 3  # runs of a sweep, or files, of which a reason is told one by one
 

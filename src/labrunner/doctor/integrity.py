@@ -246,6 +246,9 @@ def of_test(folder: Path) -> Iterator[Finding]:
         header, rows = read_csv(folder / "predictions.csv")
         places = [header.index(column) for column in ("label", "predicted")]
         pairs = [tuple(int(row[place]) for place in places) for row in rows]
+        chances = [place for place, column in enumerate(header) if column.startswith("p_")]
+        if not all(math.isfinite(float(row[place])) for row in rows for place in chances):
+            raise ValueError
         table = [[int(cell) for cell in row[1:]] for row in read_csv(folder / "confusion.csv")[1]]
         if any(len(row) != len(table) for row in table):
             raise ValueError
@@ -261,10 +264,14 @@ def of_test(folder: Path) -> Iterator[Finding]:
         counted[label][predicted] += 1
     if counted != table:
         yield Finding("contradiction", "confusion.csv does not count what predictions.csv holds", "one was edited")
+    if said is not None and isinstance(loss := said.get("loss"), float) and not math.isfinite(loss):
+        yield Finding(
+            "contradiction", f"test.json says loss {loss}, and a run with such a loss diverges", "it was edited"
+        )
     if said is not None and pairs:
         accuracy = sum(label == predicted for label, predicted in pairs) / len(pairs)
         stated = said.get("accuracy")
-        if said.get("n") != len(pairs) or not isinstance(stated, float) or abs(stated - accuracy) > APART:
+        if said.get("n") != len(pairs) or not isinstance(stated, float) or not abs(stated - accuracy) <= APART:
             of_them = f"accuracy {stated} of {said.get('n')} samples, predictions.csv {accuracy:.6f} of {len(pairs)}"
             yield Finding("contradiction", f"test.json says {of_them}", "one of them was edited")
 

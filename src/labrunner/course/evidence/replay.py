@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from labrunner.checkpoint import Position
 from labrunner.course.evidence.files import EDITED
 from labrunner.course.submissions import Handed, Reason
 from labrunner.schedule import make
@@ -20,12 +21,11 @@ from labrunner.schema import epochs_of
 from labrunner.trainer import Plan, Start, fit
 
 if TYPE_CHECKING:
-    from labrunner.checkpoint import Position
     from labrunner.data import Data
     from labrunner.learner import Learner
     from labrunner.records import Row
 
-UNLIKE = "not reproduced"
+UNLIKE, UNDONE = "not reproduced", "not replayed"
 FAR = 0.1  # of the way of the epoch; another order of the same batches ends at about its whole length
 STILL = 1e-6  # of the weights' length: nothing moved, and nothing is told by that
 NUMBERS = ("train_loss", "train_accuracy")
@@ -69,11 +69,12 @@ def of_replay(
     """Whether the last epoch ends where the run's own did; moves the learner."""
     rows = handed.run.row_list
     last = len(rows)
-    if last not in states or (last - 1 not in states and last > 1):
-        yield Reason("not replayed", f"the checkpoints of epochs {last - 1} and {last} are not both there", "note")
-        return
     if last == 1:
-        yield Reason("not replayed", "a run of one epoch has no checkpoint before it", "note")
+        yield Reason(UNDONE, "a run of one epoch has no checkpoint before it", "note")
+        return
+    if missing := [f"{Position(epoch).file_name}" for epoch in (last - 1, last) if epoch not in states]:
+        said = f"a run keeps its last two checkpoints, and there is no {' and no '.join(missing)} that can be used"
+        yield Reason(UNDONE, said, "look")  # else whoever takes one away would be spared the rest
         return
     schedule = make(config["schedule"], config["optim"]["lr"], config["monitor"], data.train.batch_count)
     reg = config["reg"]
