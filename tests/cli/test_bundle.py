@@ -50,6 +50,24 @@ def test_a_bundle_is_enough_where_there_is_no_network(lab, monkeypatch, name):
     assert json.loads((room.folder / "run" / "test.json").read_text())["n"] == TEST
 
 
+def test_options_and_code_of_ones_own_come_along(lab, monkeypatch):
+    assert lab("new", "model", "boxed").code == 0
+    (lab.folder / "conf" / "experiment").mkdir()
+    (lab.folder / "conf" / "experiment" / "mine.yaml").write_text(
+        "# @package _global_\n# A lab of mine.\ndefaults:\n  - override /model: boxed\n  - _self_\nepochs: 1\n"
+    )
+    made = lab("bundle", "room", "experiment=mine")
+    assert made.code == 0, made.err
+    assert "my_boxed.py: 1 file" in made.out
+    assert "  labrunner experiment=mine\n" in (lab.folder / "room" / "README.txt").read_text()
+    room = at(lab, "room", monkeypatch)
+    ended = room("experiment=mine", "figures=none")
+    assert ended.code == 0, ended.err
+    looked = room("bundle", ".")
+    assert looked.code == 0, looked.err
+    assert "is whole: 3 files" in looked.out
+
+
 def test_what_is_here_already_is_copied_and_nobody_is_asked_for_it(lab, monkeypatch):
     write("svhn", lab.folder / "sets", monkeypatch)
     asked = network(monkeypatch).asked

@@ -21,6 +21,7 @@ from labrunner.course.room import DATA, WEIGHTS, Bundle, Item
 from labrunner.data import downloads, remote
 from labrunner.errors import RequestError, RunError
 from labrunner.helping import Catalogue
+from labrunner.own import targets
 from labrunner.records.sealing import digest
 
 OWN_FILES = {"csv": "path", "imagefolder": "root"}  # data sets of the user's own files -> the key that names them
@@ -129,10 +130,14 @@ class Needed:
     ready: Sequence[str]  # data sets that labrunner brings along
 
 
-def needed(requests: Sequence[Asked]) -> Needed:
-    """What some requests need beside labrunner itself."""
+def needed(requests: Sequence[Asked], options_of: Sequence[Path] = ()) -> Needed:
+    """What some requests need beside labrunner itself; `options_of` are the user's own folders of options."""
     datasets: dict[str, dict[str, Any]] = {}
-    own: dict[str, Path] = {}
+    own: dict[str, Path] = {
+        f"conf/{file.relative_to(folder).as_posix()}": file
+        for folder in reversed(options_of)  # of two options of a name that of the first is meant
+        for file in sorted(folder.rglob("*.yaml"))
+    }
     archs: dict[str, None] = {}
     ready: dict[str, None] = {}
     for each in requests:
@@ -145,10 +150,18 @@ def needed(requests: Sequence[Asked]) -> Needed:
             elif name in OWN_FILES:
                 source = Path(options[OWN_FILES[name]]).expanduser()
                 own[_place_of(source)] = source
-            else:
+            elif "_target_" not in options:
                 ready[name] = None
+            own |= {source.as_posix(): source for source in _modules(config)}
             archs |= dict.fromkeys(_architectures(config["model"], each.means_weights))
     return Needed(datasets, own, list(archs), list(ready))
+
+
+def _modules(config: Mapping[str, Any]) -> Iterator[Path]:
+    """The files below the current folder that the user's own code is imported from."""
+    for target in targets(config).values():
+        name = target.partition(".")[0]
+        yield from (source for source in (Path(f"{name}.py"), *sorted(Path(name).rglob("*.py"))) if source.is_file())
 
 
 def _place_of(source: Path) -> str:
@@ -174,7 +187,9 @@ def _architectures(model: Mapping[str, Any], means_weights: bool) -> list[str]:
 # making
 
 
-def fill(bundle: Bundle, requests: Sequence[Asked], say: Callable[[str], None]) -> Needed:
+def fill(
+    bundle: Bundle, requests: Sequence[Asked], say: Callable[[str], None], options_of: Sequence[Path] = ()
+) -> Needed:
     """Put into a bundle what some requests need: downloaded as `fetch` does, or copied from where it is.
 
     What came whole is kept and listed, so that the same command goes on after a download that failed.
@@ -186,7 +201,7 @@ def fill(bundle: Bundle, requests: Sequence[Asked], say: Callable[[str], None]) 
     RunError
         when something cannot be downloaded.
     """
-    wanted = needed(requests)
+    wanted = needed(requests, options_of)
     folder = bundle.folder
     for source in wanted.own.values():
         if not source.exists():

@@ -36,11 +36,12 @@ def main(arguments: Arguments) -> int:
     for override in overrides:
         if override.startswith(("hydra.", "~")):
             raise RequestError(f"{override}: bundle takes experiment=…, manifest=FILE, and keys of data and models")
-    known = Catalogue(own_folders(arguments.config_dir))
+    options_of = own_folders(arguments.config_dir)
+    known = Catalogue(options_of)
     requests = bundling.asked(overrides, known)
     for path in manifests:
         requests += bundling.of_manifest(expanded(path), known)
-    wanted = bundling.fill(bundle, requests, say)
+    wanted = bundling.fill(bundle, requests, say, options_of)
     for name in wanted.ready:
         show(f"dataset={one_line(name)}: nothing needs to be copied, it comes with labrunner")
     print_bundle(bundle)
