@@ -76,6 +76,7 @@ def test_a_folder_that_cannot_be_graded_makes_the_exit_code_1_and_stops_no_other
         (("odd.yaml", "in"), "odd.yaml, line 1, experiments: it is missing"),
         (("version.yaml", "in"), "version.yaml, line 2, labrunner: newest: it takes versions"),
         (("code.yaml", "in"), "code.yaml, line 2, code: there is no folder"),
+        (("table.yaml", "in"), "table.yaml, line 3, experiments[0].overrides: there is no people.csv"),
     ],
 )
 def test_a_wrong_request_ends_with_code_2_and_leaves_nothing(lab: Lab, argv, said):
@@ -84,6 +85,8 @@ def test_a_wrong_request_ends_with_code_2_and_leaves_nothing(lab: Lab, argv, sai
     lab.write("odd.yaml", "title: Lab\n")
     lab.write("version.yaml", MANIFEST.replace("title: Lab", "title: Lab\nlabrunner: newest", 1).lstrip())
     lab.write("code.yaml", MANIFEST.replace("title: Lab", "title: Lab\ncode: nowhere", 1).lstrip())
+    table = "title: Lab\nexperiments:\n  - {name: people, overrides: [dataset=csv, dataset.path=people.csv]}\n"
+    lab.write("table.yaml", table)
     before = lab.tree()
     ended = lab("grade", *argv)
     assert (ended.code, ended.out) == (2, "")

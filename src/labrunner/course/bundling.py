@@ -147,14 +147,19 @@ def needed(requests: Sequence[Asked], options_of: Sequence[Path] = ()) -> Needed
             if name in remote.NAMES:
                 subset = f" dataset.subset={options['subset']}" if "subset" in options else ""
                 datasets[f"dataset={name}{subset}"] = dict(options)
-            elif name in OWN_FILES:
-                source = Path(options[OWN_FILES[name]]).expanduser()
+            elif (source := own_files(options)) is not None:
                 own[_place_of(source)] = source
             elif "_target_" not in options:
                 ready[name] = None
             own |= {source.as_posix(): source for source in _modules(config)}
             archs |= dict.fromkeys(_architectures(config["model"], each.means_weights))
     return Needed(datasets, own, list(archs), list(ready))
+
+
+def own_files(options: Mapping[str, Any]) -> Path | None:
+    """The file or folder of the user's own that a data set is read from, if it is."""
+    key = OWN_FILES.get(options.get("name", ""))
+    return Path(options[key]).expanduser() if key is not None and options.get(key) is not None else None
 
 
 def _modules(config: Mapping[str, Any]) -> Iterator[Path]:

@@ -54,6 +54,7 @@ def course_of(path: Path, arguments: Arguments) -> Course:
     if path.is_dir():
         raise RequestError(f"{path} is a folder; the manifest comes first: labrunner grade lab1.yaml {path}")
     from labrunner.course import grading, manifest, wanted
+    from labrunner.course.bundling import own_files
 
     read, lines = manifest.read(path)
     known = Catalogue(own_folders(arguments.config_dir))
@@ -66,7 +67,13 @@ def course_of(path: Path, arguments: Arguments) -> Course:
     for number, folder in enumerate(handed_out):
         if not folder.is_dir():
             raise lines.error(("handed_out", number), f"there is no folder {folder}; it holds runs that all were given")
-    return grading.Course(read, wanted.composed(read, lines, known), known, code, arguments.trust, handed_out)
+    composed = wanted.composed(read, lines, known)
+    for number, each in enumerate(composed):  # else it would be told of each student
+        sources = [own_files(required.config["dataset"]) for required in each.runs if required.config is not None]
+        if absent := next((source for source in sources if source is not None and not source.exists()), None):
+            where = f"data are read from the current folder, {Path.cwd()}, or by a whole path"
+            raise lines.error(("experiments", number, "overrides"), f"there is no {absent}\n{where}")
+    return grading.Course(read, composed, known, code, arguments.trust, handed_out)
 
 
 def write(places: dict[str, Path], course: Course, students: list[Student]) -> None:
