@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from labrunner import architectures
 from labrunner.errors import RequestError
 
 GROUPS = ("model", "dataset", "optim", "schedule", "reg", "init", "freeze", "augment", "experiment")
@@ -187,8 +188,10 @@ class Catalogue:
     def no_option(self, group: str, name: str) -> RequestError:
         """What to say of an option that there is none of, with the nearest that there is."""
         names = [option.name for option in self.options(group)]
-        close = nearest(name, names)
+        close = next((known for known in names if known.lower() == name.lower()), None) or nearest(name, names)
         hint = f"did you mean {group}={close}? " if close else ""
+        if group == "model" and name in architectures.NAMES:
+            hint = f"did you mean model=torchvision model.arch={name}? "
         known = f"there is {group}={names[0]} alone" if len(names) == 1 else f"there are {', '.join(names)}"
         return RequestError(f"there is no {group}={name}\n{hint}{known}")
 

@@ -17,6 +17,9 @@ SECRET = "s3cret-of-the-environment"
 REFUSED: dict[str, tuple[str, ...]] = {
     # names
     "modle=cnn": ("no key modle", "did you mean model?"),
+    "model=resnet18": ("no model=resnet18", "did you mean model=torchvision model.arch=resnet18?"),
+    "dataset=MNIST": ("no dataset=MNIST", "did you mean dataset=mnist?"),
+    "optim=SGD": ("no optim=SGD", "did you mean optim=sgd?"),
     "model=cnnn": ("no model=cnnn", "did you mean model=cnn?", "mlp_numpy"),
     "model=MLP": ("no model=MLP", "mlp"),
     "dataset=digit": ("no dataset=digit", "did you mean dataset=digits?"),
