@@ -338,7 +338,7 @@ def kept(run_folder: RunFolder, stop: signals.Stop) -> Iterator[None]:
         message = failed(run_folder, error, str(error))
         if isinstance(error, WriteError) and (run_folder.path / "config.yaml").is_file():
             error = WriteError(f"{message}; once there is room: {resume_command(run_folder.path)}")
-        elif type(error) is RunError and f"{run_folder.path}/" not in message:
+        elif type(error) is RunError and "\n" not in message and f"{run_folder.path}/" not in message:
             error = RunError(f"{message}\nthe run failed; its log: {run_folder.path / 'log.txt'}")
         if stop.signum is not None:
             raise Interrupted(stop.signum, str(error)) from error

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from labrunner.data import Data
     from labrunner.learner import Batch, Learner
 
+FEW = 4  # samples of the batch: enough for batch norm, and of a large network no more than is needed
+
 
 def failure(learner: Learner, batch: Batch) -> str | None:
     """What a network raises when it is trained on a batch; None if it does not."""
@@ -46,6 +48,7 @@ def refuse_untrainable(config: Mapping[str, Any], data: Data, learner: Learner) 
                 "draw it, as torch.nn.init does; what is no weight: register_buffer(…, persistent=False)"
             )
     try:
-        learner.gradients(next(data.train.batches(1)))
+        batch = next(data.train.batches(1))
+        learner.gradients(batch._replace(inputs=batch.inputs[:FEW], targets=batch.targets[:FEW]))
     except (Exception, SystemExit) as error:
         raise RequestError(f"{name} cannot be trained: its first batch raises {said(error)}\n{TRACEBACK}") from error
