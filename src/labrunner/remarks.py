@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from labrunner.learner import Learner
 
 LEAKED = 0.05  # of the samples of a split
-FEW = 4  # samples whose scores are looked at
+FEW = 4  # samples that a network of the user's is tried on: enough for batch norm, and no more than is needed
 ROUNDING = 1e-3  # of a sum of probabilities; bf16 has three digits
 SPLITS = {"val": "validation", "test": "test"}
 

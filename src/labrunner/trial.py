@@ -9,12 +9,11 @@ import numpy as np
 
 from labrunner.errors import RequestError
 from labrunner.own import TRACEBACK, name_of, said
+from labrunner.remarks import FEW
 
 if TYPE_CHECKING:
     from labrunner.data import Data
     from labrunner.learner import Batch, Learner
-
-FEW = 4  # samples of the batch: enough for batch norm, and of a large network no more than is needed
 
 
 def failure(learner: Learner, batch: Batch) -> str | None:

@@ -72,7 +72,7 @@ def of_replay(
     if last == 1:
         yield Reason(UNDONE, "a run of one epoch has no checkpoint before it", "note")
         return
-    if missing := [f"{Position(epoch).file_name}" for epoch in (last - 1, last) if epoch not in states]:
+    if missing := [Position(epoch).file_name for epoch in (last - 1, last) if epoch not in states]:
         said = f"a run keeps its last two checkpoints, and there is no {' and no '.join(missing)} that can be used"
         yield Reason(UNDONE, said, "look")  # else whoever takes one away would be spared the rest
         return
